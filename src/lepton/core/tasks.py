@@ -1,0 +1,63 @@
+"""Tasks: what a model answers, and what its outputs are called, in order (contract 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from lepton.core.errors import ErrorCode, UsageError
+
+__all__ = ["OUTPUT_ORDER", "TASKS", "TaskRecord", "task_record"]
+
+OUTPUT_ORDER = (
+    "prediction",
+    "probabilities",
+    "lower",
+    "upper",
+    "score",
+    "cluster",
+    "forecast",
+    "embedding",
+)
+"""Names that a graph's outputs may have, in the order in which they stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """One task.
+
+    Attributes:
+        name: as the user says it.
+        outputs: the graph's outputs, in order.
+        metric: default metric.
+        supervised: whether there is a target.
+    """
+
+    name: str
+    outputs: tuple[str, ...]
+    metric: str
+    supervised: bool = True
+
+    @property
+    def classifies(self) -> bool:
+        """Whether answers are classes with probabilities."""
+        return "probabilities" in self.outputs
+
+
+TASKS = MappingProxyType(
+    {
+        task.name: task
+        for task in (
+            TaskRecord("regression", ("prediction",), "rmse"),
+            TaskRecord("binary", ("prediction", "probabilities"), "log_loss"),
+            TaskRecord("multiclass", ("prediction", "probabilities"), "log_loss"),
+        )
+    }
+)
+
+
+def task_record(name: str) -> TaskRecord:
+    """The task called `name`, or `UsageError`."""
+    if name not in TASKS:
+        raise UsageError(ErrorCode.USAGE, f"got the task {name!r}", wanted="one of " + ", ".join(TASKS))
+    return TASKS[name]

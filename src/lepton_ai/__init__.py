@@ -1,0 +1,1 @@
+"""The modules of `lepton` under the name of the distribution."""
