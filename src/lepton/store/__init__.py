@@ -1,1 +1,29 @@
-"""."""
+"""Storage: the one place that opens files for writing; a file is replaced as a whole or not at all."""
+
+from lepton.store.files import (
+    FileStamp,
+    expand,
+    make_folder,
+    open_read,
+    remove_leftovers,
+    replace_file,
+    replace_path,
+    scratch_folder,
+    stamp,
+    write_bytes,
+    write_text,
+)
+
+__all__ = [
+    "FileStamp",
+    "expand",
+    "make_folder",
+    "open_read",
+    "remove_leftovers",
+    "replace_file",
+    "replace_path",
+    "scratch_folder",
+    "stamp",
+    "write_bytes",
+    "write_text",
+]
