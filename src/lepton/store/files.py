@@ -55,6 +55,7 @@ def _flags(*names: str) -> int:
     return sum(getattr(os, f"O_{name}", 0) for name in names)
 
 
+_SHORT_WRITE = re.compile(r"[0-9]+ requested and [0-9]+ written")  # how numpy says that a disk filled while it wrote
 _READ_FLAGS = _flags("RDONLY", "CLOEXEC", "BINARY", "NOCTTY", "NONBLOCK")  # a FIFO without a writer must not block
 _CREATE_FLAGS = _flags("WRONLY", "CREAT", "EXCL", "NOFOLLOW", "CLOEXEC")
 _SYNC_FLAGS = _flags("RDWR" if os.name == "nt" else "RDONLY", "NOFOLLOW", "CLOEXEC")  # Windows syncs writers only
@@ -219,11 +220,11 @@ def _commit(temporary: Path, target: Path, mode: int) -> None:
     try:
         handle = os.open(temporary, _SYNC_FLAGS)
         try:
+            # A library may have put a file of its own there, with permissions of its own.
+            temporary.chmod(mode_bits.S_IMODE(temporary.lstat().st_mode) & mode)
             os.fsync(handle)
         finally:
             os.close(handle)
-        # A library may have put a file of its own there, with permissions of its own.
-        temporary.chmod(mode_bits.S_IMODE(temporary.lstat().st_mode) & mode)
         temporary.replace(target)
         _sync_folder(target.parent)
     except OSError as error:
@@ -250,8 +251,8 @@ def _storage_errno(error: Exception, temporary: Path) -> int | None:
         return number if number in _FULL | _BROKEN else None
     if not isinstance(error, OSError):
         return None
-    if type(error) is OSError and error.errno is None:
-        return errno.EIO  # numpy's "262144 requested and 1024 written"
+    if _SHORT_WRITE.search(str(error)):
+        return errno.ENOSPC
     about_it = error.filename is None or os.fspath(error.filename) == os.fspath(temporary)
     return error.errno if error.errno in _FULL or (about_it and error.errno in _BROKEN) else None
 
@@ -425,16 +426,14 @@ def _as_path(path: PathLike) -> Path:
     except UnicodeEncodeError:
         usable = False
     if not usable:
-        raise UsageError(
-            ErrorCode.BAD_NAME, f"got the path '{printable(text)}'", wanted="a path without NUL, not empty"
-        )
+        raise UsageError(ErrorCode.BAD_NAME, f"got the path {_shown(text)}", wanted="a path without NUL, not empty")
     return Path(text)
 
 
-def _plain(path: Path) -> str:
+def _plain(path: Path | str) -> str:
     """A relative path as it was given, of an absolute one the name: messages do not tell how a machine is laid out."""
-    return printable(path.name if path.is_absolute() else os.fspath(path))
+    return printable(os.path.basename(path) if os.path.isabs(path) else os.fspath(path))  # noqa: PTH117, PTH119 - text
 
 
-def _shown(path: Path) -> str:
+def _shown(path: Path | str) -> str:
     return f"'{_plain(path)}'"
