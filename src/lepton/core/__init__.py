@@ -23,7 +23,7 @@ from lepton.core.registry import Registry
 from lepton.core.schema import ColumnRecord, Kind, Role, Schema
 from lepton.core.settings import Settings, cache_folder, load_settings
 from lepton.core.tasks import OUTPUT_ORDER, TASKS, TaskRecord, task_record
-from lepton.core.work import ProgressRecord, Resources, Work
+from lepton.core.work import ProgressRecord, Reporter, Resources, Work
 
 __all__ = [
     "CATALOGUE",
@@ -41,6 +41,7 @@ __all__ = [
     "MissingExtraError",
     "ProgressRecord",
     "Registry",
+    "Reporter",
     "Resources",
     "Role",
     "Schema",

@@ -13,7 +13,7 @@ from pathlib import Path
 from lepton.core.budgets import parse_duration
 from lepton.core.errors import ErrorCode, Interrupted, UsageError
 
-__all__ = ["ProgressRecord", "Resources", "Work", "environment_for", "thread_environment"]
+__all__ = ["ProgressRecord", "Reporter", "Resources", "Work", "environment_for", "thread_environment"]
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",

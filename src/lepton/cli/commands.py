@@ -1,0 +1,56 @@
+"""Every command, by import string: nothing is imported until it is called, so that `lepton --help` is quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["COMMANDS", "GROUPS", "CommandRecord"]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRecord:
+    """One command.
+
+    Attributes:
+        path: words after `lepton`.
+        address: `module:function`.
+        help: one line.
+    """
+
+    path: tuple[str, ...]
+    address: str
+    help: str
+
+
+def _command(words: str, address: str, text: str) -> CommandRecord:
+    return CommandRecord(tuple(words.split()), f"lepton.cli.{address}", text)
+
+
+GROUPS: dict[str, tuple[CommandRecord, ...]] = {
+    "Start": (
+        _command("demo", "demo:demo", "Train, evaluate, serve and call a model on a real table, in a minute."),
+        _command("doctor", "doctor:doctor", "What is installed, what this machine can do, what is missing."),
+    ),
+    "Models, from files": (
+        _command("train", "train:train", "Train a model from a table, within a time."),
+        _command("evaluate", "evaluate:evaluate", "Metrics of a model on a table, with intervals."),
+        _command("predict", "predict:predict", "Answers of a model for the rows of a table."),
+        _command("compare", "compare:compare", "Two models on the same rows, with a paired test."),
+        _command("serve", "serve:serve", "Serve models over HTTP (Open Inference Protocol)."),
+    ),
+    "Tables": (_command("data describe", "data:describe", "What a table holds and what looks suspicious in it."),),
+    "Model files": (
+        _command("bundle inspect", "bundle:inspect", "What a model file says of itself."),
+        _command("bundle check", "bundle:check", "Hashes, bounds and graph of a model file."),
+        _command("bundle extract", "bundle:extract", "Unpack a model file into a new folder."),
+        _command("bundle migrate", "bundle:migrate", "Raise a model file to the current format."),
+    ),
+    "Shell": (_command("completion", "completion:completion", "Print the completion script of a shell."),),
+}
+
+COMMANDS: tuple[CommandRecord, ...] = tuple(record for group in GROUPS.values() for record in group)
+
+NOUNS = {
+    "bundle": "Model files: inspect, check, extract, migrate.",
+    "data": "Tables: describe.",
+}

@@ -1,0 +1,40 @@
+"""`lepton data ...`: tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lepton import verbs
+from lepton.cli.options import Injected, ReadOptions, Workers
+from lepton.cli.output import Result
+
+__all__ = ["describe"]
+
+
+def describe(
+    source: str,
+    *,
+    target: str | None = None,
+    report: Path | None = None,
+    reading: ReadOptions | None = None,
+    workers: Workers = None,
+    context: Injected,
+) -> Result:
+    """What a table holds, what was decided while reading it, and what looks suspicious.
+
+    Args:
+        source: a CSV, TSV, JSON Lines, Parquet or Arrow file, or a glob in quotes.
+        target: column that is to be predicted: adds each column's relation to it and leakage suspects.
+        report: HTML page to write.
+        reading: how to read the table.
+        workers: threads to use.
+        context: given by the command line.
+    """
+    with context.work(workers=workers) as work:
+        found = verbs.describe((reading or ReadOptions()).read(source), target=target, work=work)
+    text = found.text()
+    if report is not None:
+        found.page().write(report)
+        text += f"\n\nPage written: {report}"
+    train = f"lepton train {source} --target {target or 'COLUMN'} --within 60s"
+    return Result(data=found.to_dict(), text=text, next=(train,))

@@ -1,0 +1,62 @@
+"""Options that several commands share, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from lepton import data
+from lepton.cli.context import Context
+from lepton.core import ErrorCode, Kind, UsageError
+
+__all__ = ["Injected", "Output", "ReadOptions", "Seed", "Workers"]
+
+Injected = Annotated[Context, Parameter(parse=False)]
+"""The context of a command: given by `lepton.cli.app`, not by the user."""
+
+Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
+Seed = Annotated[int | None, Parameter(name="--seed")]
+Workers = Annotated[int | None, Parameter(name="--workers")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How to read a table, where detection should not decide."""
+
+    delimiter: str | None = None
+    "Character between the cells, such as ';'."
+    encoding: str | None = None
+    "Text encoding, such as 'utf-8' or 'cp1252'."
+    header: bool | None = None
+    "Whether the first row holds the names of the columns."
+    missing: tuple[str, ...] = ()
+    "Text that means 'missing', such as '?'; may be given several times."
+    kind: tuple[str, ...] = ()
+    "COLUMN=KIND, such as 'zip=category'; may be given several times."
+    ignore: tuple[str, ...] = ()
+    "Column to leave out; may be given several times."
+
+    def read(self, source: str) -> data.Dataset:
+        """The table at `source`."""
+        roles: dict[str, str] = dict.fromkeys(self.ignore, "ignored")
+        options: dict[str, Any] = {
+            "delimiter": self.delimiter,
+            "encoding": self.encoding,
+            "header": self.header,
+            "missing": list(self.missing) or None,
+            "kinds": dict(_pair(text) for text in self.kind) or None,
+            "roles": roles or None,
+        }
+        return data.read(source, **{name: value for name, value in options.items() if value is not None})
+
+
+def _pair(text: str) -> tuple[str, str]:
+    column, equals, kind = text.rpartition("=")
+    if not equals or not column or kind not in set(Kind):
+        wanted = "COLUMN=KIND with a kind of " + ", ".join(Kind)
+        raise UsageError(ErrorCode.USAGE, f"got --kind {text!r}", wanted=wanted)
+    return column, kind

@@ -1,0 +1,75 @@
+"""`lepton predict`: a model's answers for the rows of a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from lepton import data, verbs
+from lepton.cli.options import Injected, Output, ReadOptions, Workers
+from lepton.cli.output import Result
+from lepton.core import ErrorCode, UsageError
+
+__all__ = ["predict"]
+
+_SHOWN = 20
+
+
+def predict(
+    model: Path,
+    source: str,
+    *,
+    output: Output = None,
+    keep: tuple[str, ...] = (),
+    reading: ReadOptions | None = None,
+    workers: Workers = None,
+    context: Injected,
+) -> Result:
+    """One answer a row, in the rows' order: a column `prediction`, and `probability_<class>` for classes.
+
+    Args:
+        model: a .lepton file.
+        source: a table with the model's columns.
+        output: .parquet, .csv, .jsonl or .arrow file to write; without it the first answers are shown.
+        keep: column of the table to write beside the answers, or 'all'; may be given several times.
+        reading: how to read the table.
+        workers: threads to use.
+        context: given by the command line.
+    """
+    if output is not None and output.suffix not in data.WRITERS:
+        formats = ", ".join(data.WRITERS)
+        raise UsageError(ErrorCode.USAGE, f"cannot tell the format of {output.name!r}", wanted=f"a name in {formats}")
+    with context.work(workers=workers) as work:
+        opened = verbs.load(model, resources=work.resources)
+        table = verbs.rows_for(opened, (reading or ReadOptions()).read(source))
+        kept = list(table.schema.names) if "all" in keep else list(table.schema.select(keep).names)
+        parts: list[pl.DataFrame] = []
+        rows = 0
+        for batch in table.batches():
+            work.check()
+            parts.append(batch.select(kept).hstack(_answers(opened, batch)))
+            rows += batch.height
+            work.report(rows, unit="rows", note="predicting")
+    answers = pl.concat(parts) if parts else pl.DataFrame()
+    unseen = {column: count for column, count in opened.unseen.items() if count}
+    notes = tuple(f"{count} values of {column!r} were unknown to the model" for column, count in unseen.items())
+    summary = {"model_id": opened.model_id, "rows": answers.height, "unseen": unseen}
+    if output is not None:
+        data.write_frame(answers, output)
+        return Result({**summary, "output": str(output)}, f"{answers.height} answers in {output}", notes)
+    shown = answers.head(_SHOWN)
+    with pl.Config(tbl_rows=_SHOWN, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True):
+        text = str(shown)
+    if answers.height > _SHOWN:
+        text += f"\n{answers.height - _SHOWN} more rows: write them all with -o answers.parquet"
+    everything = answers.to_dicts() if context.console.format == "json" else []
+    return Result({**summary, "predictions": everything}, text, notes)
+
+
+def _answers(model: verbs.Model, batch: pl.DataFrame) -> pl.DataFrame:
+    answers = pl.DataFrame({"prediction": model.predict(batch)})
+    if model.labels is None:
+        return answers
+    probabilities = model.predict_proba(batch)
+    return answers.hstack(probabilities.rename({name: f"probability_{name}" for name in probabilities.columns}))

@@ -1,0 +1,46 @@
+"""`lepton serve`: models behind HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lepton import serving
+from lepton.cli.options import Injected, Workers
+from lepton.cli.output import Result
+
+__all__ = ["serve"]
+
+
+def serve(
+    model: Path,
+    /,
+    *models: Path,
+    host: str | None = None,
+    port: int | None = None,
+    insecure_no_token: bool = False,
+    workers: Workers = None,
+    context: Injected,
+) -> Result:
+    """Serve models by the Open Inference Protocol until Ctrl-C.
+
+    A model in houses.lepton answers at /v2/models/houses/infer and, for plain JSON rows, /v2/models/houses/rows.
+
+    Args:
+        model: a .lepton file.
+        models: more of them.
+        host: address to bind; anything but loopback needs the token that is printed at the start.
+        port: port to bind; 0 takes a free one.
+        insecure_no_token: serve other machines without a token.
+        workers: threads for large batches.
+        context: given by the command line.
+    """
+    settings = context.settings
+    serving.serve(
+        serving.named([model, *models]),
+        host=host or settings.host,
+        port=settings.port if port is None else port,
+        insecure_no_token=insecure_no_token,
+        resources=context.resources(workers),
+        announce=None if context.console.quiet else print,
+    )
+    return Result(data={"stopped": True})

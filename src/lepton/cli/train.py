@@ -1,0 +1,90 @@
+"""`lepton train`: from a table to a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lepton import verbs
+from lepton.cli.options import Injected, Output, ReadOptions, Seed, Workers
+from lepton.cli.output import Result
+from lepton.core import BudgetError, ErrorCode, Interrupted, LeptonError, Work, show_duration
+from lepton.core.budgets import within_time
+
+__all__ = ["train"]
+
+
+def train(
+    source: str,
+    *,
+    target: str,
+    within: str = verbs.DEFAULT_WITHIN,
+    output: Output = None,
+    task: str | None = None,
+    metric: str | None = None,
+    weight: str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    reading: ReadOptions | None = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    context: Injected,
+) -> Result:
+    """Train a model of one column of a table, within a time that is kept.
+
+    Args:
+        source: a CSV, TSV, JSON Lines, Parquet or Arrow file, or a glob in quotes.
+        target: column to predict.
+        within: time allowed, reading and saving included: 30s, 5m, 1h.
+        output: model file to write; by default the table's name with .lepton, in this folder.
+        task: regression, binary or multiclass; by default what the target says.
+        metric: what to choose by; by default rmse for numbers, log_loss for classes.
+        weight: column of sample weights.
+        group: column of groups that cross-validation keeps together (patients, shops).
+        time: column of time; cross-validation then learns from the past only.
+        reading: how to read the table.
+        seed: reaches everything random.
+        workers: threads to use.
+        context: given by the command line.
+    """
+    with context.work(within, seed=seed, workers=workers) as work:
+        table = (reading or ReadOptions()).read(source)
+        roles = {name: role for name, role in ((weight, "weight"), (group, "group"), (time, "time")) if name}
+        path = output or Path(f"{table.name}.lepton")
+        replaced = path.exists()
+        model = verbs.train(table.with_roles(roles), target=target, task=task, metric=metric, output=path, work=work)
+        error = _verdict(work, path)
+        spent = work.elapsed
+    board = model.leaderboard()
+    notes = (f"{path} was there and has been replaced",) if replaced else ()
+    return Result(
+        data={
+            "model": str(path),
+            **model.facts(),
+            "seconds": spent,
+            "metric": board.metric,
+            "leaderboard": board.to_dict()["rows"],
+        },
+        text=f"{board.text()}\n\nSaved {path} ({model.facts()['size']}) after {show_duration(spent)}.",
+        notes=notes + tuple(board.notes),
+        next=(
+            f"lepton evaluate {path} TEST.csv",
+            f"lepton predict {path} NEW.csv -o out.parquet",
+            f"lepton serve {path}",
+        ),
+        error=error,
+    )
+
+
+def _verdict(work: Work, path: Path) -> LeptonError | None:
+    """What is to be said of a model that was saved all the same."""
+    if work.cancel.is_set():
+        return Interrupted(ErrorCode.INTERRUPTED, f"stopped by Ctrl-C; the best so far is saved in {path}")
+    if work.within is not None and not within_time(work.elapsed, work.within):
+        return BudgetError(
+            ErrorCode.BUDGET_MISSED,
+            f"within={show_duration(work.within)} was not kept: it took {show_duration(work.elapsed)}",
+            wanted="at most 10 % or 2 s more than the time allowed",
+            fix=f"the model is saved in {path}; allow more time or give fewer rows",
+            details={"budget": "within", "limit": work.within, "measured": work.elapsed, "saved": str(path)},
+        )
+    return None

@@ -1,0 +1,84 @@
+"""Progress of long work in a terminal: done, rate, time left and the best so far on one line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+from lepton.core import ProgressRecord, printable, show_duration
+
+__all__ = ["TerminalProgress"]
+
+_WIDTH = 24
+_REDRAW_SECONDS = 0.1
+_PLAIN_SECONDS = 5.0
+
+
+class TerminalProgress:
+    """A reporter for `Work`: redraws one line in a terminal, prints a line now and then elsewhere.
+
+    >>> import io
+    >>> stream = io.StringIO()
+    >>> with TerminalProgress(stream) as progress:
+    ...     progress(ProgressRecord(2, 5, "folds", "rmse 0.51", "lightgbm", 1.0, 9.0))
+    >>> stream.getvalue().strip()
+    'lightgbm · 2/5 folds · 2.0/s · best rmse 0.51 · 9.0 s left'
+
+    Args:
+        stream: where to write, standard error by default.
+        quiet: write nothing.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._quiet = quiet
+        self._live = self._stream.isatty()
+        self._last = float("-inf")
+        self._note = ""
+        self._drawn = 0
+
+    def __call__(self, record: ProgressRecord) -> None:
+        """Show `record`, unless the last one was shown a moment ago."""
+        now = time.monotonic()
+        pause = _REDRAW_SECONDS if self._live else _PLAIN_SECONDS
+        if self._quiet or (now - self._last < pause and record.note == self._note):
+            return
+        self._last, self._note = now, record.note
+        if self._live:
+            line = f"{self._bar(record)} {progress_line(record)}"
+            self._stream.write("\r" + line.ljust(self._drawn))
+            self._drawn = len(line)
+        else:
+            self._stream.write(progress_line(record) + "\n")
+        self._stream.flush()
+
+    def _bar(self, record: ProgressRecord) -> str:
+        share = min(max(record.done / record.total, 0.0), 1.0) if record.total else 0.0
+        full = round(share * _WIDTH)
+        return "━" * full + "─" * (_WIDTH - full)
+
+    def __enter__(self) -> TerminalProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Clear the line, so that what follows starts clean."""
+        if self._live and self._drawn:
+            self._stream.write("\r" + " " * self._drawn + "\r")
+            self._stream.flush()
+
+
+def progress_line(record: ProgressRecord) -> str:
+    """`record` as one line of text."""
+    parts = [printable(record.note)] if record.note else []
+    if record.total:
+        parts.append(f"{record.done:g}/{record.total:g} {record.unit}".rstrip())
+    elif record.done:
+        parts.append(f"{record.done:g} {record.unit}".rstrip())
+    if record.done and record.rate >= 0.05:
+        parts.append(f"{record.rate:.1f}/s")
+    if record.best:
+        parts.append(f"best {printable(record.best)}")
+    if record.remaining is not None:
+        parts.append(f"{show_duration(max(record.remaining, 0.0))} left")
+    return " · ".join(parts)

@@ -1,0 +1,269 @@
+"""The library's public verbs and the `Model` that they give and take: a few lines each, calling the rooms."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lepton import bundle, data, evaluation, serving, store, training
+from lepton.core import ColumnRecord, Kind, Resources, Work, show_size
+from lepton.report import Facts, Page, Table, TerminalProgress, Text, figures
+
+__all__ = ["Model", "compare", "describe", "evaluate", "load", "predict", "read", "rows_for", "serve", "train"]
+
+DEFAULT_WITHIN = "60s"
+
+Source = Any
+"""A `Dataset`, a path or glob, or a table in memory: whatever `read` takes."""
+
+
+class Model:
+    """A model file and what one does with it. `train` and `load` give one.
+
+    >>> model = Model("houses.lepton")                            # doctest: +SKIP
+    >>> model.predict([{"rooms": 3, "town": "Oslo"}])             # doctest: +SKIP
+    [412000.0]
+
+    Args:
+        path: a `.lepton` file; it is checked whole before anything else uses it.
+        resources: what predictions of many rows may use; all cores by default.
+    """
+
+    def __init__(self, path: str | Path, *, resources: Resources | None = None) -> None:
+        self.path = Path(path)
+        self._predictor = bundle.open_model(self.path, resources=resources)
+
+    @property
+    def task(self) -> str:
+        """`regression`, `binary` or `multiclass`."""
+        return self._predictor.manifest.task
+
+    @property
+    def target(self) -> str | None:
+        """Name of the column that the model predicts."""
+        target = self._predictor.manifest.target
+        return None if target is None else target.name
+
+    @property
+    def labels(self) -> tuple[str | int, ...] | None:
+        """Classes, in the order of the columns of probabilities; None for numbers."""
+        return self._predictor.manifest.labels
+
+    @property
+    def inputs(self) -> tuple[ColumnRecord, ...]:
+        """Columns that a row must have."""
+        return self._predictor.manifest.inputs
+
+    @property
+    def model_id(self) -> str:
+        """Hash of everything but the reports: the identity of the model."""
+        return self._predictor.model_id
+
+    @property
+    def predictor(self) -> bundle.Predictor:
+        """The opened bundle, for what needs tensors."""
+        return self._predictor
+
+    @property
+    def unseen(self) -> Mapping[str, int]:
+        """How many values of each category column were unknown to the model, since it was opened."""
+        return self._predictor.unseen
+
+    def predict(self, rows: Any) -> Any:
+        """Labels or numbers for `rows`, in the container that came in.
+
+        Args:
+            rows: Polars or pandas DataFrame, Arrow table, dict of columns, list of dicts, or a 2-D numpy array whose
+                columns stand in the order of `inputs`.
+
+        Raises:
+            SchemaError: columns are missing, unknown or of another kind; the message names them.
+        """
+        return self._predictor.predict(rows)
+
+    def predict_proba(self, rows: Any) -> Any:
+        """Probabilities of the classes for `rows`, in the order of `labels`; classifiers only."""
+        return self._predictor.predict_proba(rows)
+
+    def evaluate(self, source: Source, **options: Any) -> evaluation.Evaluation:
+        """Metrics with intervals on rows that have the target; options as of `lepton.evaluate`."""
+        return evaluate(self, source, **options)
+
+    def leaderboard(self) -> training.Leaderboard:
+        """Every candidate of the training, best first."""
+        return training.Leaderboard.from_report(self.reports().get("training", {}))
+
+    def reports(self) -> Mapping[str, Mapping[str, Any]]:
+        """The reports in the file, by name."""
+        return bundle.read_bundle(self.path).reports
+
+    def report(self, source: Source | None = None) -> Page:
+        """One page about the model: what it is, how it was found and, with `source`, how good it is there."""
+        page = Page(f"Model {self._predictor.manifest.name}", subtitle=f"{self.task} of {self.target}")
+        page.section("What it is", Facts(self.facts()))
+        board = self.leaderboard()
+        if board.rows:
+            page.section("How it was found", *board.blocks())
+        if source is not None:
+            page.extend(self.evaluate(source).page())
+        return page
+
+    def facts(self) -> dict[str, Any]:
+        """What the file says of the model, ready to show."""
+        manifest = self._predictor.manifest
+        return {
+            "name": manifest.name,
+            "task": self.task,
+            "target": self.target,
+            "inputs": len(self.inputs),
+            "classes": None if self.labels is None else len(self.labels),
+            "size": show_size(bundle.bundle_size(self.path)),
+            "model id": self.model_id,
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model to `path`, whole or not at all, and go on from there."""
+        target = Path(path)
+        if not (target.exists() and target.samefile(self.path)):
+            store.copy_file(self.path, target)
+        self.path = target
+        return target
+
+    def __repr__(self) -> str:
+        return f"<Model {self._predictor.manifest.name!r}: {self.task} of {self.target!r}, {self.model_id[:12]}>"
+
+    def _repr_html_(self) -> str:
+        return self.report().html()
+
+
+def read(source: Source, **options: Any) -> data.Dataset:
+    """A table as a lazy `Dataset`: a path, a glob, a DataFrame, Arrow, numpy, dicts. Options as of `lepton.data.read`."""
+    return source if isinstance(source, data.Dataset) and not options else data.read(source, **options)
+
+
+def describe(source: Source, target: str | None = None, work: Work | None = None) -> data.Description:
+    """Counts, missing values, distributions, the relation to `target`, and what looks suspicious."""
+    return data.describe(read(source), target=target, work=work)
+
+
+def train(
+    source: Source,
+    *,
+    target: str,
+    within: str | float = DEFAULT_WITHIN,
+    task: str | None = None,
+    metric: str | None = None,
+    output: str | Path | None = None,
+    seed: int = 0,
+    work: Work | None = None,
+) -> Model:
+    """The best model of `target` that a small portfolio gives `within` the time, reading and saving included.
+
+    Args:
+        source: a `Dataset`, a path or glob, or a table in memory.
+        target: name of the column to predict.
+        within: time allowed, `"60s"`; over by at most 10 % or 2 s.
+        task: `regression`, `binary` or `multiclass`; by default what the target says.
+        metric: what to choose by; by default the task's own.
+        output: where to save; by default a temporary file that lasts as long as the model object (see `Model.save`).
+        seed: reaches everything random.
+        work: cancel, progress and resources; replaces `within` and `seed`.
+
+    Raises:
+        DataError: the table or the target cannot be learned from; the message says why.
+    """
+    with contextlib.ExitStack() as stack:
+        if work is None:
+            progress = stack.enter_context(TerminalProgress(quiet=not sys.stderr.isatty()))
+            work = Work(within, seed=seed, reporter=progress)
+        table = read(source)
+        scratch = contextlib.ExitStack()
+        path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / f"{table.name}.lepton"
+        with scratch:
+            training.train(table, target=target, task=task, metric=metric, name=path.stem, output=path, work=work)
+            model = Model(path, resources=work.resources)
+            weakref.finalize(model, scratch.pop_all().close)
+        return model
+
+
+def load(path: str | Path, *, resources: Resources | None = None) -> Model:
+    """The model in the file `path`.
+
+    Raises:
+        BundleError: the file is damaged, unsafe or of a newer format.
+    """
+    return Model(path, resources=resources)
+
+
+def _model(model: Model | str | Path) -> Model:
+    return model if isinstance(model, Model) else load(model)
+
+
+def rows_for(model: Model, source: Source) -> data.Dataset:
+    """`source` as a data set whose columns are read as the model's training read them."""
+    table = read(source)
+    known = {column.name: column for column in model.inputs}
+    if model.predictor.manifest.target is not None:
+        known[model.predictor.manifest.target.name] = model.predictor.manifest.target
+    kinds: dict[str, Kind] = {name: known[name].kind for name in table.schema.names if name in known}
+    return table.with_kinds(kinds)
+
+
+def predict(model: Model | str | Path, source: Source) -> Any:
+    """`Model.predict` on a file, a glob, a `Dataset` or a table in memory."""
+    model = _model(model)
+    return model.predict(rows_for(model, source).frame() if isinstance(source, str | Path | data.Dataset) else source)
+
+
+def evaluate(
+    model: Model | str | Path,
+    source: Source,
+    *,
+    segments: Sequence[str] = (),
+    costs: Mapping[str, float] | None = None,
+    weight: str | None = None,
+    seed: int = 0,
+    work: Work | None = None,
+) -> evaluation.Evaluation:
+    """Metrics with 95 % bootstrap intervals on rows that have the target.
+
+    Args:
+        model: a `Model` or the path of one.
+        source: rows with the target.
+        segments: columns whose values get a table of their own.
+        costs: for binary tasks, `{"false_positive": 1, "false_negative": 5}`: finds the cheapest threshold.
+        weight: column of sample weights.
+        seed: of the bootstrap.
+        work: cancel, progress and resources.
+    """
+    model = _model(model)
+    rows = rows_for(model, source)
+    return evaluation.evaluate(
+        model.predictor, rows, segments=segments, costs=costs, weight=weight, seed=seed, work=work
+    )
+
+
+def compare(
+    first: Model | str | Path,
+    second: Model | str | Path,
+    source: Source,
+    *,
+    metric: str | None = None,
+    seed: int = 0,
+    work: Work | None = None,
+) -> evaluation.Comparison:
+    """The difference of two models on the same rows, with a paired 95 % interval."""
+    first, second = _model(first), _model(second)
+    rows = rows_for(first, source)
+    return evaluation.compare(first.predictor, second.predictor, rows, metric=metric, seed=seed, work=work)
+
+
+def serve(models: Model | str | Path | Sequence[Model | str | Path], **options: Any) -> serving.Server:
+    """Start an inference server for `models` in the background; `with` stops it. Options as of `lepton.serving.Server`."""
+    several = [models] if isinstance(models, Model | str | Path) else list(models)
+    paths = [model.path if isinstance(model, Model) else Path(model) for model in several]
+    return serving.Server(serving.named(paths), **options).start()
