@@ -1,0 +1,33 @@
+"""Row steps of preprocessing: each is one rule with two forms, numpy/Polars and ONNX, that give the same values."""
+
+from lepton.data.steps.base import (
+    STEPS,
+    Block,
+    Step,
+    Tensors,
+    apply_steps,
+    emit_steps,
+    step_from_dict,
+)
+from lepton.data.steps.calendar import PARTS, Calendar
+from lepton.data.steps.categories import OneHot, Ordinal
+from lepton.data.steps.missing import Impute, MissingIndicators
+from lepton.data.steps.scaling import Clip, Standardise
+
+__all__ = [
+    "PARTS",
+    "STEPS",
+    "Block",
+    "Calendar",
+    "Clip",
+    "Impute",
+    "MissingIndicators",
+    "OneHot",
+    "Ordinal",
+    "Standardise",
+    "Step",
+    "Tensors",
+    "apply_steps",
+    "emit_steps",
+    "step_from_dict",
+]
