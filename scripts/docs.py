@@ -1,7 +1,7 @@
 """Writes the generated pages of the reference; with `--check`, tells which of them are out of date.
 
-    python scripts/docs.py            # write
-    python scripts/docs.py --check    # exit code 1 if a page differs from what the code says
+python scripts/docs.py            # write
+python scripts/docs.py --check    # exit code 1 if a page differs from what the code says
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ def cli_page() -> str:
     parts = [
         "# Command line\n",
         NOTICE,
-        "Everywhere: `--format json` prints one envelope, `--quiet` the result alone. "
-        "Exit codes are listed in [errors](errors.md). "
-        "`NO_COLOR` and `LEPTON_LOG` are honoured; other [settings](settings.md) too.\n",
+        (
+            "Everywhere: `--format json` prints one envelope, `--quiet` the result alone. "
+            "Exit codes are listed in [errors](errors.md). "
+            "`NO_COLOR` and `LEPTON_LOG` are honoured; other [settings](settings.md) too.\n"
+        ),
     ]
     for title, records in GROUPS.items():
         parts.append(f"## {title}\n")
@@ -48,9 +50,11 @@ def errors_page() -> str:
     parts = [
         "# Errors\n",
         NOTICE,
-        "Every refusal is a `lepton.LeptonError` with a `code`. The message says what came, what was wanted and how to "
-        "fix it; `error.details` holds facts for programs. One code has one HTTP status and one exit code; "
-        "a command that did what it was asked exits with 0.\n",
+        (
+            "Every refusal is a `lepton.LeptonError` with a `code`. The message says what came, what was wanted and "
+            "how to fix it; `error.details` holds facts for programs. One code has one HTTP status and one exit code; "
+            "a command that did what it was asked exits with 0.\n"
+        ),
         "| exit code | meaning |\n|---|---|",
     ]
     meanings = {
@@ -72,7 +76,9 @@ def errors_page() -> str:
     parts.append("")
     for code, record in CATALOGUE.items():
         parts.append(f"## {code}\n")
-        parts.append(f"{record.title}. `{record.family.__name__}`, HTTP {record.http_status}, exit {record.exit_code}.\n")
+        parts.append(
+            f"{record.title}. `{record.family.__name__}`, HTTP {record.http_status}, exit {record.exit_code}.\n"
+        )
     return "\n".join(parts)
 
 
@@ -83,12 +89,16 @@ def settings_page() -> str:
     parts = [
         "# Settings\n",
         NOTICE,
-        "A table `[lepton]` in `lepton.toml` (in the working folder, or the file that `LEPTON_CONFIG` names), then "
-        "environment variables, then flags; the later one wins. Unknown keys are refused.\n",
+        (
+            "A table `[lepton]` in `lepton.toml` (in the working folder, or the file that `LEPTON_CONFIG` names), then "
+            "environment variables, then flags; the later one wins. Unknown keys are refused.\n"
+        ),
     ]
     for field in fields(Settings):
         parts.append(f"## {field.name}\n")
-        parts.append(f"{meaning[field.name]} Default: `{field.default!r}`. Environment: `LEPTON_{field.name.upper()}`.\n")
+        parts.append(
+            f"{meaning[field.name]} Default: `{field.default!r}`. Environment: `LEPTON_{field.name.upper()}`.\n"
+        )
     return "\n".join(parts)
 
 

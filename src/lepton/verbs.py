@@ -11,7 +11,7 @@ from typing import Any
 
 from lepton import bundle, data, evaluation, serving, store, training
 from lepton.core import ColumnRecord, Kind, Resources, Work, show_size
-from lepton.report import Facts, Page, Table, TerminalProgress, Text, figures
+from lepton.report import Facts, Page, TerminalProgress
 
 __all__ = ["Model", "compare", "describe", "evaluate", "load", "predict", "read", "rows_for", "serve", "train"]
 
@@ -141,7 +141,7 @@ class Model:
 
 
 def read(source: Source, **options: Any) -> data.Dataset:
-    """A table as a lazy `Dataset`: a path, a glob, a DataFrame, Arrow, numpy, dicts. Options as of `lepton.data.read`."""
+    """A table as a lazy `Dataset`: a path, a glob, a DataFrame, Arrow, numpy, dicts. Options: `lepton.data.read`."""
     return source if isinstance(source, data.Dataset) and not options else data.read(source, **options)
 
 
@@ -263,7 +263,7 @@ def compare(
 
 
 def serve(models: Model | str | Path | Sequence[Model | str | Path], **options: Any) -> serving.Server:
-    """Start an inference server for `models` in the background; `with` stops it. Options as of `lepton.serving.Server`."""
+    """Start an inference server for `models` in the background; `with` stops it. Options: `lepton.serving.Server`."""
     several = [models] if isinstance(models, Model | str | Path) else list(models)
     paths = [model.path if isinstance(model, Model) else Path(model) for model in several]
     return serving.Server(serving.named(paths), **options).start()

@@ -18,7 +18,7 @@ from typing import Any
 
 import lepton
 
-__all__ = lepton.__all__  # noqa: PLE0605
+__all__ = lepton.__all__
 
 
 class _SameModules(MetaPathFinder, Loader):
@@ -30,7 +30,11 @@ class _SameModules(MetaPathFinder, Loader):
         if not fullname.startswith("lepton_ai."):
             return None
         found = importlib.util.find_spec(_twin(fullname))
-        return None if found is None else ModuleSpec(fullname, self, is_package=found.submodule_search_locations is not None)
+        return (
+            None
+            if found is None
+            else ModuleSpec(fullname, self, is_package=found.submodule_search_locations is not None)
+        )
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = importlib.import_module(_twin(spec.name))

@@ -1,10 +1,11 @@
-"""Finds the examples of a page and runs them: Python blocks in one namespace, console blocks line by line."""
+"""Finds the examples of a page and runs them: Python blocks as one program, console blocks line by line."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-__all__ = ["Block", "blocks", "make_houses", "run_console", "run_python"]
+__all__ = ["Block", "blocks", "make_houses", "run_page"]
 
 _FENCE = re.compile(r"^```(\w*)[ \t]*([^\n]*)\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 
@@ -49,44 +50,46 @@ def make_houses(path: Path, rows: int = 600) -> Path:
     return path
 
 
-def run_python(page: Path, folder: Path) -> int:
-    """Run the page's Python blocks, in order, in one fresh interpreter; returns how many there are."""
-    found = [b for b in blocks(page) if b.language == "python" and "no-run" not in b.info]
-    if found:
-        code = "\n".join(b.text for b in found)
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", code], cwd=folder, capture_output=True, text=True, timeout=110
-        )
-        assert done.returncode == 0, f"{page.name}: {done.stderr[-3000:]}"
-    return len(found)
+def run_page(page: Path, folder: Path) -> int:
+    """Run the page's examples in its order; returns how many blocks there are.
 
-
-def run_console(page: Path, folder: Path) -> int:
-    """Run every `$ ` line of the page's console blocks; servers run until the page ends. Returns how many ran."""
-    lines = [
-        line[2:]
-        for block in blocks(page)
-        if block.language == "console" and "no-run" not in block.info
-        for line in block.text.replace("\\\n", " ").splitlines()
-        if line.startswith("$ ")
-    ]
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    The Python blocks are one program, run where the first of them stands; servers that a console block starts run until
+    the page ends.
+    """
+    found = [b for b in blocks(page) if b.language in ("python", "console") and "no-run" not in b.info]
+    program = "\n".join(b.text for b in found if b.language == "python")
     servers: list[subprocess.Popen[bytes]] = []
-    ran = 0
     try:
-        for line in lines:
-            if line.startswith("lepton serve"):
-                servers.append(subprocess.Popen(shlex.split(line), cwd=folder, env=environment))
-                time.sleep(3)
-                assert servers[-1].poll() is None, line
-            else:
-                done = subprocess.run(
-                    line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=110
-                )
-                assert done.returncode == 0, f"{page.name}: {line}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
-            ran += 1
+        for block in found:
+            if block.language == "console":
+                _run_console(block, page.name, folder, servers)
+            elif program:
+                _run([sys.executable, "-W", "error", "-c", program], page.name, folder)
+                program = ""
     finally:
         for server in servers:
             server.terminate()
             server.wait(20)
-    return ran
+    return len(found)
+
+
+def _run_console(block: Block, page: str, folder: Path, servers: list[subprocess.Popen[bytes]]) -> None:
+    """Run every `$ ` line of a console block."""
+    for line in block.text.replace("\\\n", " ").splitlines():
+        if line.startswith("$ lepton serve"):
+            servers.append(subprocess.Popen(shlex.split(line[2:]), cwd=folder, env=_environment()))
+            time.sleep(4)
+            assert servers[-1].poll() is None, f"{page}: {line}"
+        elif line.startswith("$ curl") and shutil.which("curl") is None:
+            continue
+        elif line.startswith("$ "):
+            _run(["bash", "-c", line[2:].replace("curl ", "curl --fail-with-body ")], page, folder)
+
+
+def _run(command: list[str], page: str, folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, f"{page}: {command[-1][:200]}\n{done.stdout[-1500:]}\n{done.stderr[-3000:]}"
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -8,8 +8,8 @@ import cyclopts
 
 from lepton.cli.commands import COMMANDS, NOUNS
 from lepton.cli.context import Context
-from lepton.cli.output import Result
-from lepton.core import ErrorCode, UsageError
+from lepton.cli.output import Console, Result
+from lepton.core import ErrorCode, Settings, UsageError
 from lepton.version import __version__
 
 __all__ = ["build_app", "call"]
@@ -27,7 +27,7 @@ def build_app() -> cyclopts.App:
     return app
 
 
-def call(words: Sequence[str], command: str, context: Context) -> Result | None:
+def call(words: Sequence[str], command: str, console: Console, settings: Settings) -> Result | None:
     """Parse `words` and call their command; None when it was help that was asked for.
 
     Raises:
@@ -41,6 +41,6 @@ def call(words: Sequence[str], command: str, context: Context) -> Result | None:
         hint = f"lepton {command} --help" if known else "lepton --help"
         raise UsageError(ErrorCode.USAGE, " ".join(str(error).split()), fix=f"see {hint}") from None
     if "context" in ignored:
-        bound.arguments["context"] = context
+        bound.arguments["context"] = Context(console, settings)
     result = function(*bound.args, **bound.kwargs)
     return result if isinstance(result, Result) else None

@@ -32,7 +32,10 @@ def inspect(model: Path, *, context: Injected) -> Result:
         "reports": {name: report.get("kind", name) for name, report in opened.reports.items()},
     }
     rows = [
-        ("model", f"{printable(manifest.name)} ({manifest.task} of {manifest.target.name if manifest.target else '-'})"),
+        (
+            "model",
+            f"{printable(manifest.name)} ({manifest.task} of {manifest.target.name if manifest.target else '-'})",
+        ),
         ("model id", opened.model_id),
         ("file", f"{model}, {show_size(data['size'])} without training and reports"),
         ("graph", f"{graph.num_nodes} nodes: " + ", ".join(f"{n} x{c}" for n, c in sorted(graph.operators.items()))),

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 
 from lepton.cli.commands import COMMANDS, GROUPS
-from lepton.cli.context import Context
 from lepton.cli.output import Console, exit_code_of
 from lepton.core import ErrorCode, Interrupted, LeptonError, UsageError, WorkerError, load_settings
 from lepton.version import __version__
@@ -48,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
         command = _command_name(words)
         settings = load_settings()
         logging.basicConfig(level=settings.log.upper(), format="%(levelname)s %(name)s: %(message)s")
-        result = importlib.import_module("lepton.cli.app").call(words, command, Context(console, settings))
+        result = importlib.import_module("lepton.cli.app").call(words, command, console, settings)
         if result is None:
             return 0
         console.show(command, result)
@@ -62,7 +61,7 @@ def run(arguments: Sequence[str]) -> int:
         return _failed(console, command, WorkerError(ErrorCode.OUT_OF_MEMORY, "the memory is not enough", fix=fix))
     except BrokenPipeError:
         raise
-    except Exception as error:  # noqa: BLE001 - the last line: a fault of ours is said in one line, not as a traceback
+    except Exception as error:
         logging.getLogger("lepton").debug("internal error", exc_info=error)
         return _failed(console, command, _internal(error))
 
