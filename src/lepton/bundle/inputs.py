@@ -1,0 +1,171 @@
+"""From rows in any container to the two tensors of a table model, `numbers` and `strings` (contract 2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lepton.bundle.containers import Rows, read_rows
+from lepton.bundle.encoding import NUMBER_KINDS, STRING_KINDS, TextEncoder, numeric_encoder
+from lepton.core import ColumnRecord, ErrorCode, Kind, SchemaError, UsageError, printable
+
+__all__ = ["Packed", "TableInputs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Rows as a graph takes them.
+
+    Attributes:
+        numbers: float64 [N, k], C-contiguous; missing is NaN.
+        strings: m String columns without nulls; missing is "".
+    """
+
+    numbers: NDArray[np.float64]
+    strings: pl.DataFrame
+
+
+class TableInputs:
+    """Packs rows into the tensors of one table model; training and predicting use the same one.
+
+    >>> from lepton.core import ColumnRecord, Kind
+    >>> inputs = TableInputs((ColumnRecord("rooms", Kind.NUMBER), ColumnRecord("town", Kind.CATEGORY)))
+    >>> inputs.tensors({"rooms": [3, None], "town": ["Köln", None]})
+    {'numbers': array([[ 3.],
+           [nan]]), 'strings': array([['Köln'],
+           ['']], dtype=object)}
+
+    Args:
+        columns: the model's columns, in the table's order.
+        casefolded: names of the text columns that were trained with codec `nfc-casefold/1`.
+
+    Raises:
+        UsageError: for a column of a kind that tables do not hold.
+    """
+
+    def __init__(self, columns: Sequence[ColumnRecord], *, casefolded: Collection[str] = ()) -> None:
+        self.columns = tuple(columns)
+        for column in self.columns:
+            if column.kind not in NUMBER_KINDS | STRING_KINDS:
+                raise UsageError(
+                    ErrorCode.WRONG_KIND,
+                    f"column '{printable(column.name)}' is of kind {column.kind}",
+                    wanted="one of " + ", ".join(sorted(NUMBER_KINDS | STRING_KINDS)),
+                )
+        self.names = tuple(column.name for column in self.columns)
+        self.numbers = tuple(column for column in self.columns if column.kind in NUMBER_KINDS)
+        self.strings = tuple(column for column in self.columns if column.kind in STRING_KINDS)
+        self.casefolded = frozenset(casefolded)
+        self._numeric = {column.name: numeric_encoder(column) for column in self.numbers}
+        self._text = {c.name: TextEncoder(c, casefold=c.name in self.casefolded) for c in self.strings}
+        self._all_numbers = all(column.kind is Kind.NUMBER for column in self.columns)
+
+    def pack(
+        self, rows: Any, extra: Literal["refuse", "ignore"] = "refuse", *, ignored: Collection[str] = ()
+    ) -> Packed:
+        """Pack rows for training or for a graph.
+
+        Args:
+            rows: any container that `read_rows` takes.
+            extra: what to do with columns that the model does not take.
+            ignored: columns that may be there, whatever `extra` says.
+
+        Raises:
+            SchemaError: naming the column, the row and what came.
+        """
+        if self.is_tensor(rows):
+            return Packed(rows, pl.DataFrame())
+        return self.pack_rows(self.read(rows, extra, ignored=ignored))
+
+    def tensors(
+        self, rows: Any, extra: Literal["refuse", "ignore"] = "refuse", *, ignored: Collection[str] = ()
+    ) -> dict[str, NDArray[Any]]:
+        """Pack rows into the graph's inputs: `numbers` float64 [N, k], `strings` object [N, m]; only those it has."""
+        if self.is_tensor(rows):
+            return {"numbers": rows}
+        return self.row_tensors(self.read(rows, extra, ignored=ignored))
+
+    def is_tensor(self, rows: Any) -> bool:
+        """Whether `rows` is the `numbers` tensor already: a float64 matrix for a model that takes numbers only."""
+        return (
+            self._all_numbers
+            and type(rows) is np.ndarray
+            and rows.dtype == np.float64
+            and rows.ndim == 2
+            and rows.shape[1] == len(self.columns)
+            and rows.flags.c_contiguous
+        )
+
+    def read(self, rows: Any, extra: Literal["refuse", "ignore"] = "refuse", *, ignored: Collection[str] = ()) -> Rows:
+        """The rows as named columns, after checking which columns are there."""
+        read = read_rows(rows, self.names)
+        unknown = [name for name in read.extra if name not in ignored]
+        if unknown and extra == "refuse":
+            raise SchemaError(
+                ErrorCode.EXTRA_COLUMNS,
+                "columns that the model does not know: " + ", ".join(f"'{printable(name)}'" for name in unknown[:30]),
+                wanted="only " + ", ".join(f"'{printable(name)}'" for name in self.names[:30]),
+                fix=f"drop them, for example table.drop({unknown[:30]!r}) in Polars"
+                f" or table.drop(columns={unknown[:30]!r}) in pandas",
+                details={"extra": unknown},
+            )
+        return read
+
+    def pack_rows(self, rows: Rows) -> Packed:
+        """`pack` for rows that were read already."""
+        texts = {name: self._texts(name, rows) for name in self._text}
+        strings = pl.DataFrame([pl.Series(name, values, dtype=pl.String) for name, values in texts.items()])
+        return Packed(self._doubles(rows), strings)
+
+    def row_tensors(self, rows: Rows) -> dict[str, NDArray[Any]]:
+        """`tensors` for rows that were read already."""
+        tensors: dict[str, NDArray[Any]] = {}
+        if self.numbers:
+            tensors["numbers"] = self._doubles(rows)
+        if self.strings:
+            strings = np.empty((rows.num_rows, len(self.strings)), dtype=object)
+            for position, name in enumerate(self._text):
+                texts = self._texts(name, rows)
+                strings[:, position] = texts if isinstance(texts, list) else _objects(texts)
+            tensors["strings"] = strings
+        return tensors
+
+    def metadata(self) -> str:
+        """The `lepton.inputs` property of a graph: what a stranger with onnxruntime alone needs to feed it."""
+        numbers = [
+            {"name": c.name, "kind": str(c.kind), "unit": c.unit, "time_zone": c.time_zone} for c in self.numbers
+        ]
+        strings = [{"name": c.name, "kind": str(c.kind)} for c in self.strings]
+        return json.dumps({"numbers": numbers, "strings": strings}, ensure_ascii=False)
+
+    def _doubles(self, rows: Rows) -> NDArray[np.float64]:
+        if not self.numbers:
+            return np.empty((rows.num_rows, 0))
+        columns = [
+            encoder.cells(values) if isinstance(values := rows.columns[name], list) else encoder.series(values)
+            for name, encoder in self._numeric.items()
+        ]
+        if rows.num_rows == 1:
+            return np.array([[column[0] for column in columns]], dtype=np.float64)
+        frame = pl.DataFrame({str(position): column for position, column in enumerate(columns)})
+        return frame.to_numpy(order="c")
+
+    def _texts(self, name: str, rows: Rows) -> list[str] | pl.Series:
+        values = rows.columns[name]
+        encoder = self._text[name]
+        return encoder.cells(values) if isinstance(values, list) else encoder.series(values)
+
+
+def _objects(texts: pl.Series) -> NDArray[np.object_]:
+    """Texts as Python strings; equal ones are the same object, which is several times as fast for categories."""
+    distinct = texts.unique()
+    if 4 * len(distinct) > len(texts):
+        return np.array(texts.to_list(), dtype=object)
+    codes = texts.replace_strict(distinct, pl.Series(range(len(distinct))), return_dtype=pl.Int64)
+    return np.array(distinct.to_list(), dtype=object)[codes.to_numpy()]
