@@ -1,1 +1,8 @@
-"""."""
+"""Models behind an address: the Open Inference Protocol and plain JSON rows over HTTP, guarded and bounded."""
+
+from lepton.serving.guard import Guard, new_token
+from lepton.serving.http import Limits
+from lepton.serving.model_store import ModelState, ModelStore, names_of
+from lepton.serving.server import Server, serve
+
+__all__ = ["Guard", "Limits", "ModelState", "ModelStore", "Server", "names_of", "new_token", "serve"]

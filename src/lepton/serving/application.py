@@ -1,0 +1,85 @@
+"""What stands between a transport and a protocol: the guard, the choice of thread, the shape of errors, the log."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from lepton.core import LeptonError, printable
+from lepton.serving.guard import Guard
+from lepton.serving.protocols.base import Request, Response, error_response, internal_error
+from lepton.serving.protocols.oip import InferenceProtocol
+
+__all__ = ["Application"]
+
+_logger = logging.getLogger("lepton.serving")
+_access = logging.getLogger("lepton.serving.access")
+
+_CHEAP_SECONDS = 0.5e-3
+_CHEAP_ROWS = 256
+_BYTES_PER_VALUE = 8
+_CHEAP_BYTES = range(4096, 32 * 1024)
+
+
+class Application:
+    """One server's rules, for any transport.
+
+    A transport calls `admit` when the head of a request is there, `runs_inline` and `handle` when the body is, and
+    `finished` when the response is sent.
+    """
+
+    def __init__(self, protocol: InferenceProtocol, guard: Guard) -> None:
+        self.protocol = protocol
+        self._guard = guard
+
+    def admit(self, head: Request) -> None:
+        """Raise `LeptonError` for a request that is refused whatever its body is."""
+        self._guard.check(head)
+        self.protocol.match(head.method, head.path)
+
+    def runs_inline(self, request: Request) -> bool:
+        """Whether the answer takes less time than a change of thread is worth.
+
+        A body is judged by its length, before it is read: so many bytes hold so many rows at most.
+        """
+        if not request.body:
+            return True
+        try:
+            served = self.protocol.model_of(request)
+        except LeptonError:
+            return True
+        if served is None:
+            return True
+        width = sum(tensor.shape[-1] for tensor in served.inputs)
+        bound = _CHEAP_ROWS * _BYTES_PER_VALUE * width
+        bound = min(max(bound, _CHEAP_BYTES.start), _CHEAP_BYTES.stop)
+        return served.row_seconds <= _CHEAP_SECONDS and len(request.body) <= bound
+
+    def handle(self, request: Request) -> Response:
+        """The response to a complete request; never raises."""
+        try:
+            return self.protocol.answer(request)
+        except LeptonError as error:
+            return self.refuse(error)
+        except Exception:
+            _logger.exception("request %s failed: %s %s", request.id, request.method, printable(request.path))
+            return error_response(internal_error())
+
+    def refuse(self, error: LeptonError) -> Response:
+        """The response to a request that is refused."""
+        return error_response(error)
+
+    def finished(self, request: Request, response: Response, seconds: float) -> None:
+        """Log one line about a request; nothing of its body or its headers is in it."""
+        if _access.isEnabledFor(logging.INFO):
+            record = {
+                "request_id": request.id,
+                "client": request.client,
+                "method": request.method,
+                "path": printable(request.path),
+                "status": response.status,
+                "ms": round(seconds * 1e3, 3),
+                "bytes_in": len(request.body),
+                "bytes_out": len(response.body),
+            }
+            _access.info(json.dumps(record))

@@ -1,0 +1,499 @@
+"""HTTP/1.1 on httptools: one connection's framing, limits and timers.
+
+A peer may be slow, silent, wrong or hostile; whatever it does, it holds one connection for a bounded time and a bounded
+number of bytes, and is told what was wrong in the shape that all errors have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from email.utils import formatdate
+from functools import partial
+from http import HTTPStatus
+from typing import Literal, Protocol, cast
+
+import httptools
+
+from lepton.core import ErrorCode, LeptonError, ServingError, printable
+from lepton.serving.guard import SECURITY_HEADERS
+from lepton.serving.protocols.base import Request, Response, error_response, internal_error, request_id
+
+__all__ = ["Connection", "Handler", "HttpService", "Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one peer, and all of them together, may take. Times in seconds, sizes in bytes.
+
+    Attributes:
+        max_body: body of a request, framing removed.
+        max_head: request line and headers together.
+        max_headers: number of headers.
+        head_time: from the first byte of a request (or from connecting) to the end of its headers.
+        body_time: for a body, beside what its bytes take at `slowest` bytes a second.
+        idle_time: between two requests of a connection.
+        write_time: in which a peer that does not read must have taken at least `slowest` bytes a second.
+        slowest: bytes a second below which a peer counts as stalled.
+        max_connections: open at once.
+        max_waiting: requests that wait for a thread.
+        drain_time: for requests in flight when the server stops.
+    """
+
+    max_body: int = 64 * 2**20
+    max_head: int = 32 * 2**10
+    max_headers: int = 100
+    head_time: float = 10.0
+    body_time: float = 10.0
+    idle_time: float = 60.0
+    write_time: float = 10.0
+    slowest: int = 16 * 2**10
+    max_connections: int = 1024
+    max_waiting: int = 64
+    drain_time: float = 10.0
+
+
+class Handler(Protocol):
+    """What answers the requests of a transport."""
+
+    def admit(self, head: Request) -> None:
+        """Raise `LeptonError` for a request that is refused whatever its body is."""
+
+    def runs_inline(self, request: Request) -> bool:
+        """Whether `handle` is quick enough for the event loop."""
+
+    def handle(self, request: Request) -> Response:
+        """The response; never raises."""
+
+    def finished(self, request: Request, response: Response, seconds: float) -> None:
+        """Called when the response is sent."""
+
+
+class HttpService:
+    """What the connections of one listening address share."""
+
+    def __init__(self, handler: Handler, limits: Limits, executor: Executor, loop: asyncio.AbstractEventLoop) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.executor = executor
+        self.loop = loop
+        self.connections: set[Connection] = set()
+        self.waiting = 0
+        self.draining = False
+        self.date = b""
+        self._ticking = loop.call_soon(self._tick)
+
+    def connect(self) -> Connection:
+        """The protocol of a new connection."""
+        return Connection(self)
+
+    def _tick(self) -> None:
+        self.date = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
+        now = self.loop.time()
+        for connection in tuple(self.connections):
+            connection.check_time(now)
+        self._ticking = self.loop.call_later(0.25, self._tick)
+
+    async def drain(self) -> None:
+        """Finish the requests in flight, then close every connection.
+
+        Connections stay open a moment longer for requests that are on their way; each answer says that it is the last.
+        """
+        self.draining = True
+        ends = self.loop.time() + self.limits.drain_time
+        grace = self.loop.time() + min(0.25, self.limits.drain_time)
+        while self.connections and (now := self.loop.time()) < ends:
+            if now >= grace:
+                for connection in tuple(self.connections):
+                    connection.close_if_idle()
+            await asyncio.sleep(0.01)
+        self._ticking.cancel()
+        for connection in tuple(self.connections):
+            connection.abort()
+
+
+_LINGER = 1.0
+_FRAMING_ALLOWANCE = 64 * 2**10
+_FRAMING_FACTOR = 4
+_SINGLE = frozenset({"host", "content-length", "content-type", "transfer-encoding", "authorization", "origin"})
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_FIXED_HEADERS = b"server: lepton\r\n" + b"".join(f"{n}: {v}\r\n".encode() for n, v in SECURITY_HEADERS)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One request that waits for its answer, or a refusal of what was no request."""
+
+    request: Request
+    keep_alive: bool = False
+    version: str = "1.1"
+    refusal: LeptonError | None = None
+
+
+class Connection(asyncio.Protocol):
+    """One peer. Requests may be pipelined; they are answered one after the other."""
+
+    def __init__(self, service: HttpService) -> None:
+        self._service = service
+        self._limits = service.limits
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._client = ""
+        self._queue: deque[_Turn] = deque()
+        self._busy = False  # a thread works for this peer
+        self._full = False  # the peer reads more slowly than it is answered
+        self._deaf = False  # nothing more is read: the last answer is on its way
+        self._ended = False  # the peer sends no more
+        self._paused = False
+        self._deadline = 0.0
+        self._written = 0
+        self._stalled: tuple[float, int] | None = None
+        self._message = 0
+        self._begin_message("idle")
+
+    def _begin_message(self, reading: Literal["idle", "head"]) -> None:
+        self._reading: Literal["idle", "head", "body"] = reading
+        self._url = b""
+        self._headers: dict[str, str] = {}
+        self._num_headers = 0
+        self._head_size = 0
+        self._body: list[bytes] = []
+        self._body_size = 0
+        self._framed_size = 0
+        self._body_started = 0.0
+        self._expects = False
+        self._turn = _Turn(Request("-", "-", id=request_id(None), client=self._client))
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A peer connected."""
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self._client = str(peer[0]) if isinstance(peer, tuple) else "local"
+        self._turn.request.client = self._client
+        self._deadline = self._service.loop.time() + self._limits.head_time
+        self._service.connections.add(self)
+        if len(self._service.connections) > self._limits.max_connections:
+            self._refuse(ServingError(ErrorCode.OVERLOADED, "the server has as many connections as it takes"))
+            self._pump()
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer is gone."""
+        self._service.connections.discard(self)
+        self._transport = None
+        self._queue.clear()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        if self._deaf:
+            return
+        if self._reading == "idle":
+            self._reading = "head"
+            self._deadline = self._service.loop.time() + self._limits.head_time
+        before = (self._message, self._reading)
+        try:
+            self._parser.feed_data(data)
+            if before == (self._message, self._reading):
+                self._check_framing(len(data))
+        except LeptonError as error:
+            self._refuse(error)
+        except httptools.HttpParserUpgrade:
+            # The request is answered in HTTP/1.1; whatever follows it is in another protocol.
+            if self._queue:
+                self._queue[-1].keep_alive = False
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, LeptonError) else internal_error())
+        except httptools.HttpParserError as error:
+            self._refuse(ServingError(ErrorCode.BAD_REQUEST, f"this is not HTTP/1.1: {printable(str(error))}"))
+        self._pump()
+
+    def eof_received(self) -> bool:
+        """The peer sends no more; what it asked for before is still answered."""
+        self._ended = True
+        return self._busy or bool(self._queue)
+
+    def pause_writing(self) -> None:
+        """The peer reads more slowly than it is answered."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """The peer has read."""
+        self._full = False
+        self._pump()
+
+    # What httptools calls
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._message += 1
+        self._begin_message("head")
+        self._deadline = self._service.loop.time() + self._limits.head_time
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the target."""
+        self._url += url
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header, or one trailer, which counts and is dropped."""
+        self._count_head(len(name) + len(value) + 4)
+        self._num_headers += 1
+        if self._num_headers > self._limits.max_headers:
+            raise ServingError(
+                ErrorCode.HEADERS_TOO_LARGE, "too many headers", wanted=f"at most {self._limits.max_headers}"
+            )
+        if self._reading == "body":
+            return
+        key = name.decode("ascii").lower()
+        text = value.decode("latin-1")
+        if key not in self._headers:
+            self._headers[key] = text
+        elif key in _SINGLE:
+            raise ServingError(ErrorCode.BAD_REQUEST, f"the header {key} stands twice")
+        else:
+            self._headers[key] += ", " + text
+
+    def on_headers_complete(self) -> None:
+        """The head is there: refuse what can be refused without the body."""
+        version = self._parser.get_http_version()
+        headers = self._headers
+        request = self._turn.request
+        request.method = self._parser.get_method().decode("ascii")
+        request.headers = headers
+        request.id = request_id(headers.get("x-request-id"))
+        if version not in {"1.0", "1.1"}:
+            raise ServingError(ErrorCode.BAD_REQUEST, f"this is HTTP/{version}", wanted="HTTP/1.1")
+        self._turn.version = version
+        request.path = _path(self._url, headers, version)
+        has_body = _has_body(headers, version, self._limits.max_body)
+        self._reading = "body"
+        self._body_started = self._service.loop.time()
+        self._deadline = self._body_started + self._limits.body_time
+        try:
+            self._service.handler.admit(request)
+        except LeptonError as error:
+            if has_body:
+                raise
+            self._turn.refusal = error
+        expect = headers.get("expect")
+        if expect is not None and expect.lower() != "100-continue":
+            raise ServingError(ErrorCode.BAD_REQUEST, f"the request expects {printable(expect, 40)!r}")
+        self._expects = expect is not None and has_body and version == "1.1"
+
+    def on_body(self, data: bytes) -> None:
+        """A part of the body."""
+        self._expects = False
+        self._body_size += len(data)
+        if self._body_size > self._limits.max_body:
+            raise _too_large(f"more than {self._limits.max_body} bytes", self._limits.max_body)
+        self._body.append(data)
+        self._deadline = self._body_started + self._limits.body_time + self._body_size / self._limits.slowest
+
+    def on_message_complete(self) -> None:
+        """The request is complete."""
+        self._turn.request.body = b"".join(self._body)
+        self._turn.keep_alive = self._parser.should_keep_alive()
+        self._queue.append(self._turn)
+        self._begin_message("idle")
+        self._deadline = self._service.loop.time() + self._limits.idle_time
+
+    # Limits
+
+    def _count_head(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > self._limits.max_head:
+            raise ServingError(
+                ErrorCode.HEADERS_TOO_LARGE,
+                "the request's target and headers are too long",
+                wanted=f"at most {self._limits.max_head} bytes",
+            )
+
+    def _check_framing(self, size: int) -> None:
+        """Bound what the parser swallows without a callback: half a header, chunk sizes and their extensions."""
+        if self._reading == "head":
+            self._count_head(size)
+        elif self._reading == "body":
+            self._framed_size += size
+            if self._framed_size > _FRAMING_ALLOWANCE + _FRAMING_FACTOR * self._body_size:
+                raise ServingError(
+                    ErrorCode.BAD_REQUEST, "the body comes in wastefully small chunks", wanted="larger chunks"
+                )
+
+    def check_time(self, now: float) -> None:
+        """Cut the peer off if it has been slow or silent for too long."""
+        transport = self._transport
+        if transport is None:
+            return
+        if left := transport.get_write_buffer_size():
+            self._check_reader(transport, now, self._written - left)
+            return
+        self._stalled = None
+        if self._busy or self._queue or now < self._deadline:
+            return
+        if self._deaf or self._reading == "idle" or self._message == 0:
+            transport.close()
+            return
+        self._refuse(
+            ServingError(
+                ErrorCode.REQUEST_TIMEOUT, f"the request's {self._reading} did not arrive in time", fix="send it faster"
+            )
+        )
+        self._pump()
+
+    def _check_reader(self, transport: asyncio.Transport, now: float, taken: int) -> None:
+        if self._stalled is None:
+            self._stalled = (now, taken)
+        elif now - self._stalled[0] >= self._limits.write_time:
+            if taken - self._stalled[1] < self._limits.slowest * self._limits.write_time:
+                transport.abort()
+            self._stalled = (now, taken)
+
+    # Answers
+
+    def _refuse(self, error: LeptonError) -> None:
+        self._turn.refusal = error
+        self._turn.keep_alive = False
+        self._queue.append(self._turn)
+        self._deaf = True
+
+    def _pump(self) -> None:
+        """Answer what waits, as far as the thread and the peer's reading allow."""
+        while self._queue and not self._busy and not self._full and self._transport is not None:
+            self._answer(self._queue.popleft())
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        waits = bool(self._queue)
+        if waits != self._paused:
+            self._paused = waits
+            if waits:
+                transport.pause_reading()
+            else:
+                transport.resume_reading()
+        if self._expects and not waits and not self._busy:
+            self._expects = False
+            transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._ended and not waits and not self._busy:
+            transport.close()
+
+    def _answer(self, turn: _Turn) -> None:
+        service, request = self._service, turn.request
+        started = time.perf_counter()
+        if turn.refusal is not None:
+            self._send(turn, error_response(turn.refusal), started)
+        elif service.handler.runs_inline(request):
+            self._send(turn, service.handler.handle(request), started)
+        elif service.waiting >= self._limits.max_waiting:
+            busy = ServingError(ErrorCode.OVERLOADED, f"{service.waiting} requests wait already", fix="try again")
+            self._send(turn, error_response(busy), started)
+        else:
+            self._busy = True
+            service.waiting += 1
+            future = service.loop.run_in_executor(service.executor, service.handler.handle, request)
+            future.add_done_callback(partial(self._answered, turn, started))
+
+    def _answered(self, turn: _Turn, started: float, future: asyncio.Future[Response]) -> None:
+        self._service.waiting -= 1
+        self._busy = False
+        if self._transport is not None and not future.cancelled():
+            self._send(turn, future.result(), started)
+            self._pump()
+
+    def _send(self, turn: _Turn, response: Response, started: float) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        keep_alive = turn.keep_alive and not self._service.draining
+        data = _encoded(turn, response, keep_alive, self._service.date)
+        self._written += len(data)
+        transport.write(data)
+        self._service.handler.finished(turn.request, response, time.perf_counter() - started)
+        if keep_alive:
+            return
+        self._queue.clear()
+        self._deaf = True
+        # Closing with bytes unread would reset the connection, and the peer could lose the answer: let it close first.
+        self._deadline = self._service.loop.time() + _LINGER
+        if not self._ended and transport.can_write_eof():
+            transport.write_eof()
+
+    def close_if_idle(self) -> None:
+        """Close unless a request is on its way in or out."""
+        if self._transport is not None and self._reading == "idle" and not self._busy and not self._queue:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _path(target: bytes, headers: dict[str, str], version: str) -> str:
+    """The path of a target in origin form or absolute form; the host stands in one place only."""
+    host = headers.get("host")
+    if host is None and version == "1.1":
+        raise ServingError(ErrorCode.BAD_REQUEST, "the request has no Host header")
+    text = target.decode("ascii", "replace")
+    if text[:7].lower() == "http://":
+        authority, slash, rest = text[7:].partition("/")
+        if authority.lower() != (host or "").lower():
+            raise ServingError(ErrorCode.BAD_REQUEST, "the target and the Host header name different hosts")
+        text = slash + rest or "/"
+    path, _, _ = text.partition("?")
+    if path[:1] != "/" or "#" in text or "\ufffd" in text:
+        raise ServingError(ErrorCode.BAD_REQUEST, f"the target is {printable(text, 80)!r}", wanted="a path")
+    return path
+
+
+def _has_body(headers: dict[str, str], version: str, max_body: int) -> bool:
+    """Whether a body follows; refuses every framing that two parsers could read in two ways."""
+    length = headers.get("content-length")
+    encoding = headers.get("transfer-encoding")
+    if encoding is not None:
+        if length is not None or version == "1.0" or encoding.strip().lower() != "chunked":
+            raise ServingError(
+                ErrorCode.BAD_REQUEST,
+                f"the body is framed as {printable(encoding, 40)!r}",
+                wanted="Content-Length, or Transfer-Encoding: chunked alone in HTTP/1.1",
+            )
+        return True
+    size = int(length) if length and length.isascii() and length.isdigit() else 0
+    if size > max_body:
+        raise _too_large(f"{size} bytes", max_body)
+    return size > 0
+
+
+def _too_large(came: str, max_body: int) -> ServingError:
+    return ServingError(
+        ErrorCode.TOO_LARGE,
+        f"the body has {came}",
+        wanted=f"at most {max_body} bytes",
+        fix="send fewer rows at once, or start the server with a larger --max-body",
+        details={"max_body": max_body},
+    )
+
+
+def _encoded(turn: _Turn, response: Response, keep_alive: bool, date: bytes) -> bytes:
+    """A response as it goes over the wire."""
+    lines = [
+        _STATUS_LINES.get(response.status) or f"HTTP/1.1 {response.status} \r\n".encode(),
+        _FIXED_HEADERS,
+        date,
+        f"content-type: {response.content_type}\r\ncontent-length: {len(response.body)}\r\n"
+        f"x-request-id: {turn.request.id}\r\n".encode("ascii"),
+    ]
+    lines += [f"{name}: {value}\r\n".encode("ascii") for name, value in response.headers]
+    if not keep_alive:
+        lines.append(b"connection: close\r\n")
+    elif turn.version == "1.0":
+        lines.append(b"connection: keep-alive\r\n")
+    lines.append(b"\r\n")
+    if turn.request.method != "HEAD":
+        lines.append(response.body)
+    return b"".join(lines)

@@ -1,0 +1,224 @@
+"""The models that a server holds: their state, why one is not ready, and what each takes and gives."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lepton.bundle import Predictor, open_model
+from lepton.core import (
+    ErrorCode,
+    LeptonError,
+    Resources,
+    SchemaError,
+    ServingError,
+    UsageError,
+    check_name,
+    printable,
+)
+from lepton.serving.protocols.tensors import datatype_of
+
+__all__ = ["ModelState", "ModelStore", "ServedModel", "TensorRecord", "names_of"]
+
+VERSION = "1"
+"""The one version that a model has until versions are kept."""
+
+_logger = logging.getLogger("lepton.serving")
+
+
+class ModelState(StrEnum):
+    """Where a model is on its way to answering."""
+
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRecord:
+    """A tensor that a model takes or gives; -1 in `shape` is the number of rows."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the protocol's metadata shows it."""
+        return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape)}
+
+
+@dataclass(slots=True)
+class ServedModel:
+    """One model under the name that requests use.
+
+    Attributes:
+        name: as in the address.
+        source: the file, or the opened model itself.
+        state: loading, ready or failed.
+        reason: why it is not ready, fit to be shown.
+        inputs: the graph's tensors.
+        outputs: the graph's outputs, in order.
+        row_seconds: median time of one row, measured when the model was opened.
+    """
+
+    name: str
+    source: Path | Predictor
+    state: ModelState = ModelState.LOADING
+    reason: str = "the model is being opened"
+    error: LeptonError | None = None
+    inputs: tuple[TensorRecord, ...] = ()
+    outputs: tuple[TensorRecord, ...] = ()
+    row_seconds: float = 0.0
+    _predictor: Predictor | None = field(default=None, repr=False)
+
+    @property
+    def predictor(self) -> Predictor:
+        """The opened model; `ServingError` NOT_READY with the reason when there is none."""
+        if self._predictor is None:
+            raise ServingError(
+                ErrorCode.NOT_READY,
+                f"the model '{self.name}' is not ready: {self.reason}",
+                details={"model": self.name, "state": str(self.state), "reason": self.reason},
+            )
+        return self._predictor
+
+    def open(self, resources: Resources) -> None:
+        """Open the model and measure one row; whatever fails is kept as the reason."""
+        try:
+            predictor = (
+                self.source if isinstance(self.source, Predictor) else open_model(self.source, resources=resources)
+            )
+            self._measure(predictor)
+        except LeptonError as error:
+            self._fail(error)
+        except Exception:
+            _logger.exception("the model %r could not be opened", self.name)
+            self._fail(ServingError(ErrorCode.INTERNAL, "an error inside the server while it was opened"))
+        else:
+            self._predictor, self.state, self.reason = predictor, ModelState.READY, ""
+
+    def _fail(self, error: LeptonError) -> None:
+        self.state, self.reason, self.error = ModelState.FAILED, str(error), error
+        _logger.error("the model '%s' is not ready: %s", self.name, printable(self.reason, 1000))
+
+    def _measure(self, predictor: Predictor) -> None:
+        tensors = _one_row(predictor)
+        answers = predictor.run(tensors)
+        seconds = []
+        for _ in range(9):
+            started = time.perf_counter()
+            predictor.run(tensors)
+            seconds.append(time.perf_counter() - started)
+        self.row_seconds = statistics.median(seconds)
+        self.inputs = tuple(_tensor_record(name, array) for name, array in tensors.items())
+        self.outputs = tuple(_tensor_record(name, array) for name, array in answers.items())
+
+
+class ModelStore:
+    """Models by name; one that cannot be opened never takes the others down.
+
+    Args:
+        models: name to file or opened model.
+        resources: what opened models may use.
+
+    Raises:
+        UsageError: no model, a name that cannot be used, two names that are one in NFC.
+    """
+
+    def __init__(self, models: Mapping[str, Path | Predictor], resources: Resources | None = None) -> None:
+        if not models:
+            raise UsageError(ErrorCode.USAGE, "got no model to serve", wanted="at least one .lepton file")
+        self._resources = resources or Resources()
+        self._models: dict[str, ServedModel] = {}
+        for given, source in models.items():
+            name = check_name(given, "model name")
+            if name in self._models:
+                raise _taken(name)
+            self._models[name] = ServedModel(name, source if isinstance(source, Predictor) else Path(source))
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        return iter(self._models.values())
+
+    def __getitem__(self, name: str) -> ServedModel:
+        model = self._models.get(name)
+        if model is None:
+            raise ServingError(
+                ErrorCode.UNKNOWN_MODEL,
+                f"there is no model '{printable(name)}'",
+                wanted="one of " + ", ".join(list(self._models)[:20]),
+                details={"model": name[:128]},
+            )
+        return model
+
+    def open_all(self) -> None:
+        """Open every model, one after the other."""
+        for model in self._models.values():
+            model.open(self._resources)
+
+    @property
+    def ready(self) -> bool:
+        """Whether opening is over and at least one model answers."""
+        states = {model.state for model in self._models.values()}
+        return ModelState.LOADING not in states and ModelState.READY in states
+
+    @property
+    def states(self) -> dict[str, str]:
+        """State of each model."""
+        return {name: str(model.state) for name, model in self._models.items()}
+
+    @property
+    def first_error(self) -> LeptonError | None:
+        """Why the first model that failed did, if none is ready."""
+        if any(model.state is not ModelState.FAILED for model in self._models.values()):
+            return None
+        return next(iter(self._models.values())).error
+
+
+def names_of(sources: Iterable[str]) -> dict[str, Path]:
+    """Names of models given as `file` or `name=file`; a file's name without its ending is its model's name.
+
+    >>> names_of(["models/houses.lepton", "champion=new.lepton"])
+    {'houses': PosixPath('models/houses.lepton'), 'champion': PosixPath('new.lepton')}
+
+    Raises:
+        UsageError: a name that cannot be used, or one name for two files.
+    """
+    models: dict[str, Path] = {}
+    for source in sources:
+        name, given, file = source.partition("=")
+        path = Path(file if given else source)
+        name = check_name(name if given else path.stem, "model name")
+        if name in models:
+            raise _taken(name)
+        models[name] = path
+    return models
+
+
+def _taken(name: str) -> UsageError:
+    return UsageError(
+        ErrorCode.BAD_NAME, f"two models have the name '{name}'", fix="give one another name: other-name=file.lepton"
+    )
+
+
+def _one_row(predictor: Predictor) -> dict[str, NDArray[Any]]:
+    tensors: dict[str, NDArray[Any]] = {}
+    if width := len(predictor.inputs.numbers):
+        tensors["numbers"] = np.full((1, width), np.nan)
+    if width := len(predictor.inputs.strings):
+        tensors["strings"] = np.full((1, width), "", dtype=object)
+    if not tensors:
+        raise SchemaError(ErrorCode.WRONG_SHAPE, "the model takes no columns", wanted="at least one")
+    return tensors
+
+
+def _tensor_record(name: str, array: NDArray[Any]) -> TensorRecord:
+    return TensorRecord(name, datatype_of(array), (-1, *array.shape[1:]))

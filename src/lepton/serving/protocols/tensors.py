@@ -1,0 +1,194 @@
+"""Tensors of the Open Inference Protocol in JSON: from what a stranger sent to checked numpy arrays, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lepton.core import ErrorCode, SchemaError, ServingError, printable
+
+__all__ = ["DATATYPES", "JsonTensor", "datatype_of", "read_tensor", "write_tensor"]
+
+DATATYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
+    {
+        "BOOL": np.dtype(np.bool_),
+        **{f"UINT{bits}": np.dtype(f"uint{bits}") for bits in (8, 16, 32, 64)},
+        **{f"INT{bits}": np.dtype(f"int{bits}") for bits in (8, 16, 32, 64)},
+        **{f"FP{bits}": np.dtype(f"float{bits}") for bits in (16, 32, 64)},
+        "BYTES": np.dtype(object),
+    }
+)
+"""Datatypes of the protocol and what they are in numpy."""
+
+_NAMES = {dtype: name for name, dtype in DATATYPES.items()}
+_MAX_DIMENSIONS = 8
+_FIELDS = frozenset({"name", "datatype", "shape", "data", "parameters"})
+_NOTHING = type(None)
+_JSON_TYPES: Mapping[str, frozenset[type]] = MappingProxyType(
+    {
+        "f": frozenset({float, int, _NOTHING}),
+        "i": frozenset({int, _NOTHING}),
+        "u": frozenset({int, _NOTHING}),
+        "b": frozenset({bool, _NOTHING}),
+        "O": frozenset({str, _NOTHING}),
+    }
+)
+_WANTED = MappingProxyType(
+    {"f": "numbers or null", "i": "integers or null", "u": "integers or null", "b": "true, false or null", "O": "texts"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonTensor:
+    """One input as it came, checked.
+
+    Attributes:
+        name: of the tensor.
+        datatype: a key of `DATATYPES`.
+        shape: sizes; their product is `len(values)`.
+        values: row by row; None where a value is missing.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    values: list[Any]
+
+    def numbers(self) -> NDArray[np.float64]:
+        """Values of a number or boolean tensor as doubles, missing as NaN, in `shape`."""
+        return np.array(self.values, dtype=np.float64).reshape(self.shape)
+
+    def texts(self) -> NDArray[np.object_]:
+        """Values of a BYTES tensor, missing as the empty text, in `shape`."""
+        values = self.values
+        if None in values:
+            values = ["" if value is None else value for value in values]
+        array = np.empty(len(values), dtype=object)
+        array[:] = values
+        return array.reshape(self.shape)
+
+
+def datatype_of(array: NDArray[Any]) -> str:
+    """Name of an array's datatype in the protocol."""
+    return _NAMES.get(array.dtype, "BYTES")
+
+
+def read_tensor(raw: object, position: int) -> JsonTensor:
+    """One entry of `inputs`.
+
+    Nothing is allocated by what the shape claims: it is compared with the data that came.
+
+    Raises:
+        ServingError: a field that is missing or not of its type, a shape that does not fit the data, binary data.
+        SchemaError: values that are not of the datatype.
+    """
+    if not isinstance(raw, dict):
+        raise _bad(f"inputs[{position}] is {_kind(raw)}", "an object with name, datatype, shape and data")
+    name = raw.get("name")
+    if not isinstance(name, str) or not name:
+        raise _bad(f"the name of inputs[{position}] is {_kind(name)}", "a text")
+    label = f"the input '{printable(name, 80)}'"
+    if unknown := [key for key in raw if key not in _FIELDS]:
+        raise _bad(f"{label} has the unknown field '{printable(unknown[0], 40)}'", ", ".join(sorted(_FIELDS)))
+    parameters = raw.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise _bad(f"the parameters of {label} are {_kind(parameters)}", "an object")
+    if "binary_data_size" in parameters:
+        raise _bad(f"{label} is sent as binary data", "the field data", "binary_data=False in Triton's client")
+    datatype = raw.get("datatype")
+    if not isinstance(datatype, str) or datatype not in DATATYPES:
+        shown = f"'{printable(datatype, 40)}'" if isinstance(datatype, str) else _kind(datatype)
+        raise _bad(f"the datatype of {label} is {shown}", "one of " + ", ".join(DATATYPES))
+    shape = _shape(raw.get("shape"), label)
+    if "data" not in raw:
+        raise _bad(f"{label} has no data", "a JSON array")
+    values = _flat(raw["data"], shape, label)
+    _check_values(values, datatype, label)
+    return JsonTensor(name, datatype, shape, values)
+
+
+def write_tensor(name: str, array: NDArray[Any]) -> dict[str, Any]:
+    """One entry of `outputs`, its data row by row; a double that is not finite becomes null in JSON."""
+    return {
+        "name": name,
+        "datatype": datatype_of(array),
+        "shape": list(array.shape),
+        "data": array.ravel().tolist(),
+    }
+
+
+def _bad(came: str, wanted: str, fix: str = "") -> ServingError:
+    return ServingError(ErrorCode.BAD_REQUEST, came, wanted=wanted, fix=fix)
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "an array", str: "a text", bool: "a boolean", _NOTHING: "missing"}
+    return names.get(type(value), "a number")
+
+
+def _shape(raw: object, label: str) -> tuple[int, ...]:
+    if not isinstance(raw, list) or not 1 <= len(raw) <= _MAX_DIMENSIONS:
+        came = f"has {len(raw)} sizes" if isinstance(raw, list) else f"is {_kind(raw)}"
+        raise _bad(f"the shape of {label} {came}", f"an array of 1 to {_MAX_DIMENSIONS} sizes")
+    for size in raw:
+        if type(size) is not int or size < 0:
+            raise _bad(f"the shape of {label} holds {printable(repr(size), 40)}", "whole numbers of at least 0")
+    return tuple(raw)
+
+
+def _flat(data: object, shape: tuple[int, ...], label: str) -> list[Any]:
+    if not isinstance(data, list):
+        raise _bad(f"the data of {label} is {_kind(data)}", "a JSON array")
+    values: list[Any] = data
+    if values and isinstance(values[0], list):
+        for size in shape[1:]:
+            lengths = {len(item) if isinstance(item, list) else -1 for item in values}
+            if lengths - {size}:
+                raise _misfit(label, shape, "nested otherwise")
+            values = list(chain.from_iterable(values))
+    if math.prod(shape) != len(values):
+        raise _misfit(label, shape, f"{len(values)} values")
+    return values
+
+
+def _misfit(label: str, shape: tuple[int, ...], came: str) -> ServingError:
+    shown = "[" + ", ".join(printable(str(size), 24) for size in shape) + "]"
+    return ServingError(
+        ErrorCode.BAD_REQUEST, f"the data of {label} is {came}", wanted=f"as many as its shape {shown} says"
+    )
+
+
+def _check_values(values: Sequence[Any], datatype: str, label: str) -> None:
+    dtype = DATATYPES[datatype]
+    wrong = set(map(type, values)) - _JSON_TYPES[dtype.kind]
+    if wrong:
+        first = next(i for i, value in enumerate(values) if type(value) in wrong)
+        raise SchemaError(
+            ErrorCode.WRONG_KIND,
+            f"{label} is {datatype}, and value {first} of its data is {_kind(values[first])}",
+            wanted=_WANTED[dtype.kind],
+            details={"input": label, "position": first},
+        )
+    if dtype.kind in "iu":
+        _check_range(values, np.iinfo(dtype).min, np.iinfo(dtype).max, datatype, label)
+    elif datatype in {"FP16", "FP32"}:
+        largest = float(np.finfo(dtype).max)
+        _check_range(values, -largest, largest, datatype, label)
+
+
+def _check_range(values: Sequence[Any], lowest: float, highest: float, datatype: str, label: str) -> None:
+    for position, value in enumerate(values):
+        if value is not None and not lowest <= value <= highest:
+            raise SchemaError(
+                ErrorCode.BAD_VALUE,
+                f"value {position} of {label} is {value!r}",
+                wanted=f"{datatype}, from {lowest} to {highest}",
+                details={"position": position},
+            )

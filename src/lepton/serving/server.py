@@ -1,0 +1,212 @@
+"""A server: models, a guard and a listening address, started and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from lepton.bundle import Predictor
+from lepton.core import ErrorCode, Resources, ServingError, UsageError, printable
+from lepton.serving.application import Application
+from lepton.serving.guard import Guard
+from lepton.serving.http import HttpService, Limits
+from lepton.serving.model_store import ModelStore
+from lepton.serving.protocols import InferenceProtocol
+
+try:
+    import uvloop
+except ImportError:  # Windows has none
+    uvloop = None
+
+__all__ = ["Server", "serve"]
+
+_logger = logging.getLogger("lepton.serving")
+_BACKLOG = 2048
+
+
+class Server:
+    """Serves models over HTTP until it is stopped.
+
+    As a context manager it runs in a thread of its own, for notebooks and tests:
+
+        with Server({"houses": "houses.lepton"}, port=0) as server:
+            print(server.url)
+
+    Args:
+        models: name to file, or to an opened model.
+        host: address to bind; others than loopback need a token.
+        port: port to bind; 0 takes a free one.
+        token: what callers must show.
+        insecure_no_token: serve others than this machine without a token.
+        limits: what callers may take.
+        resources: what models may use.
+
+    Raises:
+        UsageError: no model, names that cannot be used, a host that cannot be bound.
+        SecurityError: an address that others reach, without a token.
+        ServingError: ADDRESS_IN_USE, from `start`.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, Path | Predictor],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        token: str | None = None,
+        insecure_no_token: bool = False,
+        limits: Limits | None = None,
+        resources: Resources | None = None,
+    ) -> None:
+        self.host = "127.0.0.1" if host == "localhost" else host
+        self.port = port
+        self.limits = limits or Limits()
+        self.resources = resources or Resources()
+        self.models = ModelStore(models, self.resources)
+        self._protocol = InferenceProtocol(self.models)
+        self._application = Application(self._protocol, Guard(self.host, token, insecure_no_token=insecure_no_token))
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Address of the server, with the port that it has."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Serve in a thread; returns when the models are open.
+
+        Raises:
+            LeptonError: the address cannot be bound, or no model could be opened.
+        """
+        started = threading.Event()
+        failure: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                self._run(started.set, signals=False)
+            except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+                failure.append(error)
+            finally:
+                started.set()
+
+        self._thread = threading.Thread(target=run, name="lepton-server", daemon=True)
+        self._thread.start()
+        started.wait()
+        if failure:
+            self._thread.join()
+            raise failure[0]
+
+    def stop(self) -> None:
+        """Finish the requests in flight and stop; returns when that is done."""
+        if self._loop is not None and self._stopping is not None:
+            with contextlib.suppress(RuntimeError):  # it stopped by itself
+                self._loop.call_soon_threadsafe(self._stopping.set)
+        if self._thread is not None:
+            self._thread.join()
+
+    def serve_forever(self, announce: Callable[[Server], None] = lambda _: None) -> None:
+        """Serve in this thread until SIGTERM or SIGINT, then finish the requests in flight and return.
+
+        Args:
+            announce: called with the server when the models are open.
+
+        Raises:
+            LeptonError: as `start`.
+        """
+        self._run(lambda: announce(self), signals=threading.current_thread() is threading.main_thread())
+
+    def _run(self, announce: Callable[[], None], *, signals: bool) -> None:
+        factory = asyncio.new_event_loop if uvloop is None else uvloop.new_event_loop
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(self._main(announce, signals=signals))
+
+    async def _main(self, announce: Callable[[], None], *, signals: bool) -> None:
+        loop = self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        listening = self._bound()
+        with ThreadPoolExecutor(self.resources.cpus, "lepton-model") as executor:
+            service = HttpService(self._application, self.limits, executor, loop)
+            server = await loop.create_server(service.connect, sock=listening, backlog=_BACKLOG)
+            if signals:
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    loop.add_signal_handler(number, self._stopping.set)
+            try:
+                await loop.run_in_executor(executor, self.models.open_all)
+                if (error := self.models.first_error) is not None:
+                    raise error
+                announce()
+                await self._stopping.wait()
+            finally:
+                self._protocol.draining = True
+                server.close()
+                await service.drain()
+
+    def _bound(self) -> socket.socket:
+        try:
+            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            family, kind, protocol, _, address = found[0]
+            listening = socket.socket(family, kind, protocol)
+        except OSError as error:
+            raise self._unusable(error) from None
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+        except OSError as error:
+            listening.close()
+            if error.errno == errno.EADDRINUSE:
+                raise ServingError(
+                    ErrorCode.ADDRESS_IN_USE,
+                    f"something else listens on {self.host}:{self.port}",
+                    fix="stop it, or choose another port; port 0 takes a free one",
+                ) from None
+            raise self._unusable(error) from None
+        self.port = listening.getsockname()[1]
+        return listening
+
+    def _unusable(self, error: OSError) -> UsageError:
+        return UsageError(
+            ErrorCode.BAD_SETTING,
+            f"the address {printable(self.host)}:{self.port} cannot be bound: {error.strerror or error}",
+            wanted="an address of this machine, and a port from 1024 on where you are not root",
+        )
+
+
+def serve(
+    models: Mapping[str, Path | Predictor],
+    *,
+    announce: Callable[[Server], None] = lambda _: None,
+    **options: Any,
+) -> None:
+    """Serve `models` until SIGTERM or SIGINT; the arguments are those of `Server`.
+
+    Args:
+        models: name to file, or to an opened model.
+        announce: called with the server when the models are open.
+        options: `host`, `port`, `token`, `insecure_no_token`, `limits`, `resources`.
+
+    Raises:
+        LeptonError: as `Server` and `Server.start`.
+    """
+    Server(models, **options).serve_forever(announce)

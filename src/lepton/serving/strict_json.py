@@ -1,0 +1,162 @@
+"""JSON as RFC 8259 means it, and narrower: one text, one meaning.
+
+The standard library's parser takes `NaN`, the last of two equal keys, lone surrogates, UTF-16 and any nesting.
+`parse` refuses them. It stays quick because the rare shapes are looked for in the bytes first, and only a text that
+holds one is read with slower checks.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from json.encoder import encode_basestring_ascii
+from typing import Any, NoReturn
+
+from lepton.core import ErrorCode, ServingError, printable
+
+__all__ = ["MAX_DEPTH", "dump", "parse"]
+
+MAX_DEPTH = 64
+"""Arrays and objects may stand in each other this deep."""
+
+_INT64 = range(-(2**63), 2**63)
+# Shorter numbers than these cannot leave int64 or float64, so they need no check of their own.
+_WIDE_NUMBER = re.compile(rb"[0-9]{19}|[0-9.][eE]\+?[0-9]{3}")
+_SURROGATE_OR_NUL = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_STRING = re.compile(rb'"[^"]*"')
+_NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
+_ROUND_TO_SQUARE = bytes.maketrans(b"{}", b"[]")
+_MAX_DIGITS = 400
+
+
+def parse(body: bytes, what: str = "the body") -> Any:
+    """The value of a JSON text.
+
+    Args:
+        body: UTF-8 without a byte order mark.
+        what: how the text is called in messages.
+
+    Raises:
+        ServingError: not UTF-8, not JSON, more than one value, duplicate keys, `NaN` or `Infinity`, integers outside
+            int64, numbers outside float64, lone surrogates, NUL characters, nesting deeper than `MAX_DEPTH`.
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        _refuse(f"{what} is not UTF-8 (byte {error.start})")
+    if not text.strip(" \t\r\n"):
+        _refuse(f"{what} is empty", wanted="JSON")
+    if text[0] == "\ufeff":
+        _refuse(f"{what} starts with a byte order mark", fix="send plain UTF-8")
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
+        _check_depth(body, what)
+    decoder = _careful_decoder if _WIDE_NUMBER.search(body) else _quick_decoder
+    try:
+        value = decoder.decode(text)
+    except json.JSONDecodeError as error:
+        _refuse(f"{what} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}")
+    if _SURROGATE_OR_NUL.search(body):
+        _check_characters(value, what)
+    return value
+
+
+def dump(value: Any) -> bytes:
+    """`value` as compact JSON in ASCII; NaN and infinities, which JSON does not have, become null."""
+    try:
+        return _encoder.encode(value).encode("ascii")
+    except ValueError:
+        return _encoder.encode(_without_specials(value)).encode("ascii")
+
+
+_encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
+
+def _without_specials(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _without_specials(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_specials(item) for item in value]
+    return value
+
+
+def _refuse(came: str, *, wanted: str = "", fix: str = "") -> NoReturn:
+    raise ServingError(ErrorCode.BAD_REQUEST, came, wanted=wanted, fix=fix)
+
+
+def _check_depth(body: bytes, what: str) -> None:
+    # Brackets alone, without strings; then one level of nesting falls with each pass.
+    if b"\\" in body:
+        body = _ESCAPE.sub(b"", body)
+    brackets = _STRING.sub(b"", body.translate(None, _NOT_STRUCTURE)).translate(_ROUND_TO_SQUARE)
+    for _ in range(MAX_DEPTH):
+        if not brackets:
+            return
+        brackets = brackets.replace(b"[]", b"")
+    # What is left is deeper, or is unbalanced, which the parser would say at length in its own stack.
+    if brackets:
+        _refuse(f"{what} is nested too deep or not balanced", wanted=f"at most {MAX_DEPTH} levels")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                _refuse(f"the key {_quoted(key)} stands twice in one JSON object")
+            seen.add(key)
+    return value
+
+
+def _constant(name: str) -> NoReturn:
+    _refuse(f"{name} is not JSON", fix="send null where a number is missing")
+
+
+def _integer(text: str) -> int:
+    if len(text) <= 20 and (value := int(text)) in _INT64:
+        return value
+    _refuse(f"the integer {printable(text, 40)} does not fit 64 bits", fix="send it as a float or as text")
+
+
+def _number(text: str) -> float:
+    if len(text) > _MAX_DIGITS:
+        _refuse(f"a number of {len(text)} characters", wanted=f"at most {_MAX_DIGITS}")
+    value = float(text)
+    if math.isinf(value):
+        _refuse(f"the number {printable(text, 40)} does not fit a 64-bit float")
+    return value
+
+
+_quick_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+_careful_decoder = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_number
+)
+
+
+def _check_characters(value: Any, what: str) -> None:
+    for text in _texts(value):
+        if "\0" in text:
+            _refuse(f"{what} holds a NUL character in the text {_quoted(text)}")
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            _refuse(f"{what} holds half of a surrogate pair in the text {_quoted(text)}")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _quoted(text: str) -> str:
+    return encode_basestring_ascii(text[:40])
