@@ -1,1 +1,8 @@
-"""."""
+"""Tables: read from anywhere with every decision shown, described, split, and prepared; larger than memory too."""
+
+from lepton.data.dataset import Dataset
+from lepton.data.decisions import DecisionRecord, Decisions
+from lepton.data.read import read
+from lepton.data.write import WRITERS, write_frame
+
+__all__ = ["WRITERS", "Dataset", "DecisionRecord", "Decisions", "read", "write_frame"]

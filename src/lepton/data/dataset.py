@@ -1,0 +1,291 @@
+"""A table with a schema that is read when it is asked for, in pieces where it is large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from polars.io.plugins import register_io_source
+
+from lepton.core import ErrorCode, Kind, Role, Schema, UsageError
+from lepton.data.convert import ColumnPlan, convert
+from lepton.data.decisions import DecisionRecord, Decisions
+from lepton.data.detect import Wanted, detect
+from lepton.data.formats import Source
+from lepton.data.split import Method, check_share, split_by_group, split_by_time, split_random, split_stratified
+from lepton.data.write import write_frame
+
+__all__ = ["Dataset"]
+
+
+class Dataset:
+    """A table: immutable, lazy, typed. Made by `read`; parts of it (`split`, `select`) are datasets too.
+
+    >>> from lepton.data import read
+    >>> table = read({"rooms": [2, 3, 4, 3], "town": ["Ulm", "Ulm", None, "Bonn"]})
+    >>> table.num_rows, [str(column.kind) for column in table.schema]
+    (4, ['number', 'category'])
+    >>> table.frame()["rooms"].sum()
+    12
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        plans: Sequence[ColumnPlan],
+        decisions: Iterable[DecisionRecord],
+        wanted: Wanted,
+        rows: NDArray[np.bool_] | None = None,
+    ) -> None:
+        self._source = source
+        self._plans = tuple(plans)
+        self._wanted = wanted
+        self._rows = rows
+        self.decisions = Decisions(tuple(decisions))
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The columns, in order."""
+        return Schema(tuple(plan.record for plan in self._plans))
+
+    @cached_property
+    def num_rows(self) -> int:
+        """How many rows; reads a text file once to count them."""
+        return self._source.count() if self._rows is None else int(self._rows.sum())
+
+    def __len__(self) -> int:
+        return self.num_rows
+
+    def __repr__(self) -> str:
+        counted = self._rows is not None or self._source.num_rows is not None
+        rows = f"{self.num_rows:,} rows" if counted else "rows not counted yet"
+        columns = ", ".join(f"{c.name}: {c.kind}" for c in self.schema.columns[:8])
+        more = f", ... {len(self.schema) - 8} more" if len(self.schema) > 8 else ""
+        return f"Dataset({rows} x {len(self.schema)} columns: {columns}{more})"
+
+    # --- rows ----------------------------------------------------------------------------------------------------
+
+    def batches(self, rows: int = 65_536, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """Every row in order, typed, in frames of 1 to `rows` rows; memory stays bounded.
+
+        Args:
+            rows: most rows of a frame.
+            columns: names wanted, in that order; default: all.
+
+        Raises:
+            DataError: a value that breaks what was decided (file, row, column and value are named), ragged rows, a
+                damaged file, or one that changed while it was read.
+        """
+        if rows < 1:
+            raise UsageError(ErrorCode.USAGE, f"got rows={rows}", wanted="at least 1")
+        for frame in self._frames(self._chosen(columns)):
+            yield from frame.iter_slices(rows)
+
+    def frame(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """All rows at once, typed: number Float64 or Int64, boolean Boolean, datetime Datetime, others String."""
+        plans = self._chosen(columns)
+        frames = list(self._frames(plans))
+        if not frames:
+            return pl.DataFrame(schema={plan.record.name: plan.dtype for plan in plans})
+        return pl.concat(frames)
+
+    def lazy(self) -> pl.LazyFrame:
+        """The rows as a Polars query, which reads only the columns that it needs, in pieces."""
+
+        def read_pieces(
+            names: list[str] | None, predicate: pl.Expr | None, limit: int | None, _size: int | None
+        ) -> Iterator[pl.DataFrame]:
+            left = limit
+            for frame in self._frames(self._chosen(names or None)):
+                if left is not None:
+                    frame = frame.head(left)
+                    left -= frame.height
+                yield frame if predicate is None else frame.filter(predicate)
+                if left == 0:
+                    return
+
+        return register_io_source(
+            read_pieces, schema={plan.record.name: plan.dtype for plan in self._plans}, is_pure=True
+        )
+
+    def head(self, rows: int = 5) -> pl.DataFrame:
+        """The first rows; reads no further."""
+        found: list[pl.DataFrame] = []
+        missing = rows
+        for frame in self._frames(self._plans):
+            found.append(frame.head(missing))
+            missing -= found[-1].height
+            if missing <= 0:
+                break
+        return pl.concat(found) if found else self.frame()
+
+    def _chosen(self, columns: Sequence[str] | None) -> tuple[ColumnPlan, ...]:
+        if columns is None:
+            return self._plans
+        by_name = {plan.record.name: plan for plan in self._plans}
+        return tuple(by_name[name] if name in by_name else by_name[self.schema[name].name] for name in columns)
+
+    def _frames(self, plans: Sequence[ColumnPlan]) -> Iterator[pl.DataFrame]:
+        """Typed frames of bounded size, none of them empty, of the rows that belong to this dataset."""
+        if not plans:
+            raise UsageError(ErrorCode.USAGE, "got no columns", wanted="at least one column")
+        common = frozenset.intersection(*(frozenset(plan.record.missing_markers) for plan in plans))
+        direct = {plan.record.name: plan.dtype for plan in plans if plan.parsed_by_reader(common)}
+        start = 0
+        for chunk in self._source.chunks([plan.record.name for plan in plans], direct, sorted(common)):
+            frame = convert(chunk, plans)
+            if self._rows is not None:
+                frame = frame.filter(pl.Series(self._rows[start : start + frame.height]))
+            start += chunk.frame.height
+            if frame.height:
+                yield frame
+
+    # --- other datasets ------------------------------------------------------------------------------------------
+
+    def select(self, names: Sequence[str]) -> Dataset:
+        """The same rows with the named columns only, in that order."""
+        plans = self._chosen(list(names))
+        kept = {plan.record.name for plan in plans}
+        decisions = [d for d in self.decisions if d.column is None or d.column in kept]
+        return self._with(plans, decisions)
+
+    def with_roles(self, roles: Mapping[str, Role | str]) -> Dataset:
+        """The same table with other roles."""
+        schema = self.schema.with_roles(roles)
+        return self._with([replace(p, record=r) for p, r in zip(self._plans, schema, strict=True)], self.decisions)
+
+    def with_kinds(self, kinds: Mapping[str, Kind | str]) -> Dataset:
+        """The same table with columns read as other kinds; `"datetime:%d/%m/%Y"` gives a format too."""
+        for name in kinds:
+            self.schema[name]
+        asked = Wanted.of(kinds, None, None)
+        wanted = replace(
+            self._wanted,
+            kinds={**self._wanted.kinds, **asked.kinds},
+            formats={
+                name: f
+                for name, f in {**self._wanted.formats, **asked.formats}.items()
+                if name not in kinds or name in asked.formats
+            },
+        )
+        plans, decisions = detect(self._source, wanted)
+        changed = {plan.record.name: plan for plan in plans if plan.record.name in kinds}
+        kept = [d for d in self.decisions if d.column not in changed]
+        return Dataset(
+            self._source,
+            [changed.get(plan.record.name, plan) for plan in self._plans],
+            [*kept, *(d for d in decisions if d.column in changed)],
+            wanted,
+            self._rows,
+        )
+
+    def _with(self, plans: Sequence[ColumnPlan], decisions: Iterable[DecisionRecord]) -> Dataset:
+        return Dataset(self._source, plans, decisions, self._wanted, self._rows)
+
+    def split(
+        self, test: float = 0.2, *, method: Method | None = None, by: str | None = None, seed: int = 0
+    ) -> tuple[Dataset, Dataset]:
+        """Split the rows in two datasets, which stay lazy: to learn from, and to test on. Nothing is written.
+
+        Args:
+            test: share of the rows to test on, above 0 and below 1.
+            method: `random`; `stratified` (the same share of each value of `by`, within one row); `group` (no value
+                of `by` on both sides); `time` (the latest rows by `by`). By default what `by` is: a datetime gives
+                `time`, an identifier `group`, anything else `stratified`; and without `by`, the column whose role is
+                group, else time, else a target that is not a number; else `random`.
+            by: the column that `method` looks at; by default the one of the fitting role.
+            seed: the same seed gives the same rows.
+
+        Raises:
+            DataError: fewer than two rows, groups or times; missing groups or times.
+        """
+        check_share(test)
+        method, column = self._split_plan(method, by)
+        if method == "random":
+            held_out = split_random(self.num_rows, test, seed)
+        else:
+            key = self.frame([column])[column]
+            if method == "stratified":
+                held_out = split_stratified(key, test, seed)
+            elif method == "group":
+                held_out = split_by_group(key, test, seed)
+            else:
+                held_out = split_by_time(key, test)
+        return self._of_rows(~held_out), self._of_rows(held_out)
+
+    def _split_plan(self, method: Method | None, by: str | None) -> tuple[Method, str]:
+        roles = {"group": Role.GROUP, "time": Role.TIME, "stratified": Role.TARGET}
+        if method not in (None, "random", *roles):
+            raise UsageError(ErrorCode.USAGE, f"got the split {method!r}", wanted="random, stratified, group or time")
+        if by is not None:
+            kinds: dict[Kind, Method] = {Kind.DATETIME: "time", Kind.IDENTIFIER: "group"}
+            return method or kinds.get(self.schema[by].kind, "stratified"), self.schema[by].name
+        if method == "random":
+            return "random", ""
+        for candidate, role in roles.items():
+            of_role = self.schema.of_role(role)
+            if method == candidate and not of_role:
+                raise UsageError(
+                    ErrorCode.USAGE,
+                    f"got method={method!r} without by=",
+                    wanted=f"by=, or a column with the role {role}",
+                )
+            wanted = method == candidate or (
+                method is None and (role is not Role.TARGET or (of_role[:1] and of_role[0].kind is not Kind.NUMBER))
+            )
+            if of_role and wanted:
+                return candidate, of_role[0].name  # type: ignore[return-value]
+        return "random", ""
+
+    def _of_rows(self, chosen: NDArray[np.bool_]) -> Dataset:
+        """The dataset of those rows of this one that `chosen` [num_rows] names."""
+        rows = chosen
+        if self._rows is not None:
+            rows = self._rows.copy()
+            rows[rows] = chosen
+        return Dataset(self._source, self._plans, self.decisions, self._wanted, rows)
+
+    # --- the whole -----------------------------------------------------------------------------------------------
+
+    def fingerprint(self) -> str:
+        """sha256 of the content: column names, kinds and values in order, as 64 hexadecimal digits.
+
+        The same content gives the same fingerprint from whatever file: numbers count as doubles, datetimes as
+        microseconds, texts in NFC, whatever is missing as missing.
+        """
+        hashes = {name: (sha256(), sha256(), sha256()) for name in self.schema.names}
+        num_rows = 0
+        for frame in self._frames(self._plans):
+            num_rows += frame.height
+            for series in frame:
+                present, sizes, values = hashes[series.name]
+                present.update(series.is_not_null().cast(pl.UInt8).to_numpy().tobytes())
+                if isinstance(series.dtype, pl.String):
+                    texts = series.fill_null("")
+                    sizes.update(texts.str.len_bytes().cast(pl.UInt64).to_numpy().astype("<u8").tobytes())
+                    values.update("".join(texts).encode())
+                else:
+                    values.update(_canonical(series))
+        whole = sha256(f"{num_rows}\n".encode())
+        for record in self.schema:
+            whole.update(repr((record.name, str(record.kind), record.time_zone)).encode())
+            for part in hashes[record.name]:
+                whole.update(part.digest())
+        return whole.hexdigest()
+
+    def save(self, path: str | Path) -> Path:
+        """Write the table in the format that `path` ends in (`.parquet .csv .tsv .jsonl .arrow`), whole or not at all."""
+        return write_frame(self.frame(), path)
+
+
+def _canonical(series: pl.Series) -> bytes:
+    """Numbers and booleans as doubles, datetimes as integers, little-endian; missing is 0; -0.0 is 0.0."""
+    if isinstance(series.dtype, pl.Datetime):
+        return series.to_physical().fill_null(0).to_numpy().astype("<i8").tobytes()
+    return (series.cast(pl.Float64).fill_null(0.0).to_numpy() + 0.0).astype("<f8").tobytes()

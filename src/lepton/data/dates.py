@@ -1,0 +1,113 @@
+"""Which format a column of date texts has: one that reads every value, or none."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+
+import polars as pl
+
+__all__ = ["DateFormat", "date_formats", "parse_dates"]
+
+_DATES = (
+    (r"\d{4}-\d{1,2}-\d{1,2}", "%Y-%m-%d"),
+    (r"\d{4}/\d{1,2}/\d{1,2}", "%Y/%m/%d"),
+    (r"\d{4}\.\d{1,2}\.\d{1,2}", "%Y.%m.%d"),
+    *(
+        (
+            rf"\d{{1,2}}{re.escape(mark)}\d{{1,2}}{re.escape(mark)}\d{{{digits}}}",
+            f"%{first}{mark}%{second}{mark}%{year}",
+        )
+        for mark in "/-."
+        for digits, year in ((4, "Y"), (2, "y"))
+        for first, second in (("d", "m"), ("m", "d"))
+    ),
+    *(
+        (rf"\d{{1,2}}{mark}[A-Za-z]{{3}}{mark}\d{{{digits}}}", f"%d{mark}%b{mark}%{year}")
+        for mark in " -"
+        for digits, year in ((4, "Y"), (2, "y"))
+    ),
+    (r"\d{1,2} [A-Za-z]{4,9} \d{4}", "%d %B %Y"),
+    (r"[A-Za-z]{3} \d{1,2}, \d{4}", "%b %d, %Y"),
+    (r"[A-Za-z]{4,9} \d{1,2}, \d{4}", "%B %d, %Y"),
+)
+_ZONE = r"(?:Z|[+-]\d{2}:?\d{2})"
+_TIMES = (
+    ("", ""),
+    *(
+        (rf"{mark}{clock}{zone}", f"{mark}{directives}{'%#z' if zone else ''}")
+        for mark in " T"
+        for clock, directives in ((r"\d{1,2}:\d{2}", "%H:%M"), (r"\d{1,2}:\d{2}:\d{2}(?:\.\d{1,9})?", "%H:%M:%S%.f"))
+        for zone in ("", _ZONE)
+    ),
+    (r" \d{1,2}:\d{2} ?[AaPp][Mm]", " %I:%M %p"),
+    (r" \d{1,2}:\d{2}:\d{2} ?[AaPp][Mm]", " %I:%M:%S %p"),
+)
+_LIKE_DATE = re.compile(r"\d{1,4}[-/. ][\dA-Za-z]{1,9}[-/. ]\d{1,4}|[A-Za-z]{3,9} \d{1,2}, \d{4}")
+
+
+@dataclass(frozen=True, slots=True)
+class DateFormat:
+    """One way to write a moment.
+
+    Attributes:
+        format: as Polars reads it.
+        pattern: a regular expression of its texts.
+    """
+
+    format: str
+    pattern: str
+
+    @property
+    def zoned(self) -> bool:
+        """Whether texts name an offset, so that moments are in UTC."""
+        return "%#z" in self.format
+
+    @property
+    def iso(self) -> bool:
+        """Whether it is a form of ISO 8601 as the codec `parse-datetime/1` reads it without a format."""
+        return self.format.startswith("%Y-%m-%d")
+
+    @property
+    def strptime(self) -> str:
+        """The format as strptime and the codec spell it."""
+        return self.format.replace("%#z", "%z")
+
+    @property
+    def day_first(self) -> bool:
+        """Whether a day of two digits stands before a month of two digits."""
+        return bool(re.match(r"%d\W%m", self.format))
+
+
+_FORMATS = tuple(
+    DateFormat(date_format + time_format, f"^(?:{date}{time})$")
+    for (date, date_format), (time, time_format) in itertools.product(_DATES, _TIMES)
+)
+
+
+def like_date(text: str) -> bool:
+    """Whether a text begins as dates do."""
+    return _LIKE_DATE.match(text) is not None
+
+
+def parse_dates(texts: pl.Series, date_format: DateFormat) -> pl.Series:
+    """Moments; null where a text is not of the format."""
+    shaped = texts.str.contains(date_format.pattern)
+    return texts.set(~shaped, None).str.to_datetime(date_format.format, time_unit="us", strict=False)
+
+
+def date_formats(texts: pl.Series) -> list[tuple[DateFormat, int]]:
+    """Formats that read some of `texts` (no nulls), with how many they read, the most first; day before month at ties."""
+    found = []
+    left = texts.unique(maintain_order=True).head(2000)
+    shapes = left.str.replace_all(r"\d+", "0").str.replace_all(r"[A-Za-z]+", "a")
+    for text in (
+        left.to_frame().with_columns(shapes.alias("shape")).unique("shape", maintain_order=True).head(20).to_series()
+    ):
+        for candidate in _FORMATS:
+            if re.match(candidate.pattern, text) and all(candidate != f for f, _ in found):
+                count = len(texts) - parse_dates(texts, candidate).null_count()
+                if count:
+                    found.append((candidate, count))
+    return sorted(found, key=lambda pair: -pair[1])

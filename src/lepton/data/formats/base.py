@@ -1,0 +1,219 @@
+"""The contract of readers and their registry; nothing is imported until a format is used."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from lepton.core import DataError, ErrorCode, Registry, UsageError, check_label, printable
+from lepton.data.decisions import DecisionRecord
+from lepton.store.files import open_read
+
+__all__ = [
+    "MAX_COLUMNS",
+    "READERS",
+    "SAMPLE_ROWS",
+    "Chunk",
+    "ReadOptions",
+    "Source",
+    "check_columns",
+    "choose_format",
+    "head_of",
+    "shown",
+]
+
+SAMPLE_ROWS = 20_000
+"""Rows that detection looks at; every later row is held against what it decided."""
+
+MAX_COLUMNS = 100_000
+
+READERS = Registry(
+    "readers",
+    {
+        "csv": "lepton.data.formats.delimited:open_delimited",
+        "jsonl": "lepton.data.formats.jsonlines:open_jsonlines",
+        "json": "lepton.data.formats.jsonlines:open_json",
+        "parquet": "lepton.data.formats.columnar:open_parquet",
+        "arrow": "lepton.data.formats.columnar:open_arrow",
+    },
+)
+"""Format name → address of `open(files, options) -> Source`; more come through the entry points `lepton.readers`."""
+
+_EXTENSIONS = {
+    "csv": "csv",
+    "tsv": "csv",
+    "tab": "csv",
+    "txt": "csv",
+    "data": "csv",
+    "jsonl": "jsonl",
+    "ndjson": "jsonl",
+    "json": "json",
+    "parquet": "parquet",
+    "pq": "parquet",
+    "arrow": "arrow",
+    "feather": "arrow",
+    "ipc": "arrow",
+}
+_MAGIC = ((b"PAR1", "parquet"), (b"ARROW1", "arrow"))
+_FOREIGN = (
+    (b"\x80\x02", "a pickle, which can run code and is never read"),
+    (b"\x80\x03", "a pickle, which can run code and is never read"),
+    (b"\x80\x04", "a pickle, which can run code and is never read"),
+    (b"\x80\x05", "a pickle, which can run code and is never read"),
+    (b"PK\x03\x04", "a zip archive or a spreadsheet"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd"),
+    (b"BZh", "compressed with bzip2"),
+    (b"\xfd7zXZ", "compressed with xz"),
+    (b"SQLite format 3", "an SQLite database"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"\x93NUMPY", "a numpy array"),
+    (b"%PDF", "a PDF document"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What the caller of `read` decided about the source; None where the reader decides."""
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    header: bool | None = None
+    expected: tuple[str, ...] = ()
+    """Columns that the caller named in `kinds`: they are there even if the sample lacks them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some rows of a source.
+
+    Attributes:
+        frame: the columns asked for.
+        file: the file as the user named it, "" for memory.
+        first_row: number of the first row within that file, from 1, the header not counted.
+    """
+
+    frame: pl.DataFrame
+    file: str = ""
+    first_row: int = 1
+
+    def place(self, index: int) -> str:
+        """Where row `index` of the frame is, for messages."""
+        of_file = f" of {self.file}" if self.file else ""
+        return f"row {self.first_row + index:,}{of_file}"
+
+
+class Source(ABC):
+    """An opened table: raw columns, in pieces, as often as asked.
+
+    Attributes:
+        columns: name → raw Polars type, in order. Names are labels, unique.
+        textual: True where every value was text to begin with, so that numbers are only what looks like one.
+        decisions: what opening decided.
+        num_rows: rows, if known without reading.
+    """
+
+    columns: Mapping[str, pl.DataType]
+    textual: bool = False
+    decisions: tuple[DecisionRecord, ...] = ()
+    num_rows: int | None = None
+
+    @abstractmethod
+    def chunks(
+        self,
+        names: Sequence[str],
+        direct: Mapping[str, pl.DataType] | None = None,
+        markers: Sequence[str] = (),
+    ) -> Iterator[Chunk]:
+        """Every row, in order, in pieces of bounded size.
+
+        Args:
+            names: columns wanted, in this order; at least one.
+            direct: types that a textual reader may parse at once instead of giving text. It may give text all the
+                same, for a piece that does not parse.
+            markers: texts that a textual reader turns into null.
+
+        Raises:
+            DataError: damaged, ragged, wrongly encoded, or changed while it was read.
+        """
+
+    @abstractmethod
+    def sample(self) -> pl.DataFrame:
+        """The first rows, raw: at most `SAMPLE_ROWS`."""
+
+    def count(self) -> int:
+        """Number of rows; reads what it must."""
+        if self.num_rows is None:
+            self.num_rows = sum(chunk.frame.height for chunk in self.chunks(list(self.columns)[:1]))
+        return self.num_rows
+
+
+def shown(path: Path) -> str:
+    """The file's name, safe to show: without its folder."""
+    return printable(path.name)
+
+
+def head_of(path: Path, size: int) -> bytes:
+    """The first bytes of a regular file."""
+    with open_read(path) as file:
+        return file.read(size)
+
+
+def choose_format(path: Path, named: str | None) -> tuple[str, DecisionRecord]:
+    """The format of a file: as `named`, else by its first bytes, else by its extension, else delimited text."""
+    if named is not None:
+        READERS.address(named)
+        return named, DecisionRecord(None, "format", named, "as asked", f"format={named!r}")
+    start = head_of(path, 64)
+    if not start:
+        raise DataError(ErrorCode.EMPTY_DATA, f"{shown(path)} is empty", wanted="a table with at least one column")
+    for magic, name in _MAGIC:
+        if start.startswith(magic):
+            return name, DecisionRecord(None, "format", name, f"begins with {magic.decode()}", "format=")
+    for magic, what in _FOREIGN:
+        if start.startswith(magic):
+            raise DataError(
+                ErrorCode.UNREADABLE, f"{shown(path)} is {what}", wanted="CSV, JSON Lines, Parquet or Arrow"
+            )
+    suffixes = [suffix[1:].lower() for suffix in path.suffixes]
+    extension = next((s for s in reversed(suffixes) if s != "gz"), "")
+    name = _EXTENSIONS.get(extension) or (extension if extension in READERS.names() else "csv")
+    if name in {"parquet", "arrow"}:
+        raise DataError(
+            ErrorCode.UNREADABLE,
+            f"{shown(path)} does not begin as a {name} file",
+            fix="the file is damaged or of another format: say which with format=",
+        )
+    return name, DecisionRecord(None, "format", name, f"extension {extension!r}", "format=")
+
+
+def check_columns(names: Sequence[str], where: str) -> tuple[str, ...]:
+    """Column names as labels (NFC); refuses duplicates, hidden characters, more than 128 characters or too many."""
+    if len(names) > MAX_COLUMNS:
+        raise DataError(
+            ErrorCode.TOO_WIDE, f"{where} has {len(names):,} columns", wanted=f"at most {MAX_COLUMNS:,} columns"
+        )
+    if not names:
+        raise DataError(ErrorCode.EMPTY_DATA, f"{where} has no columns", wanted="at least one column")
+    seen: dict[str, int] = {}
+    for number, raw in enumerate(names, 1):
+        try:
+            name = check_label(raw, "column name")
+        except UsageError as error:
+            raise DataError(
+                ErrorCode.BAD_COLUMN_NAMES,
+                f"column {number} of {where}: {error.came}",
+                wanted=error.wanted or "names of visible characters",
+                fix="rename it in the source",
+            ) from None
+        if name in seen:
+            raise DataError(
+                ErrorCode.BAD_COLUMN_NAMES,
+                f"columns {seen[name]} and {number} of {where} have the same name '{printable(name)}'",
+                fix="rename one of them in the source",
+            )
+        seen[name] = number
+    return tuple(seen)
