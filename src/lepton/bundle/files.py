@@ -11,6 +11,8 @@ from typing import Any
 
 from lepton.bundle.archive import Archive, ArchiveIndex, open_archive, write_archive
 from lepton.bundle.documents import MAX_DOCUMENT, dump_document, parse_document
+from lepton.bundle.graph import GraphSummary, summarize_graph
+from lepton.bundle.interface import check_interface
 from lepton.bundle.manifest import GRAPH, MANIFEST, REPORTS, Manifest, MemberRecord, model_id_of
 from lepton.core import BundleError, DataError, ErrorCode, UsageError, printable
 from lepton.store import make_folder, replace_file, scratch_folder
@@ -29,7 +31,7 @@ __all__ = [
 MAX_GRAPH = 2_000_000_000
 """Most bytes of `model.onnx` in format 1."""
 
-CHECKS = ("archive", "manifest", "members", "graph", "reports")
+CHECKS = ("archive", "manifest", "members", "graph", "interface", "reports")
 """What opening a bundle checks, in order."""
 
 PathLike = str | os.PathLike[str]
@@ -45,12 +47,14 @@ class Bundle:
         manifest: its manifest.
         model_id: identity of the model: everything but the reports.
         reports: name → report, as `add_report` was given them, with `model_id`.
+        summary: what the graph walker saw.
     """
 
     path: Path
     manifest: Manifest
     model_id: str
     reports: Mapping[str, dict[str, Any]]
+    summary: GraphSummary
     _index: ArchiveIndex = field(repr=False)
 
     @property
@@ -126,6 +130,7 @@ def write_bundle(
     members[MANIFEST] = manifest.to_json()
     if len(graph) > MAX_GRAPH:
         raise UsageError(ErrorCode.USAGE, f"the graph has {len(graph)} bytes", wanted=f"at most {MAX_GRAPH}")
+    check_interface(manifest, summarize_graph(graph))
     model_id = model_id_of({name: MemberRecord.of(data) for name, data in members.items()})
     written = {
         f"{REPORTS}{name}.json": _dump_report(name, report, model_id) for name, report in (reports or {}).items()
@@ -221,12 +226,20 @@ def inspect_archive(archive: Archive, path: Path, passed: Passed) -> Bundle:
     manifest_data = archive.read(MANIFEST, MAX_DOCUMENT)
     manifest = Manifest.from_json(manifest_data)
     passed("manifest", f"format {manifest.format}, {manifest.task}")
-    _check_members(archive, manifest)
+    graph = _check_members(archive, manifest)
     model_id = model_id_of({**manifest.members, MANIFEST: MemberRecord.of(manifest_data)})
     passed("members", f"{len(manifest.members)} as the manifest says, model {model_id[:12]}")
+    summary = summarize_graph(graph)
+    passed("graph", f"{summary.num_nodes} nodes, IR {summary.ir_version}, {_show_opsets(summary)}")
+    check_interface(manifest, summary)
+    passed("interface", f"{len(manifest.inputs)} columns in, {len(manifest.outputs)} outputs")
     reports = _read_reports(archive, model_id)
     passed("reports", ", ".join(reports) or "none")
-    return Bundle(path, manifest, model_id, reports, archive.index)
+    return Bundle(path, manifest, model_id, reports, summary, archive.index)
+
+
+def _show_opsets(summary: GraphSummary) -> str:
+    return ", ".join(f"{domain} {version}" for domain, version in summary.opsets.items())
 
 
 def _check_members(archive: Archive, manifest: Manifest) -> bytes:

@@ -12,13 +12,13 @@ from typing import Any
 from lepton.bundle.archive import check_member_name
 from lepton.bundle.codecs import CODECS
 from lepton.bundle.documents import dump_document, parse_document
+from lepton.bundle.encoding import NUMBER_KINDS, STRING_KINDS
 from lepton.core import (
     OUTPUT_ORDER,
     TASKS,
     BundleError,
     ColumnRecord,
     ErrorCode,
-    Kind,
     LeptonError,
     UsageError,
     check_label,
@@ -31,9 +31,7 @@ __all__ = [
     "FORMAT",
     "GRAPH",
     "MANIFEST",
-    "NUMBER_KINDS",
     "REPORTS",
-    "STRING_KINDS",
     "Manifest",
     "MemberRecord",
     "OutputRecord",
@@ -48,16 +46,12 @@ MANIFEST = "manifest.json"
 GRAPH = "model.onnx"
 REPORTS = "reports/"
 
-NUMBER_KINDS = frozenset({Kind.NUMBER, Kind.BOOLEAN, Kind.DATETIME})
-"""Kinds whose columns go into the input `numbers`."""
-STRING_KINDS = frozenset({Kind.CATEGORY, Kind.TEXT, Kind.IDENTIFIER})
-"""Kinds whose columns go into the input `strings`."""
-
 _OLDEST_ONNXRUNTIME = "1.20"  # the first with the kernels of opset 20, ai.onnx.ml 5 and IR 10
 _COLUMN_DTYPES = frozenset({"float64", "int64", "bool", "datetime", "string"})
 _OUTPUT_DTYPES = frozenset({"double", "int64", "string"})
 _INNER_POINTS = frozenset({"features", "raw"})
 _VERSION = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6}){1,2}", re.ASCII)
+_TIME_ZONE = re.compile(r"(?=.{1,64}$)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,3}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _MAX_RANK = 8
 _MAX_SIZE = 2**31
@@ -312,6 +306,15 @@ def _check_column(column: ColumnRecord, what: str) -> None:
         column.dtype in _COLUMN_DTYPES,
         f"the {what} '{printable(column.name)}' has the dtype {column.dtype!r}",
         "one of " + ", ".join(sorted(_COLUMN_DTYPES)),
+    )
+
+    for text, of in ((column.unit, "unit"), (column.datetime_format, "datetime format")):
+        if text is not None:
+            _label(text, f"{of} of a column")
+    _need(
+        column.time_zone is None or _TIME_ZONE.fullmatch(column.time_zone) is not None,
+        f"the {what} '{printable(column.name)}' has the time zone {printable(repr(column.time_zone))}",
+        "an IANA name",
     )
 
 

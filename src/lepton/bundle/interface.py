@@ -1,0 +1,65 @@
+"""Whether a graph takes and gives what its manifest says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lepton.bundle.documents import parse_document
+from lepton.bundle.encoding import NUMBER_KINDS, STRING_KINDS
+from lepton.bundle.graph import GraphSummary, ValueRecord
+from lepton.bundle.manifest import Manifest
+from lepton.bundle.wire import refuse
+from lepton.core import ColumnRecord, printable
+
+__all__ = ["INPUTS_KEY", "check_interface", "describe_inputs"]
+
+INPUTS_KEY = "lepton.inputs"
+"""Key of `metadata_props` that tells a stranger how to feed the graph."""
+
+
+def check_interface(manifest: Manifest, graph: GraphSummary) -> None:
+    """Compare inputs, outputs, inner points and `lepton.inputs` of a graph with the manifest.
+
+    Raises:
+        BundleError: `GRAPH_REFUSED`, with what differs.
+    """
+    columns = manifest.inputs
+    num_numbers = sum(column.kind in NUMBER_KINDS for column in columns)
+    tensors = (("numbers", "double", num_numbers), ("strings", "string", len(columns) - num_numbers))
+    wanted = tuple(ValueRecord(name, dtype, ("N", width)) for name, dtype, width in tensors if width)
+    _compare("inputs", wanted, graph.inputs)
+    _compare("outputs", tuple(ValueRecord(o.name, o.dtype, o.shape) for o in manifest.outputs), graph.outputs)
+    for point, value in manifest.inner.items():
+        if value not in graph.values:
+            refuse(f"the graph has no value '{printable(value)}', the inner point {point}", "values of the graph")
+    described = parse_document(graph.metadata.get(INPUTS_KEY, "").encode(), f"{INPUTS_KEY} of the graph")
+    if described != describe_inputs(columns):
+        refuse(f"{INPUTS_KEY} in the graph's metadata differs from the manifest's inputs", "the same columns")
+
+
+def describe_inputs(columns: Sequence[ColumnRecord]) -> dict[str, list[dict[str, Any]]]:
+    """What stands under `INPUTS_KEY`, as a JSON object: the columns of `numbers` and of `strings`, in their order."""
+    numbers = [
+        {"name": c.name, "kind": str(c.kind), "unit": c.unit, "time_zone": c.time_zone}
+        for c in columns
+        if c.kind in NUMBER_KINDS
+    ]
+    strings = [{"name": c.name, "kind": str(c.kind)} for c in columns if c.kind in STRING_KINDS]
+    return {"numbers": numbers, "strings": strings}
+
+
+def _compare(what: str, wanted: tuple[ValueRecord, ...], found: tuple[ValueRecord, ...]) -> None:
+    if list(map(_comparable, wanted)) != list(map(_comparable, found)):
+        refuse(f"the graph's {what} are {_show(found)}", f"{_show(wanted)}, as the manifest says")
+
+
+def _comparable(value: ValueRecord) -> tuple[Any, ...]:
+    """A value whose open sizes compare equal, whatever they are called."""
+    shape = None if value.shape is None else tuple(size if isinstance(size, int) else None for size in value.shape)
+    return value.name, value.dtype, shape
+
+
+def _show(values: tuple[ValueRecord, ...]) -> str:
+    shown = [f"{v.name} {v.dtype}{'' if v.shape is None else list(v.shape)}" for v in values[:10]]
+    return printable(", ".join(shown)) or "none"
