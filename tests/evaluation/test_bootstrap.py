@@ -114,9 +114,24 @@ def test_an_undefined_score_has_a_reason_instead_of_a_value() -> None:
     assert "% of the resamples there is one class" in found["often"].reason
 
 
-def test_fewer_resamples_where_rows_are_many() -> None:
+def test_fewer_resamples_where_rows_or_labels_are_many() -> None:
     assert bootstrap.num_resamples(100_000) == 1_000
     assert bootstrap.num_resamples(100_001) == 200
+    assert bootstrap.num_resamples(20_000, num_labels=10) == 1_000
+    assert bootstrap.num_resamples(20_000, num_labels=11) == 200
+
+
+def test_a_remembered_score_is_asked_once_for_the_same_weights() -> None:
+    asked = []
+
+    def score(weights: np.ndarray) -> np.ndarray:
+        asked.append(len(weights))
+        return np.asarray(weights.sum(axis=1))
+
+    remembered = bootstrap.once(score)
+    one, two = np.ones((1, 3)), np.ones((2, 3))
+    assert [remembered(w).tolist() for w in (one, one, two, one)] == [[3], [3], [3, 3], [3]]
+    assert asked == [1, 2, 1]
 
 
 def test_work_that_is_stopped_stops() -> None:

@@ -17,10 +17,10 @@ import numpy as np
 from lepton.core import Work
 from lepton.evaluation.classification import Floats, Positions, Score
 
-__all__ = ["CONFIDENCE", "Estimate", "difference", "intervals", "num_resamples"]
+__all__ = ["CONFIDENCE", "Estimate", "difference", "intervals", "num_resamples", "once", "weightings"]
 
 CONFIDENCE = 0.95
-MANY_ROWS = 100_000
+_MANY_CELLS = 200_000
 _BLOCK_CELLS = 2**17
 """Cells of a block of weightings, 1 MB: the cumulative sums of ranking metrics stay in the processor's cache."""
 _LEAST_DEFINED = 0.9
@@ -51,14 +51,26 @@ class Estimate:
         return {**raw, "reason": self.reason} if self.reason else raw
 
 
-def num_resamples(num_rows: int) -> int:
-    """1,000 resamples up to 100,000 rows; 200 above, where the interval is narrow and time is dear."""
-    return 1_000 if num_rows <= MANY_ROWS else 200
+def num_resamples(num_rows: int, num_labels: int = 2) -> int:
+    """1,000 resamples up to 200,000 rows × labels (numbers count as 2); 200 above, where time is dear."""
+    return 1_000 if num_rows * max(num_labels, 2) <= _MANY_CELLS else 200
 
 
 def difference(first: Score, second: Score) -> Score:
     """`first - second` on the same resample: its interval is that of the paired difference."""
     return lambda weights: first(weights) - second(weights)
+
+
+def once(score: Score) -> Score:
+    """`score`, remembering the last weights it was asked for: for scores that stand alone and in a difference."""
+    asked: list[tuple[Floats, Floats]] = []
+
+    def remembered(weights: Floats) -> Floats:
+        if not asked or asked[0][0] is not weights:
+            asked[:] = [(weights, score(weights))]
+        return asked[0][1]
+
+    return remembered
 
 
 def weightings(
