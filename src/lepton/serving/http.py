@@ -113,6 +113,7 @@ class HttpService:
         self._ticking.cancel()
         for connection in tuple(self.connections):
             connection.abort()
+        await asyncio.sleep(0.01)  # in which the loop closes their sockets
 
 
 _LINGER = 1.0

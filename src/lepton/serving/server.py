@@ -146,22 +146,24 @@ class Server:
         loop = self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         listening = self._bound()
-        with ThreadPoolExecutor(self.resources.cpus, "lepton-model") as executor:
-            service = HttpService(self._application, self.limits, executor, loop)
-            server = await loop.create_server(service.connect, sock=listening, backlog=_BACKLOG)
+        executor = ThreadPoolExecutor(self.resources.cpus, "lepton-model")
+        service = HttpService(self._application, self.limits, executor, loop)
+        server = await loop.create_server(service.connect, sock=listening, backlog=_BACKLOG)
+        try:
             if signals:
                 for number in (signal.SIGTERM, signal.SIGINT):
                     loop.add_signal_handler(number, self._stopping.set)
-            try:
-                await loop.run_in_executor(executor, self.models.open_all)
-                if (error := self.models.first_error) is not None:
-                    raise error
-                announce()
-                await self._stopping.wait()
-            finally:
-                self._protocol.draining = True
-                server.close()
-                await service.drain()
+            await loop.run_in_executor(executor, self.models.open_all)
+            if (error := self.models.first_error) is not None:
+                raise error
+            announce()
+            await self._stopping.wait()
+        finally:
+            self._protocol.draining = True
+            server.close()
+            await service.drain()
+            # A model that still runs past the drain time is not waited for.
+            executor.shutdown(wait=False, cancel_futures=True)
 
     def _bound(self) -> socket.socket:
         try:
