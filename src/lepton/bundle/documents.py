@@ -17,7 +17,7 @@ _MAX_VALUES = 500_000  # a value takes up to about 100 bytes of memory, so parsi
 
 
 def dump_document(value: Any, what: str) -> bytes:
-    """Canonical JSON: keys sorted, two spaces, UTF-8, floats in the shortest form that reads back, newline at the end.
+    """Canonical JSON: keys sorted, no spaces, UTF-8, floats in the shortest form that reads back, newline at the end.
 
     Args:
         value: dicts with text keys, lists, texts, ints, finite floats, booleans and None.
@@ -27,7 +27,7 @@ def dump_document(value: Any, what: str) -> bytes:
         UsageError: `value` holds anything else (NaN, infinities, lone surrogates, objects), or too much.
     """
     try:
-        text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=2)
+        text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         data = text.encode("utf-8") + b"\n"
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(

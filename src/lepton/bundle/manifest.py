@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 from lepton.bundle.archive import check_member_name
 from lepton.bundle.codecs import CODECS
@@ -166,17 +166,17 @@ class Manifest:
             raise BundleError(
                 ErrorCode.BUNDLE_DAMAGED,
                 f"{MANIFEST} is not in canonical form",
-                wanted="sorted keys, two spaces, a newline at the end, no field that only repeats a default",
+                wanted="sorted keys, no spaces, a newline at the end, no column field that only repeats its default",
             )
         return manifest
 
     @classmethod
     def _from_dict(cls, raw: dict[str, Any]) -> Manifest:
-        _keys("the manifest", raw, _FIELDS)
+        _check_keys("the manifest", raw, _FIELDS)
         for output in raw["outputs"]:
-            _keys("an output", output, {"name", "dtype", "shape"})
+            _check_keys("an output", output, {"name", "dtype", "shape"})
         for member in raw["members"].values():
-            _keys("a member", member, {"size", "sha256"})
+            _check_keys("a member", member, {"size", "sha256"})
         return cls(
             name=raw["name"],
             task=raw["task"],
@@ -194,26 +194,29 @@ class Manifest:
 
     def check(self) -> None:
         """Raise `UsageError` unless every field is as the format says."""
-        _need(self.format == FORMAT, f"the format is {self.format!r}", str(FORMAT))
-        _label(self.name, "name of the model", check_name)
+        if self.format != FORMAT:
+            _wrong(f"the format is {self.format!r}", str(FORMAT))
+        _check_label(self.name, "name of the model", check_name)
         task = task_record(self.task)
         _check_columns(self.inputs)
         if self.target is not None:
             _check_column(self.target, "target")
         _check_outputs(self.outputs, task.outputs)
-        _check_labels(self.labels, self.outputs, classifies=task.classifies)
+        if task.classifies:
+            _check_labels(self.labels, self.outputs)
+        elif self.labels is not None or self.outputs[0].dtype != "double":
+            _wrong(
+                f"{self.task} gives {self.outputs[0].dtype} and the labels {_show(self.labels)}", "double, no labels"
+            )
         _check_codecs(self.codecs, {column.name for column in self.inputs})
-        _mapping(self.lineage, "lineage")
-        _mapping(self.inner, "inner")
-        _need(self.inner.keys() <= _INNER_POINTS, f"the inner points are {sorted(self.inner)}", "'features' or 'raw'")
+        _check_object(self.lineage, "lineage")
+        _check_object(self.inner, "inner")
+        if not self.inner.keys() <= _INNER_POINTS:
+            _wrong(f"the inner points are {_show(sorted(self.inner))}", "features and raw")
         for value in self.inner.values():
-            _label(value, "name of an inner point")
-        version: Any = self.minimum_onnxruntime
-        _need(
-            isinstance(version, str) and _VERSION.fullmatch(version) is not None,
-            f"minimum_onnxruntime is {version!r}",
-            "a version such as '1.20'",
-        )
+            _check_label(value, "name of an inner point")
+        if not _matches(_VERSION, self.minimum_onnxruntime):
+            _wrong(f"minimum_onnxruntime is {_show(self.minimum_onnxruntime)}", "a version such as '1.20'")
         _check_members(self.members)
 
 
@@ -275,124 +278,117 @@ def _refuse_unknown(raw: Mapping[str, Any]) -> None:
                 raise _too_new(f"the bundle has the {what} '{printable(word)}'", "one of " + ", ".join(sorted(known)))
 
 
-def _need(holds: bool, came: str, wanted: str) -> None:
-    if not holds:
-        raise UsageError(ErrorCode.USAGE, came, wanted=wanted)
+# --- rules -------------------------------------------------------------------------------------------------------
 
 
-def _keys(what: str, raw: Any, wanted: Collection[str]) -> None:
-    _mapping(raw, what)
+def _wrong(came: str, wanted: str) -> NoReturn:
+    raise UsageError(ErrorCode.USAGE, came, wanted=wanted)
+
+
+def _show(value: Any) -> str:
+    return printable(repr(value))
+
+
+def _matches(pattern: re.Pattern[str], value: Any) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _check_object(value: Any, what: str) -> None:
+    if not isinstance(value, Mapping):
+        _wrong(f"{what} is {_show(value)}", "an object")
+
+
+def _check_keys(what: str, raw: Any, wanted: Collection[str]) -> None:
+    _check_object(raw, what)
     if raw.keys() != set(wanted):
         missing, unknown = sorted(set(wanted) - set(raw)), sorted(set(raw) - set(wanted))
-        raise UsageError(
-            ErrorCode.USAGE,
-            f"{what} lacks {missing} and has unknown fields {printable(str(unknown))}",
-            wanted="the fields " + ", ".join(sorted(wanted)),
+        _wrong(
+            f"{what} lacks {missing} and has the unknown fields {_show(unknown)}",
+            "the fields " + ", ".join(sorted(wanted)),
         )
 
 
-def _mapping(value: Any, what: str) -> None:
-    _need(isinstance(value, Mapping), f"{what} is {printable(repr(value))}", "an object")
-
-
-def _label(name: str, what: str, check: Any = check_label) -> None:
-    normal = check(name, what)
-    _need(normal == name, f"the {what} '{printable(name)}' is not in NFC", "Unicode normal form C")
-
-
-def _check_column(column: ColumnRecord, what: str) -> None:
-    _label(column.name, what)
-    _need(
-        column.dtype in _COLUMN_DTYPES,
-        f"the {what} '{printable(column.name)}' has the dtype {column.dtype!r}",
-        "one of " + ", ".join(sorted(_COLUMN_DTYPES)),
-    )
-
-    for text, of in ((column.unit, "unit"), (column.datetime_format, "datetime format")):
-        if text is not None:
-            _label(text, f"{of} of a column")
-    _need(
-        column.time_zone is None or _TIME_ZONE.fullmatch(column.time_zone) is not None,
-        f"the {what} '{printable(column.name)}' has the time zone {printable(repr(column.time_zone))}",
-        "an IANA name",
-    )
+def _check_label(name: str, what: str, check: Callable[[str, str], str] = check_label) -> None:
+    if check(name, what) != name:
+        _wrong(f"the {what} '{printable(name)}' is not in NFC", "Unicode normal form C")
 
 
 def _check_columns(columns: tuple[ColumnRecord, ...]) -> None:
-    _need(len(columns) > 0, "there are no input columns", "one or more")
+    if not columns:
+        _wrong("there are no input columns", "one or more")
     seen = set()
     for column in columns:
         _check_column(column, "input column")
-        _need(column.kind in NUMBER_KINDS | STRING_KINDS, f"an input column has the kind {column.kind}", "a table's")
-        _need(column.name not in seen, f"two input columns are called '{printable(column.name)}'", "different names")
+        if column.kind not in NUMBER_KINDS | STRING_KINDS:
+            _wrong(f"an input column has the kind {column.kind}", "a kind that tables hold")
+        if column.name in seen:
+            _wrong(f"two input columns are called '{printable(column.name)}'", "different names")
         seen.add(column.name)
+
+
+def _check_column(column: ColumnRecord, what: str) -> None:
+    _check_label(column.name, what)
+    shown = f"the {what} '{printable(column.name)}'"
+    if column.dtype not in _COLUMN_DTYPES:
+        _wrong(f"{shown} has the dtype {_show(column.dtype)}", "one of " + ", ".join(sorted(_COLUMN_DTYPES)))
+    if column.time_zone is not None and not _matches(_TIME_ZONE, column.time_zone):
+        _wrong(f"{shown} has the time zone {_show(column.time_zone)}", "an IANA name")
+    for text, of in ((column.unit, "unit"), (column.datetime_format, "datetime format")):
+        if text is not None:
+            _check_label(text, f"{of} of a column")
 
 
 def _check_outputs(outputs: tuple[OutputRecord, ...], needed: tuple[str, ...]) -> None:
     names = [output.name for output in outputs]
-    in_order = [name for name in OUTPUT_ORDER if name in names]
-    _need(names == in_order, f"the outputs are {names}", "a choice of " + ", ".join(OUTPUT_ORDER) + ", in that order")
-    _need(set(needed) <= set(names), f"the outputs are {names}", "at least " + ", ".join(needed))
+    if names != [name for name in OUTPUT_ORDER if name in names]:
+        _wrong(f"the outputs are {_show(names)}", "a choice of " + ", ".join(OUTPUT_ORDER) + ", in that order")
+    if not set(needed) <= set(names):
+        _wrong(f"the outputs are {_show(names)}", "at least " + ", ".join(needed))
     for output in outputs:
-        _need(
-            output.dtype in _OUTPUT_DTYPES,
-            f"the output {output.name} has the dtype {output.dtype!r}",
-            "one of " + ", ".join(sorted(_OUTPUT_DTYPES)),
-        )
-        sizes = all(isinstance(size, str) or (type(size) is int and 1 <= size <= _MAX_SIZE) for size in output.shape)
-        _need(
-            sizes and 1 <= len(output.shape) <= _MAX_RANK and isinstance(output.shape[0], str),
-            f"the output {output.name} has the shape {printable(str(output.shape))}",
-            "a text such as 'N' for the rows, then sizes",
-        )
+        if output.dtype not in _OUTPUT_DTYPES:
+            _wrong(f"the output {output.name} has the dtype {_show(output.dtype)}", ", ".join(sorted(_OUTPUT_DTYPES)))
+        rows, *sizes = output.shape or (0,)
+        known = all(isinstance(size, str) or (type(size) is int and 1 <= size <= _MAX_SIZE) for size in sizes)
+        if not isinstance(rows, str) or not known or len(sizes) >= _MAX_RANK:
+            _wrong(f"the output {output.name} has the shape {_show(output.shape)}", "'N' for the rows, then sizes")
+    if len(outputs[0].shape) != 1:
+        _wrong(f"prediction has the shape {_show(outputs[0].shape)}", "one value a row")
 
 
-def _check_labels(labels: Any, outputs: tuple[OutputRecord, ...], *, classifies: bool) -> None:
-    by_name = {output.name: output for output in outputs}
-    prediction = by_name["prediction"]
-    _need(len(prediction.shape) == 1, f"prediction has the shape {prediction.shape}", "one value a row")
-    if not classifies:
-        _need(labels is None, f"there are {len(labels or ())} labels", "none: the task has no classes")
-        _need(prediction.dtype == "double", f"prediction has the dtype {prediction.dtype}", "double")
-        return
-    _need(labels is not None and len(labels) >= 2, f"the labels are {printable(repr(labels))}", "two or more")
+def _check_labels(labels: Any, outputs: tuple[OutputRecord, ...]) -> None:
+    prediction, probabilities = outputs[:2]
+    if labels is None or len(labels) < 2:
+        _wrong(f"the labels are {_show(labels)}", "two or more")
     kind = type(labels[0])
-    _need(
-        kind in (int, str) and all(type(label) is kind for label in labels) and len(set(labels)) == len(labels),
-        f"the labels are {printable(repr(labels))}",
-        "texts or ints, not both, each once",
-    )
+    if kind not in {int, str} or any(type(label) is not kind for label in labels) or len(set(labels)) < len(labels):
+        _wrong(f"the labels are {_show(labels)}", "texts or ints, not both, each once")
     for label in labels:
         if kind is str:
-            _label(label, "label")
-        else:
-            _need(-(2**63) <= label < 2**63, f"there is the label {label}", "an int of 64 bits")
-    wanted = "string" if kind is str else "int64"
-    _need(prediction.dtype == wanted, f"prediction has the dtype {prediction.dtype}", f"{wanted}, as the labels")
-    shape = by_name["probabilities"].shape
-    _need(shape[1:] == (len(labels),), f"probabilities has the shape {shape}", f"rows and {len(labels)} labels")
+            _check_label(label, "label")
+        elif not -(2**63) <= label < 2**63:
+            _wrong(f"there is the label {_show(label)}", "an int of 64 bits")
+    if prediction.dtype != (wanted := "string" if kind is str else "int64"):
+        _wrong(f"prediction has the dtype {prediction.dtype}", f"{wanted}, as the labels")
+    if probabilities.dtype != "double" or probabilities.shape[1:] != (len(labels),):
+        _wrong(f"probabilities is {probabilities.dtype}{list(probabilities.shape)}", f"double, {len(labels)} a row")
 
 
 def _check_codecs(codecs: Mapping[str, str], columns: Collection[str]) -> None:
-    _mapping(codecs, "codecs")
+    _check_object(codecs, "codecs")
     for column, codec in codecs.items():
-        _need(column in columns, f"there is a codec for '{printable(column)}'", "codecs of input columns only")
-        _need(codec in CODECS, f"got the codec {codec!r}", "one of " + ", ".join(CODECS))
+        if column not in columns:
+            _wrong(f"there is a codec for '{printable(column)}'", "codecs of input columns only")
+        if codec not in CODECS:
+            _wrong(f"got the codec {_show(codec)}", "one of " + ", ".join(CODECS))
 
 
 def _check_members(members: Mapping[str, MemberRecord]) -> None:
-    _mapping(members, "members")
+    _check_object(members, "members")
     for name, record in members.items():
-        digest: Any = record.sha256
         check_member_name(name)
-        _need(name != MANIFEST and not name.startswith(REPORTS), f"members lists {name}", "neither itself nor reports")
-        _need(
-            type(record.size) is int and 0 <= record.size < 2**32,
-            f"{name} has the size {record.size!r}",
-            "bytes, less than 4 GiB",
-        )
-        _need(
-            isinstance(digest, str) and _SHA256.fullmatch(digest) is not None,
-            f"{name} has the sha256 {printable(repr(digest))}",
-            "64 hexadecimal digits",
-        )
+        if name == MANIFEST or name.startswith(REPORTS):
+            _wrong(f"members lists {name}", "neither itself nor reports")
+        if type(record.size) is not int or not 0 <= record.size < 2**32:
+            _wrong(f"{name} has the size {_show(record.size)}", "bytes, less than 4 GiB")
+        if not _matches(_SHA256, record.sha256):
+            _wrong(f"{name} has the sha256 {_show(record.sha256)}", "64 hexadecimal digits")
