@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lepton.bundle.codecs import DatetimeParser, map_distinct, microseconds, nfc, nfc_casefold
-from lepton.core import ColumnRecord, ErrorCode, Kind, SchemaError, UsageError, printable
+from lepton.core import ColumnRecord, ErrorCode, Kind, SchemaError, printable
 
 __all__ = ["BOOLEAN_TEXTS", "NUMBER_KINDS", "STRING_KINDS", "NumericEncoder", "TextEncoder", "numeric_encoder"]
 
@@ -306,14 +306,3 @@ def _text_of(value: Any) -> str:
     if isinstance(value, float | np.floating):
         return "" if value != value else np.format_float_positional(value, trim="-")
     raise _Unfit
-
-
-def check_kinds(columns: Iterable[ColumnRecord]) -> None:
-    """Raise `UsageError` for a column that a table model cannot take."""
-    for column in columns:
-        if column.kind not in NUMBER_KINDS | STRING_KINDS:
-            raise UsageError(
-                ErrorCode.WRONG_KIND,
-                f"column '{printable(column.name)}' is of kind {column.kind}",
-                wanted="one of " + ", ".join(sorted(NUMBER_KINDS | STRING_KINDS)),
-            )

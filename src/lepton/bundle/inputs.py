@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -43,13 +43,13 @@ class TableInputs:
 
     Args:
         columns: the model's columns, in the table's order.
-        casefolded: names of the text columns that were trained with codec `nfc-casefold/1`.
+        codecs: column name → codec that its values need beyond those of its kind, as the manifest records them.
 
     Raises:
         UsageError: for a column of a kind that tables do not hold.
     """
 
-    def __init__(self, columns: Sequence[ColumnRecord], *, casefolded: Collection[str] = ()) -> None:
+    def __init__(self, columns: Sequence[ColumnRecord], codecs: Mapping[str, str] | None = None) -> None:
         self.columns = tuple(columns)
         for column in self.columns:
             if column.kind not in NUMBER_KINDS | STRING_KINDS:
@@ -61,9 +61,12 @@ class TableInputs:
         self.names = tuple(column.name for column in self.columns)
         self.numbers = tuple(column for column in self.columns if column.kind in NUMBER_KINDS)
         self.strings = tuple(column for column in self.columns if column.kind in STRING_KINDS)
-        self.casefolded = frozenset(casefolded)
+        self.codecs = dict(codecs or {})
         self._numeric = {column.name: numeric_encoder(column) for column in self.numbers}
-        self._text = {c.name: TextEncoder(c, casefold=c.name in self.casefolded) for c in self.strings}
+        self._text = {
+            column.name: TextEncoder(column, casefold=self.codecs.get(column.name) == "nfc-casefold/1")
+            for column in self.strings
+        }
         self._all_numbers = all(column.kind is Kind.NUMBER for column in self.columns)
 
     def pack(
@@ -165,7 +168,8 @@ class TableInputs:
 def _objects(texts: pl.Series) -> NDArray[np.object_]:
     """Texts as Python strings; equal ones are the same object, which is several times as fast for categories."""
     distinct = texts.unique()
-    if 4 * len(distinct) > len(texts):
+    if 4 * len(distinct) >= len(texts):
         return np.array(texts.to_list(), dtype=object)
-    codes = texts.replace_strict(distinct, pl.Series(range(len(distinct))), return_dtype=pl.Int64)
-    return np.array(distinct.to_list(), dtype=object)[codes.to_numpy()]
+    codes = texts.replace_strict(distinct, pl.int_range(len(distinct), eager=True), return_dtype=pl.Int64)
+    objects: NDArray[np.object_] = np.array(distinct.to_list(), dtype=object)
+    return objects.take(codes.to_numpy())
