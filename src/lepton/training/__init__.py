@@ -1,1 +1,18 @@
-"""."""
+"""From a table to a model file: tasks, learners, a portfolio that keeps its time, and the writer of trees."""
+
+from lepton.training.base import LEARNERS, Problem, Rows, TableLearner
+from lepton.training.leaderboard import Leaderboard, LeaderboardRow
+from lepton.training.tables import TrainingResult, train
+from lepton.training.trees import Forest
+
+__all__ = [
+    "LEARNERS",
+    "Forest",
+    "Leaderboard",
+    "LeaderboardRow",
+    "Problem",
+    "Rows",
+    "TableLearner",
+    "TrainingResult",
+    "train",
+]

@@ -1,1 +1,170 @@
-"""placeholder"""
+"""Gradient-boosted trees by LightGBM, stopped early on rows that the trees have not seen."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any, Self
+
+import numpy as np
+
+from lepton.bundle.build import GraphBuilder
+from lepton.core import MissingExtraError, Work
+from lepton.data.steps import Block, Tensors, apply_steps, emit_steps
+from lepton.training.base import Doubles, Problem, Rows, TableLearner
+from lepton.training.features import tree_steps
+from lepton.training.learners.lightgbm_forest import forest_from_text
+
+__all__ = ["LightGBM"]
+
+_OBJECTIVES = {"regression": "regression", "binary": "binary", "multiclass": "multiclass"}
+_SLOW = {"learning_rate": 0.05, "max_rounds": 1500, "patience": 60}
+
+
+class LightGBM(TableLearner):
+    """Boosted trees; categories are split by sets of values (`native`) or as ordered codes."""
+
+    name = "lightgbm"
+    kind = "lightgbm"
+    library = "lightgbm"
+
+    @classmethod
+    def configurations(cls, problem: Problem) -> tuple[Mapping[str, Any], ...]:
+        """LightGBM's defaults first; then slower learning that stops early, of several shapes."""
+        gentle = {"feature_fraction": 0.8, "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 1.0}
+        small = {"num_leaves": 12, "min_data_in_leaf": 10 if problem.num_rows < 5_000 else 20}
+        large = {"num_leaves": 127} if problem.num_rows >= 10_000 else {"num_leaves": 31, "min_data_in_leaf": 5}
+        first = {"label": "defaults", "native": True, "max_rounds": 100, "patience": None}
+        tried = [
+            first,
+            {"label": "slow, sampled", "native": True, **_SLOW, **gentle},
+            {"label": "slow, small trees", "native": True, **_SLOW, **gentle, **small},
+            {"label": "slow, large trees", "native": True, **_SLOW, **gentle, **large, "feature_fraction": 0.6},
+        ]
+        if problem.categories:
+            tried.append({**tried[1], "label": "slow, sampled, ordered categories", "native": False})
+        return tuple(tried)
+
+    @classmethod
+    def load(cls) -> None:
+        """Import LightGBM."""
+        _lightgbm()
+
+    def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
+        """Boost until `valid` has not improved for `patience` rounds, or for `max_rounds`."""
+        lightgbm = _lightgbm()
+        self.steps, block = tree_steps(self.problem, rows.block)
+        work.check()
+        # Codes stand behind the numbers, in the order of the text columns.
+        first_code = block.numbers.shape[1] - len(self.problem.categories)
+        native = self.configuration["native"]
+        data = lightgbm.Dataset(
+            _without_other(block.numbers, first_code) if native else block.numbers,
+            rows.target,
+            weight=rows.weight,
+            categorical_feature=list(range(first_code, block.numbers.shape[1])) if native else [],
+            params=self._parameters(work),
+        )
+        callbacks = [_Clock(lightgbm, work)]
+        scored = []
+        if valid is not None and self.configuration["patience"] is not None:
+            features = apply_steps(self.steps, valid.block).numbers
+            features = _without_other(features, first_code) if native else features
+            scored = [lightgbm.Dataset(features, valid.target, weight=valid.weight, reference=data)]
+            callbacks.append(lightgbm.early_stopping(self.configuration["patience"], verbose=False))
+        work.check()
+        self._booster = lightgbm.train(
+            self._parameters(work), data, self.configuration["max_rounds"], valid_sets=scored, callbacks=callbacks
+        )
+        self._cut_short = callbacks[0].stopped
+        self._rounds = self._booster.best_iteration if scored and not self._cut_short else 0
+        self._rounds = self._rounds if self._rounds > 0 else self._booster.current_iteration()
+        self._num_threads = work.resources.cpus
+        return self
+
+    def _parameters(self, work: Work) -> dict[str, Any]:
+        ours = {"label", "native", "max_rounds", "patience"}
+        parameters = {
+            "objective": _OBJECTIVES[self.problem.task],
+            "seed": self.seed % 2**31,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": work.resources.cpus,
+            "verbosity": -1,
+            **{key: value for key, value in self.configuration.items() if key not in ours},
+        }
+        if self.problem.task == "multiclass":
+            parameters["num_class"] = self.problem.num_classes
+        return parameters
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the clock ended the boosting."""
+        return self._cut_short
+
+    @classmethod
+    def settled(cls, configuration: Mapping[str, Any], fitted: Sequence[Self]) -> Mapping[str, Any]:
+        """As many rounds as the median fold wanted, and no early stopping."""
+        rounds = max(1, round(median(learner._rounds for learner in fitted)))
+        return {**configuration, "max_rounds": rounds, "patience": None}
+
+    def limited(self, settled: Mapping[str, Any]) -> Self:
+        """The same trees, up to the settled number of rounds."""
+        limited = copy.copy(self)
+        limited._rounds = min(settled["max_rounds"], self._booster.current_iteration())
+        return limited
+
+    def raw(self, block: Block) -> Doubles:
+        """LightGBM's own raw scores."""
+        features = apply_steps(self.steps, block).numbers
+        scores: Doubles = self._booster.predict(
+            features, raw_score=True, num_iteration=self._rounds, num_threads=self._num_threads
+        )
+        return scores.reshape(len(features), -1)
+
+    def emit(self, builder: GraphBuilder, tensors: Tensors) -> str:
+        """One `TreeEnsemble` behind the steps."""
+        features = builder.mark("features", str(emit_steps(self.steps, builder, tensors).numbers))
+        return builder.mark("raw", forest_from_text(self._text()).emit(builder, features))
+
+    def training_state(self) -> dict[str, bytes]:
+        """LightGBM's text model, which it loads again."""
+        return {"lightgbm.txt": self._text().encode()}
+
+    def _text(self) -> str:
+        # The parameters at the end hold the number of threads, which is no part of the model.
+        text: str = self._booster.model_to_string(num_iteration=self._rounds)
+        return text.partition("\nparameters:")[0] + "\n"
+
+
+def _without_other(features: Doubles, first_code: int) -> Doubles:
+    """Features with NaN for the code of rare categories: in sets, LightGBM takes negative codes for missing anyway."""
+    features = features.copy()
+    codes = features[:, first_code:]
+    codes[codes < 0.0] = np.nan
+    return features
+
+
+class _Clock:
+    """A callback of LightGBM that ends the boosting, and keeps what is there, when the work should stop."""
+
+    order = 0
+    before_iteration = False
+
+    def __init__(self, lightgbm: Any, work: Work) -> None:
+        self._lightgbm, self._work = lightgbm, work
+        self.stopped = False
+
+    def __call__(self, environment: Any) -> None:
+        if self._work.stopped and environment.iteration + 1 < environment.end_iteration:
+            self.stopped = True
+            raise self._lightgbm.callback.EarlyStopException(environment.iteration, [])
+
+
+def _lightgbm() -> Any:
+    try:
+        import lightgbm
+    except ImportError:
+        raise MissingExtraError("lightgbm", "train", "training boosted trees") from None
+    return lightgbm

@@ -1,0 +1,158 @@
+"""The contract of a learner for tables: it fits rows, gives raw scores, and writes itself into a graph."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lepton.bundle.build import GraphBuilder
+from lepton.core import Registry, Work
+from lepton.data.steps import Block, Ordinal, Step, Tensors
+
+__all__ = ["LEARNERS", "Doubles", "Problem", "Rows", "TableLearner"]
+
+Doubles = NDArray[np.float64]
+
+LEARNERS = Registry(
+    "learners",
+    {
+        "baseline": "lepton.training.learners.baseline:Baseline",
+        "linear": "lepton.training.learners.linear:Linear",
+        "lightgbm": "lepton.training.learners.lightgbm:LightGBM",
+    },
+)
+"""Learners by name, in the order in which the portfolio tries them; third parties use the group `lepton.learners`."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be learned; the same for every learner and fold.
+
+    Attributes:
+        task: `regression`, `binary` or `multiclass`.
+        num_classes: C, or 0 for regression.
+        num_rows: rows that training has in all.
+        dates: number columns that hold dates, as microseconds since 1970 UTC.
+        categories: text columns.
+    """
+
+    task: str
+    num_classes: int
+    num_rows: int
+    dates: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+
+    @property
+    def num_scores(self) -> int:
+        """Columns of a raw score: one for each class of `multiclass`, else one."""
+        return self.num_classes if self.task == "multiclass" else 1
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to learn from or to score.
+
+    Attributes:
+        block: N rows of features.
+        target: numbers [N], or class numbers from 0 [N].
+        weight: weights of at least 0 [N], or None for equal ones.
+    """
+
+    block: Block
+    target: Doubles
+    weight: Doubles | None = None
+
+    def take(self, rows: NDArray[np.int64]) -> Rows:
+        """The rows at the given positions."""
+        return Rows(self.block.take(rows), self.target[rows], None if self.weight is None else self.weight[rows])
+
+
+class TableLearner(ABC):
+    """One way to learn a table, with its own preprocessing; a third party registers it in the group `learners`.
+
+    Raw scores [N, S] are numbers for regression, the log-odds of the second class for `binary`, and one score a class
+    for `multiclass`, whose softmax are the probabilities.
+
+    Args:
+        problem: what is to be learned.
+        configuration: one of `configurations(problem)`, or one that `settled` made of it.
+        seed: reaches everything random.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[str] = "none"
+    """What `training/` of a bundle holds of it: `none`, `linear` or `lightgbm` (contract 4)."""
+    library: ClassVar[str] = ""
+    """Module of the library that `load` imports, "" for none."""
+
+    def __init__(self, problem: Problem, configuration: Mapping[str, Any], seed: int = 0) -> None:
+        self.problem = problem
+        self.configuration = dict(configuration)
+        self.seed = seed
+        self.steps: tuple[Step, ...] = ()
+
+    @classmethod
+    @abstractmethod
+    def configurations(cls, problem: Problem) -> tuple[Mapping[str, Any], ...]:
+        """What is worth trying, in order; each has a `label` for people."""
+
+    @classmethod
+    def load(cls) -> None:
+        """Import what fitting needs, so that a learner's time is its own.
+
+        Raises:
+            MissingExtraError: the library is not installed.
+        """
+
+    @abstractmethod
+    def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
+        """Learn.
+
+        Args:
+            rows: what to learn from.
+            valid: rows that decide when to stop early; None for the final fit with settled settings.
+            work: threads, and the time that is kept.
+
+        Raises:
+            Interrupted: the time was over before there was anything to use.
+        """
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the time ended the fit before it was done, with something that can be used."""
+        return False
+
+    @abstractmethod
+    def raw(self, block: Block) -> Doubles:
+        """Raw scores [N, S] of rows that have the columns of training."""
+
+    @abstractmethod
+    def emit(self, builder: GraphBuilder, tensors: Tensors) -> str:
+        """Write steps and model, and mark the inner points `features` and `raw`.
+
+        Returns:
+            Name of the double tensor [N, S] of raw scores.
+        """
+
+    @classmethod
+    def settled(cls, configuration: Mapping[str, Any], fitted: Sequence[Self]) -> Mapping[str, Any]:
+        """The configuration of the final fit, after the folds have been `fitted`."""
+        return configuration
+
+    def limited(self, settled: Mapping[str, Any]) -> Self:
+        """This fitted learner as `settled` says: what a fold is scored with."""
+        return self
+
+    def training_state(self) -> dict[str, bytes]:
+        """Members of `training/` that going on with the model needs; beside `kind`."""
+        return {}
+
+    def vocabulary(self) -> dict[str, tuple[str, ...]]:
+        """The texts of each text column that the model knows."""
+        ordinal = [step for step in self.steps if isinstance(step, Ordinal)]
+        return {c: values for step in ordinal for c, values in zip(step.columns, step.values, strict=True)}

@@ -1,0 +1,114 @@
+"""Which columns are learned from, and the steps that make features of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Role, Schema
+from lepton.data.steps import Block, Calendar, Clip, Impute, MissingIndicators, OneHot, Ordinal, Standardise, Step
+from lepton.training.base import Problem
+
+__all__ = ["FeaturePlan", "choose_features", "linear_steps", "tree_steps"]
+
+_RARE = 10  # rows: rarer categories of large tables are one category, which also keeps them out of the file
+_LARGE = 10_000
+_MAX_INDICATORS = 50
+
+_USABLE = frozenset({Kind.NUMBER, Kind.BOOLEAN, Kind.DATETIME, Kind.CATEGORY})
+
+
+@dataclass(frozen=True)
+class FeaturePlan:
+    """Columns that a model takes, and why it takes no others.
+
+    Attributes:
+        columns: in the table's order.
+        ignored: name → reason.
+    """
+
+    columns: tuple[ColumnRecord, ...]
+    ignored: dict[str, str]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The reasons, for people: one line for each, with its columns."""
+        by_reason: dict[str, list[str]] = {}
+        for name, reason in self.ignored.items():
+            by_reason.setdefault(reason, []).append(name)
+        lines = []
+        for reason, names in by_reason.items():
+            shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+            lines.append(f"not learned from ({reason}): {shown}")
+        return tuple(lines)
+
+
+def choose_features(frame: pl.DataFrame, schema: Schema, target: str) -> FeaturePlan:
+    """The columns that can tell something about `target`.
+
+    A time column orders the rows of cross-validation and is a feature too; protected columns are never learned from.
+
+    Raises:
+        DataError: nothing is left.
+    """
+    columns = []
+    ignored = {}
+    for column in schema:
+        if column.name == target:
+            continue
+        reason = _reason_to_ignore(column, frame[column.name])
+        if reason:
+            ignored[column.name] = reason
+        else:
+            columns.append(column)
+    if not columns:
+        told = "; ".join(f"{name}: {reason}" for name, reason in list(ignored.items())[:10])
+        raise DataError(
+            ErrorCode.EMPTY_DATA,
+            f"there is no column to learn {target!r} from" + (f" ({told})" if told else ""),
+            wanted="at least one column of numbers, categories, booleans or dates whose values differ",
+            fix="give a column another kind: lepton.read(…, kinds={'NAME': 'category'})" if ignored else "",
+        )
+    return FeaturePlan(tuple(columns), ignored)
+
+
+def _reason_to_ignore(column: ColumnRecord, values: pl.Series) -> str:
+    if column.role not in {Role.FEATURE, Role.TIME}:
+        return f"its role is {column.role}"
+    if column.kind is Kind.IDENTIFIER:
+        return "it names rows"
+    if column.kind is Kind.TEXT:
+        return "free text is not used yet"
+    if column.kind not in _USABLE:
+        return f"its kind is {column.kind}"
+    if values.null_count() == len(values):
+        return "all values are missing"
+    if values.null_count() == 0 and values.min() == values.max():
+        return "its value never changes"
+    return ""
+
+
+def tree_steps(problem: Problem, block: Block) -> tuple[tuple[Step, ...], Block]:
+    """Steps for trees, fitted, and the block that they give: numbers, calendar parts, then ordinal codes."""
+    calendar = Calendar.fit(block, columns=problem.dates)
+    ordinal = _ordinal(block)
+    return (calendar, ordinal), ordinal.apply(calendar.apply(block))
+
+
+def linear_steps(problem: Problem, block: Block) -> tuple[tuple[Step, ...], Block]:
+    """Steps for linear models, fitted, and the block that they give: everything filled, scaled and in indicators."""
+    steps: list[Step] = [Calendar.fit(block, columns=problem.dates)]
+    block = steps[0].apply(block)
+    numbers = block.number_names
+    steps.append(_ordinal(block))
+    block = steps[-1].apply(block)
+    for kind in (MissingIndicators, Impute, Clip, Standardise):
+        steps.append(kind.fit(block, columns=numbers))
+        block = steps[-1].apply(block)
+    steps.append(OneHot.fit(block, columns=problem.categories, max_categories=_MAX_INDICATORS))
+    return tuple(steps), steps[-1].apply(block)
+
+
+def _ordinal(block: Block) -> Ordinal:
+    return Ordinal.fit(block, min_count=_RARE if block.num_rows >= _LARGE else 2)

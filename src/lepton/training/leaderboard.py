@@ -1,0 +1,114 @@
+"""The leaderboard: every candidate that was tried, what it scored, what it cost, and which was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lepton.core import show_duration, show_size
+from lepton.report import Table, Text
+
+__all__ = ["Leaderboard", "LeaderboardRow"]
+
+_COLUMNS = ("learner", "configuration", "score", "fit", "a row", "size", "")
+
+
+@dataclass(frozen=True)
+class LeaderboardRow:
+    """One candidate.
+
+    Attributes:
+        learner: registered name.
+        configuration: what was particular about it.
+        metric: its score out of fold, None where it was not finished.
+        lower: lower end of the 95 % interval of the score.
+        upper: upper end.
+        num_folds: folds that it was scored on.
+        fit_seconds: time of all its fits.
+        predict_us: median time of one row through its graph in µs, None where not measured.
+        size: bytes of its graph, None where not measured.
+        chosen: whether it became the model.
+        note: why it has no score, or "".
+    """
+
+    learner: str
+    configuration: str
+    metric: float | None
+    lower: float | None
+    upper: float | None
+    num_folds: int
+    fit_seconds: float
+    predict_us: float | None
+    size: int | None
+    chosen: bool
+    note: str = ""
+
+    def _cells(self) -> tuple[str, ...]:
+        score = self.note if self.metric is None else f"{self.metric:.6g}"
+        if self.metric is not None and self.lower is not None and self.upper is not None:
+            score += f" ({self.lower:.5g} to {self.upper:.5g})"
+        return (
+            self.learner,
+            self.configuration,
+            score,
+            show_duration(self.fit_seconds),
+            "" if self.predict_us is None else show_duration(self.predict_us * 1e-6),
+            "" if self.size is None else show_size(self.size),
+            "chosen" if self.chosen else "",
+        )
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Candidates, best first, with the metric that ranked them and what was decided on the way.
+
+    Attributes:
+        metric: name of the metric.
+        greater_is_better: which way is good.
+        rows: best first; those without a score last.
+        notes: decisions, for people.
+    """
+
+    metric: str
+    greater_is_better: bool
+    rows: tuple[LeaderboardRow, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, as `reports/training.json` holds it."""
+        return {
+            "metric": self.metric,
+            "greater_is_better": self.greater_is_better,
+            "rows": [asdict(row) for row in self.rows],
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_report(cls, report: Mapping[str, Any]) -> Leaderboard:
+        """Read `reports/training.json`; a model without that report has an empty board."""
+        rows = tuple(LeaderboardRow(**row) for row in report.get("rows", ()))
+        return cls(
+            report.get("metric", ""), report.get("greater_is_better", False), rows, tuple(report.get("notes", ()))
+        )
+
+    def text(self) -> str:
+        """A table for terminals."""
+        direction = "greater" if self.greater_is_better else "less"
+        header = [*_COLUMNS]
+        header[2] = f"{self.metric} ({direction} is better; 95 % interval)"
+        lines = [tuple(header), *(row._cells() for row in self.rows)]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        )
+
+    def blocks(self) -> tuple[Any, ...]:
+        """Blocks of a report page: the table, then the notes."""
+        header = [*_COLUMNS]
+        header[2] = self.metric
+        table = Table(header, [row._cells() for row in self.rows], caption="Candidates, best first, out of fold")
+        return (table, *(Text(note) for note in self.notes))
+
+    def __str__(self) -> str:
+        return self.text()

@@ -1,0 +1,343 @@
+"""The portfolio: candidates in order, each scored on the same folds, within a time that is kept.
+
+Cheap before dear: the baseline, a linear model and boosting with defaults come first, so that there is something to
+give whenever the time ends. A candidate is scored out of fold; the best is fitted once more on all rows.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lepton.core import ErrorCode, Interrupted, LeptonError, TrainingError, Work
+from lepton.evaluation import Estimate, Metric, intervals
+from lepton.training.answers import numbers_of, probabilities_of
+from lepton.training.base import LEARNERS, Doubles, Problem, Rows, TableLearner
+from lepton.training.folds import Fold
+from lepton.training.leaderboard import LeaderboardRow
+from lepton.training.tasks import Scale
+
+__all__ = ["Candidate", "Chosen", "Portfolio"]
+
+_LOAD_SECONDS = 1.5  # importing a training library for the first time
+_SLACK = 1.25  # of the time that is kept for the final fit
+_RESAMPLES = 200
+
+
+@dataclass
+class Candidate:
+    """One learner with one configuration, and how far it got.
+
+    Attributes:
+        learner: its class.
+        configuration: as tried.
+        fitted: one fitted learner for each fold that was finished.
+        settled: the configuration of the final fit.
+        raw: raw scores of the rows of each finished fold.
+        fit_seconds: time of all fits.
+        estimate: score with its interval; None where it was not finished.
+        measured: bytes of the graph and µs a row.
+        note: why it was not finished, or "".
+    """
+
+    learner: type[TableLearner]
+    configuration: Mapping[str, Any]
+    fitted: list[TableLearner] = field(default_factory=list)
+    settled: Mapping[str, Any] = field(default_factory=dict)
+    raw: list[Doubles] = field(default_factory=list)
+    fit_seconds: float = 0.0
+    estimate: Estimate | None = None
+    measured: tuple[int, float] | None = None
+    note: str = ""
+
+    @property
+    def fold_seconds(self) -> float:
+        """Mean time of one fit."""
+        return self.fit_seconds / max(len(self.fitted), 1)
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the time ended its fit."""
+        return any(learner.cut_short for learner in self.fitted)
+
+    def row(self, chosen: bool) -> LeaderboardRow:
+        """Its line of the leaderboard."""
+        estimate = self.estimate or Estimate(None)
+        size, micros = self.measured or (None, None)
+        return LeaderboardRow(
+            learner=self.learner.name,
+            configuration=self.configuration["label"],
+            metric=estimate.value,
+            lower=estimate.lower,
+            upper=estimate.upper,
+            num_folds=len(self.raw),
+            fit_seconds=self.fit_seconds,
+            predict_us=micros,
+            size=size,
+            chosen=chosen,
+            note=self.note or estimate.reason,
+        )
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the portfolio gives: a learner that is ready, and the answers to rows that it was not fitted on.
+
+    Attributes:
+        candidate: the best.
+        learner: fitted on all rows, or on one fold's where the time did not allow more.
+        scored: positions of the rows that were scored out of fold [M].
+        answers: numbers [M] or probabilities [M, C] for them.
+        notes: decisions, for people.
+    """
+
+    candidate: Candidate
+    learner: TableLearner
+    scored: NDArray[np.int64]
+    answers: Doubles
+    notes: tuple[str, ...]
+
+
+class Portfolio:
+    """Tries candidates and remembers the best.
+
+    Args:
+        problem: what is to be learned.
+        rows: what to learn from.
+        folds: in which to score; at least one.
+        metric: what to choose by.
+        truth: target as the metric takes it: numbers, or class numbers [N].
+        scale: of the learners' numbers.
+        groups: group of each row, or None; intervals draw whole groups.
+        saving_seconds: time that is kept for writing the model.
+        measure: size and µs a row of a fitted learner.
+        work: the time; without a deadline everything is tried.
+    """
+
+    def __init__(
+        self,
+        *,
+        problem: Problem,
+        rows: Rows,
+        folds: Sequence[Fold],
+        metric: Metric,
+        truth: NDArray[Any],
+        scale: Scale,
+        groups: NDArray[np.int64] | None,
+        saving_seconds: float,
+        measure: Any,
+        work: Work,
+    ) -> None:
+        self.problem, self.rows, self.folds = problem, rows, tuple(folds)
+        self.metric, self.truth, self.scale, self.groups = metric, truth, scale, groups
+        self.saving_seconds, self.measure, self.work = saving_seconds, measure, work
+        self.candidates: list[Candidate] = []
+        self.notes: list[str] = []
+
+    # --- time --------------------------------------------------------------------------------------------------
+
+    def _left(self) -> float:
+        """Seconds that candidates may still use, after what the best one needs for its final fit and for saving."""
+        if self.work.cancel.is_set():
+            return 0.0
+        remaining = self.work.remaining
+        best = self.best()
+        refit = _SLACK * self._refit_seconds(best) if best is not None else 0.0
+        return np.inf if remaining is None else remaining - self.saving_seconds - refit
+
+    def _refit_seconds(self, candidate: Candidate) -> float:
+        """Time of a final fit on all rows, judged by the folds; early stopping makes folds dearer than that."""
+        if candidate.cut_short:
+            return 0.0
+        share = np.mean([len(self.folds[i].train) for i in range(len(candidate.fitted))]) / self.rows.block.num_rows
+        return candidate.fold_seconds / share
+
+    # --- trying ------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Try every candidate that the time allows; the baseline always."""
+        classes = [LEARNERS.load(name) for name in LEARNERS.names()]
+        plan = [(learner, list(learner.configurations(self.problem))) for learner in classes]
+        total = sum(len(configurations) for _, configurations in plan) * len(self.folds)
+        for position, (learner, configurations) in enumerate(plan):
+            for first, configuration in zip([True] + [False] * len(configurations), configurations, strict=False):
+                candidate = Candidate(learner, configuration)
+                self.candidates.append(candidate)
+                # What others have not begun must get its turn: the first of each learner takes its share only.
+                share = 1.0 / (len(plan) - position) if first else 1.0
+                self._try(candidate, share, total)
+                self._report(candidate, total)
+
+    def _try(self, candidate: Candidate, share: float, total: int) -> None:
+        is_baseline = len(self.candidates) == 1
+        siblings = [c for c in self.candidates if c.learner is candidate.learner and c.raw]
+        needed = _load_seconds(candidate.learner) + (siblings[0].fold_seconds if siblings else 0.0)
+        left = self._left() * share
+        if not is_baseline and left <= needed:
+            candidate.note = "stopped" if self.work.cancel.is_set() else "no time left"
+            return
+        try:
+            candidate.learner.load()
+            self._fit_folds(candidate, is_baseline, alone=not siblings, left=left, total=total)
+            self._score(candidate)
+        except Interrupted:
+            candidate.note = "stopped" if self.work.cancel.is_set() else "not finished in the time"
+        except LeptonError as error:
+            candidate.note = error.came
+        except Exception as error:  # noqa: BLE001  one learner that fails must not cost what the others have done
+            candidate.note = f"failed: {type(error).__name__}: {str(error)[:200]}"
+        if candidate.estimate is None:
+            candidate.fitted, candidate.raw = [], []
+
+    def _fit_folds(self, candidate: Candidate, is_baseline: bool, *, alone: bool, left: float, total: int) -> None:
+        """Fit every fold; the only candidate of its learner may stop after one fold where the time is short."""
+        part = Work(resources=self.work.resources, seed=self.work.seed)
+        if not is_baseline:
+            part = self.work.part(None if np.isinf(left) else left)
+        for position, fold in enumerate(self.folds):
+            part.check()
+            learner = candidate.learner(
+                self.problem, candidate.configuration, self.work.seed_for(candidate.learner.name)
+            )
+            start = time.monotonic()
+            learner.fit(self.rows.take(fold.train), valid=self.rows.take(fold.valid), work=part)
+            candidate.fit_seconds += time.monotonic() - start
+            if learner.cut_short and (position or not alone):
+                part.check()
+            candidate.fitted.append(learner)
+            to_come = (len(self.folds) - position - 1) * candidate.fold_seconds
+            if learner.cut_short or (part.remaining is not None and to_come > part.remaining):
+                if not alone:
+                    raise Interrupted(ErrorCode.INTERRUPTED, "the folds to come would not end in time")
+                self._be_content_with(position + 1, candidate)
+                return
+            self.work.report(self._done(), total, "fits", note=candidate.learner.name)
+
+    def _be_content_with(self, num_folds: int, candidate: Candidate) -> None:
+        if num_folds < len(self.folds):
+            self.notes.append(
+                f"the time allowed {num_folds} of {len(self.folds)} folds: candidates are compared on those rows"
+            )
+            self.folds = self.folds[:num_folds]
+        if candidate.cut_short:
+            self.notes.append(f"the time ended the first fit of {candidate.learner.name} early")
+
+    def _score(self, candidate: Candidate) -> None:
+        candidate.settled = candidate.learner.settled(candidate.configuration, candidate.fitted)
+        candidate.fitted = [learner.limited(candidate.settled) for learner in candidate.fitted]
+        for learner, fold in zip(candidate.fitted, self.folds, strict=False):
+            raw = learner.raw(self.rows.block.take(fold.valid))
+            if not np.isfinite(raw).all():
+                candidate.note, candidate.raw = "gave scores that are not finite", []
+                return
+            candidate.raw.append(raw)
+        candidate.estimate = self._estimate(candidate)
+        remaining = self.work.remaining
+        if remaining is None or remaining > 2.0 + self.saving_seconds:
+            candidate.measured = self.measure(candidate.fitted[-1])
+
+    # --- scoring -----------------------------------------------------------------------------------------------
+
+    def scored_rows(self) -> NDArray[np.int64]:
+        """Positions of the rows that every finished candidate has scored, fold by fold."""
+        return np.concatenate([fold.valid for fold in self.folds])
+
+    def answers(self, candidate: Candidate) -> Doubles:
+        """Numbers or probabilities of a finished candidate for `scored_rows`."""
+        raw = np.concatenate(candidate.raw[: len(self.folds)])
+        return numbers_of(raw, self.scale) if self.problem.task == "regression" else probabilities_of(self.problem, raw)
+
+    def _estimate(self, candidate: Candidate) -> Estimate:
+        rows, answers = self.scored_rows(), self.answers(candidate)
+        given = answers.argmax(axis=1) if self.metric.needs == "labels" else answers
+        score = self.metric.over(self.truth[rows], given, range(self.problem.num_classes))
+        groups = None if self.groups is None else np.unique(self.groups[rows], return_inverse=True)[1]
+        weight = None if self.rows.weight is None else self.rows.weight[rows]
+        if weight is not None and not weight.any():
+            weight = None
+        undefined = {self.metric.name: self.metric.undefined}
+        found = intervals(
+            {self.metric.name: score},
+            len(rows),
+            undefined=undefined,
+            weight=weight,
+            groups=groups,
+            resamples=_RESAMPLES,
+            seed=self.work.seed_for("intervals"),
+        )
+        return found[self.metric.name]
+
+    def best(self) -> Candidate | None:
+        """The best finished candidate; the earlier of two that are equal."""
+        best: Candidate | None = None
+        for candidate in self.candidates:
+            if candidate.estimate is None:
+                continue
+            if best is None or _better(self.metric, candidate.estimate.value, best.estimate):
+                best = candidate
+        return best
+
+    def _done(self) -> int:
+        return sum(len(c.raw) or len(c.fitted) for c in self.candidates)
+
+    def _report(self, candidate: Candidate, total: int) -> None:
+        best = self.best()
+        value = best.estimate.value if best is not None and best.estimate is not None else None
+        shown = "" if value is None else f"{self.metric.name} {value:.5g}"
+        name = f"{candidate.learner.name} ({candidate.configuration['label']})"
+        self.work.report(self._done(), total, "fits", best=shown, note=name)
+
+    # --- choosing ----------------------------------------------------------------------------------------------
+
+    def choose(self) -> Chosen:
+        """The best candidate, fitted on all rows where the time allows."""
+        for candidate in self.candidates:  # folds may have been given up since it was scored
+            if candidate.estimate is not None and len(candidate.raw) > len(self.folds):
+                candidate.estimate = self._estimate(candidate)
+        best = self.best()
+        if best is None:
+            raise self._nothing()
+        return Chosen(best, self._final(best), self.scored_rows(), self.answers(best), tuple(self.notes))
+
+    def _final(self, best: Candidate) -> TableLearner:
+        remaining = self.work.remaining
+        allowed = np.inf if remaining is None else remaining - self.saving_seconds
+        part = self.work.part(None if remaining is None else max(allowed, 0.0))
+        if not best.cut_short and not part.stopped and self._refit_seconds(best) <= allowed:
+            self.work.report(self._done(), None, "fits", note=f"{best.learner.name}, on all rows")
+            learner = best.learner(self.problem, best.settled, self.work.seed_for(best.learner.name))
+            try:
+                learner.fit(self.rows, valid=None, work=part)
+            except Interrupted:
+                pass
+            else:
+                if not learner.cut_short:
+                    return learner
+        self.notes.append("the model has learned from part of the rows: there was no time for a last fit on all")
+        return best.fitted[-1]
+
+    def _nothing(self) -> LeptonError:
+        told = "; ".join(f"{c.learner.name}: {c.note}" for c in self.candidates if c.note)
+        return TrainingError(ErrorCode.TRAINING_FAILED, f"no candidate could be fitted ({told})")
+
+    def leaderboard_rows(self, chosen: Candidate) -> tuple[LeaderboardRow, ...]:
+        """Every candidate, best first, those without a score last."""
+        sign = -1.0 if self.metric.greater_is_better else 1.0
+        rows = [candidate.row(candidate is chosen) for candidate in self.candidates]
+        return tuple(sorted(rows, key=lambda row: np.inf if row.metric is None else sign * row.metric))
+
+
+def _better(metric: Metric, value: float | None, than: Estimate | None) -> bool:
+    if value is None:
+        return False
+    return than is None or than.value is None or metric.better(value, than.value)
+
+
+def _load_seconds(learner: type[TableLearner]) -> float:
+    return _LOAD_SECONDS if learner.library and learner.library not in sys.modules else 0.0

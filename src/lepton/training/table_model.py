@@ -1,0 +1,145 @@
+"""A fitted model of a table: one learner with what stands before and behind it, and how it becomes a bundle."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from lepton.bundle import Manifest, OutputRecord, write_bundle
+from lepton.bundle.inputs import TableInputs
+from lepton.bundle.build import GraphBuilder
+from lepton.data.steps import Block, Tensors
+from lepton.training.answers import emit_answers, numbers_of, probabilities_of
+from lepton.training.base import Doubles, Problem, TableLearner
+from lepton.training.tasks import Scale
+from lepton.version import __version__
+
+__all__ = ["TableModel", "block_of", "versions"]
+
+_LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxruntime", "polars", "scikit-learn")
+_LATENCY_CALLS = 200
+
+
+def block_of(inputs: TableInputs, rows: Any) -> Block:
+    """Rows in any container as a block of the model's columns."""
+    packed = inputs.pack(rows, extra="ignore")
+    return Block(packed.numbers, tuple(c.name for c in inputs.numbers), packed.strings)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, Lepton and the libraries that training used."""
+    found = {"lepton": __version__, "python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True)
+class TableModel:
+    """A fitted learner with its inputs and outputs.
+
+    Attributes:
+        problem: what was learned.
+        inputs: the columns that it takes.
+        learner: fitted.
+        labels: class labels in order; None for regression.
+        scale: how numbers were scaled for the learner.
+    """
+
+    problem: Problem
+    inputs: TableInputs
+    learner: TableLearner
+    labels: tuple[str, ...] | tuple[int, ...] | None
+    scale: Scale
+
+    def answers(self, block: Block) -> Doubles:
+        """The trainer's own answers: numbers [N], or probabilities [N, C]."""
+        raw = self.learner.raw(block)
+        return numbers_of(raw, self.scale) if self.labels is None else probabilities_of(self.problem, raw)
+
+    def graph(self) -> tuple[bytes, tuple[OutputRecord, ...], dict[str, str]]:
+        """The whole pipeline as one graph: its bytes, its outputs and its inner points."""
+        builder = GraphBuilder()
+        numbers, strings = self.inputs.numbers, self.inputs.strings
+        tensors = Tensors(
+            builder.input("numbers", "double", ["N", len(numbers)]) if numbers else None,
+            tuple(c.name for c in numbers),
+            builder.input("strings", "string", ["N", len(strings)]) if strings else None,
+            tuple(c.name for c in strings),
+        )
+        raw = self.learner.emit(builder, tensors)
+        outputs = emit_answers(builder, self.problem, raw, self.labels, self.scale)
+        return builder.finish({"lepton.inputs": self.inputs.metadata()}), outputs, dict(builder.inner)
+
+    def to_bundle(
+        self,
+        path: Path,
+        *,
+        name: str,
+        lineage: Mapping[str, Any],
+        target: Any,
+        baseline: Mapping[str, bytes],
+        reports: Mapping[str, Mapping[str, Any]],
+    ) -> str:
+        """Write the model file.
+
+        Args:
+            path: where to.
+            name: of the model.
+            lineage: of the manifest; nothing in it is measured.
+            target: `ColumnRecord` of what was learned.
+            baseline: statistics of the training data (contract 7).
+            reports: by name.
+
+        Returns:
+            The `model_id`.
+        """
+        graph, outputs, inner = self.graph()
+        vocabulary = {column: list(values) for column, values in self.learner.vocabulary().items()}
+        return write_bundle(
+            path,
+            manifest=Manifest(
+                name=name,
+                task=self.problem.task,
+                inputs=self.inputs.columns,
+                outputs=outputs,
+                labels=self.labels,
+                target=target,
+                lineage=lineage,
+                inner=inner,
+            ),
+            graph=graph,
+            assets={"vocabulary.json": json.dumps(vocabulary, ensure_ascii=False, sort_keys=True).encode()},
+            baseline=baseline,
+            training={"kind": self.learner.kind.encode(), **self.learner.training_state()},
+            reports=reports,
+        )
+
+    def measure(self, block: Block) -> tuple[int, float]:
+        """Size of the graph in bytes, and the median time in µs of one row through it, warm, on one thread."""
+        graph, _, _ = self.graph()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        row = block.take(np.array([0]))
+        tensors = {"numbers": row.numbers, "strings": row.strings.to_numpy().astype(object)}
+        feeds = {point.name: tensors[point.name] for point in session.get_inputs()}
+        times = []
+        for _ in range(_LATENCY_CALLS):
+            start = time.perf_counter_ns()
+            session.run(None, feeds)
+            times.append(time.perf_counter_ns() - start)
+        return len(graph), float(np.median(times)) / 1000.0

@@ -1,0 +1,329 @@
+"""`train`: from a table to a model file, within a time that is kept."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lepton.bundle.inputs import TableInputs
+from lepton.core import (
+    DataError,
+    ErrorCode,
+    Kind,
+    Role,
+    Schema,
+    StoreError,
+    Work,
+    check_name,
+    show_duration,
+)
+from lepton.data import Dataset
+from lepton.data.statistics import Baseline
+from lepton.evaluation import Metric
+from lepton.evaluation import metric as metric_named
+from lepton.training.base import Problem, Rows
+from lepton.training.features import FeaturePlan, choose_features
+from lepton.training.folds import Fold, make_folds, num_folds_for
+from lepton.training.leaderboard import Leaderboard, LeaderboardRow
+from lepton.training.portfolio import Chosen, Portfolio
+from lepton.training.table_model import TableModel, block_of, versions
+from lepton.training.tasks import Scale, Target, prepare_target, prepare_weight
+
+__all__ = ["DEFAULT_WITHIN", "MIN_ROWS", "TrainingResult", "train"]
+
+DEFAULT_WITHIN = 60.0
+"""Seconds that training takes at most where nobody said how long."""
+MIN_ROWS = 5
+
+_SAVING_SECONDS = 0.5
+_SAVING_SECONDS_A_CELL = 3e-7  # statistics of the training data
+_STATISTICS_ROWS = 200_000
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What `train` gives.
+
+    Attributes:
+        path: of the model file.
+        model_id: its identity.
+        leaderboard: every candidate, best first.
+        notes: decisions, for people.
+    """
+
+    path: Path
+    model_id: str
+    leaderboard: tuple[LeaderboardRow, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table made ready: what goes into the portfolio and what is said of it."""
+
+    target: Target
+    features: FeaturePlan
+    inputs: TableInputs
+    frame: pl.DataFrame
+    rows: Rows
+    problem: Problem
+    scale: Scale
+    groups: NDArray[np.int64] | None
+    order: NDArray[np.float64] | None
+    notes: tuple[str, ...]
+
+
+def train(
+    dataset: Dataset,
+    *,
+    target: str,
+    task: str | None = None,
+    metric: str | Metric | None = None,
+    name: str | None = None,
+    work: Work | None = None,
+    output: Path,
+) -> TrainingResult:
+    """Learn `target` from the other columns and write the best model of a small portfolio.
+
+    Args:
+        dataset: the table; roles say which columns are weights, groups, time or to be ignored.
+        target: column to predict.
+        task: `regression`, `binary` or `multiclass`; None for what the target means.
+        metric: what to choose by; None for the task's own.
+        name: of the model; None for the name of `output`.
+        work: time, threads, seed, stop signal; the time includes what has passed since it began. Stopped, the best so
+            far is saved.
+        output: model file to write.
+
+    Raises:
+        DataError: a target or a table that cannot be learned; the message says why.
+        UsageError: no such task or metric.
+        TrainingError: no candidate could be fitted.
+        StoreError: the file cannot be written; an earlier one is intact.
+    """
+    output = Path(output)
+    name = check_name(name or output.stem, "name of the model")
+    _check_folder(output)
+    work = Work.of(work)
+    notes = []
+    if work.within is None:
+        work = work.part(DEFAULT_WITHIN)
+        notes.append(f"no time was given: at most {show_duration(DEFAULT_WITHIN)} were used (within=)")
+    table = _prepare(dataset, target, task)
+    measured_by = metric_named(metric, table.problem.task)
+    folds, fold_notes = _folds(table, work)
+    portfolio = Portfolio(
+        problem=table.problem,
+        rows=table.rows,
+        folds=folds,
+        metric=measured_by,
+        truth=_truth(table),
+        scale=table.scale,
+        groups=table.groups,
+        saving_seconds=_SAVING_SECONDS + _SAVING_SECONDS_A_CELL * _cells(table),
+        measure=lambda learner: _model(table, learner).measure(table.rows.block),
+        work=work,
+    )
+    portfolio.run()
+    chosen = portfolio.choose()
+    notes = [*table.notes, *fold_notes, *chosen.notes, *notes]
+    board = Leaderboard(
+        measured_by.name, measured_by.greater_is_better, portfolio.leaderboard_rows(chosen.candidate), tuple(notes)
+    )
+    work.report(1, 1, "files", note="saving")
+    model_id = _model(table, chosen.learner).to_bundle(
+        output,
+        name=name,
+        target=replace(table.target.column, role=Role.TARGET),
+        lineage=_lineage(dataset, table, chosen, measured_by, work),
+        baseline=_baseline(table, chosen).to_members(),
+        reports={"training": _report(board, table, work)},
+    )
+    return TrainingResult(output, model_id, board.rows, board.notes)
+
+
+def _check_folder(output: Path) -> None:
+    if not output.parent.is_dir():
+        raise StoreError(
+            ErrorCode.NOT_FOUND, f"the folder {str(output.parent)!r} of the model file does not exist", fix="make it"
+        )
+    if output.is_dir():
+        raise StoreError(ErrorCode.NOT_A_FILE, f"{str(output)!r} is a folder", wanted="the name of a file to write")
+
+
+# --- making ready ----------------------------------------------------------------------------------------------
+
+
+def _prepare(dataset: Dataset, name: str, task: str | None) -> _Table:
+    schema = dataset.schema
+    schema[name]  # the target is asked for before anything large is read
+    frame = dataset.frame()
+    target = prepare_target(frame, schema, name, task)
+    if len(target.rows) < MIN_ROWS:
+        raise DataError(
+            ErrorCode.TOO_FEW_ROWS, f"there are {len(target.rows)} rows with a target", wanted=f"at least {MIN_ROWS}"
+        )
+    weight_name, weight = prepare_weight(frame, schema, target.rows)
+    if len(target.rows) < len(frame):
+        frame = frame[target.rows]
+    features = choose_features(frame, schema, name)
+    inputs = TableInputs([replace(column, role=Role.FEATURE) for column in features.columns])
+    block = block_of(inputs, frame.select(inputs.names))
+    scale = Scale.of(target.values) if target.labels is None else Scale()
+    problem = Problem(
+        task=target.task,
+        num_classes=len(target.labels or ()),
+        num_rows=len(frame),
+        dates=tuple(c.name for c in inputs.numbers if c.kind is Kind.DATETIME),
+        categories=block.string_names,
+    )
+    notes = [*target.notes, *features.notes]
+    if weight_name is not None:
+        notes.append(f"rows are weighted by {weight_name!r}")
+    return _Table(
+        target=target,
+        features=features,
+        inputs=inputs,
+        frame=frame,
+        rows=Rows(block, (target.values - scale.offset) / scale.factor, weight),
+        problem=problem,
+        scale=scale,
+        groups=_groups(frame, schema),
+        order=_order(frame, schema),
+        notes=tuple(notes),
+    )
+
+
+def _only(schema: Schema, role: Role) -> str | None:
+    columns = schema.of_role(role)
+    if len(columns) > 1:
+        names = ", ".join(repr(c.name) for c in columns)
+        raise DataError(ErrorCode.BAD_VALUE, f"the columns {names} all have the role {role}", wanted="at most one")
+    return columns[0].name if columns else None
+
+
+def _groups(frame: pl.DataFrame, schema: Schema) -> NDArray[np.int64] | None:
+    """Groups as numbers from 0; rows without one are a group together."""
+    name = _only(schema, Role.GROUP)
+    if name is None:
+        return None
+    groups = frame[name].cast(pl.String).fill_null("").rank("dense").to_numpy().astype(np.int64) - 1
+    if groups.max() == 0:
+        raise DataError(
+            ErrorCode.BAD_VALUE, f"the group {name!r} is the same in every row", wanted="at least two groups"
+        )
+    return groups
+
+
+def _order(frame: pl.DataFrame, schema: Schema) -> NDArray[np.float64] | None:
+    name = _only(schema, Role.TIME)
+    if name is None:
+        return None
+    column = schema[name]
+    if column.kind not in {Kind.DATETIME, Kind.NUMBER}:
+        raise DataError(ErrorCode.WRONG_KIND, f"the time {name!r} is of kind {column.kind}", wanted="a date or number")
+    values = frame[name].to_physical().cast(pl.Float64)
+    if values.null_count():
+        raise DataError(
+            ErrorCode.BAD_VALUE,
+            f"the time {name!r} is missing in {values.null_count()} rows",
+            wanted="a time in every row, because rows are learned from in that order",
+        )
+    return values.to_numpy()
+
+
+def _folds(table: _Table, work: Work) -> tuple[tuple[Fold, ...], tuple[str, ...]]:
+    parts, scored = num_folds_for(table.problem.num_rows)
+    folds = make_folds(
+        table.problem.num_rows,
+        parts,
+        classes=None if table.target.labels is None else table.target.values.astype(np.int64),
+        groups=table.groups,
+        order=table.order,
+        seed=work.seed_for("folds"),
+    )
+    # A holdout in time is the last block, which has the longest past.
+    folds = folds[-scored:] if table.order is not None else folds[:scored]
+    notes = []
+    if len(folds) == 1:
+        notes.append(f"scored on one part of {len(folds[0].valid)} rows: with so many rows, more say little more")
+    if table.order is not None:
+        notes.append("each fold learns from the past of the rows that it scores")
+    elif table.groups is not None:
+        notes.append(f"groups stay together in {len(folds)} folds")
+    return folds, tuple(notes)
+
+
+def _truth(table: _Table) -> NDArray[Any]:
+    return table.target.values if table.target.labels is None else table.target.values.astype(np.int64)
+
+
+def _cells(table: _Table) -> int:
+    return min(table.problem.num_rows, _STATISTICS_ROWS) * len(table.features.columns)
+
+
+# --- writing ---------------------------------------------------------------------------------------------------
+
+
+def _model(table: _Table, learner: Any) -> TableModel:
+    return TableModel(table.problem, table.inputs, learner, table.target.labels, table.scale)
+
+
+def _baseline(table: _Table, chosen: Chosen) -> Baseline:
+    """Statistics of the features, and of the answers to rows that the candidate was not fitted on."""
+    frame = table.frame
+    if len(frame) > _STATISTICS_ROWS:
+        every = -(-len(frame) // _STATISTICS_ROWS)
+        frame = frame.gather_every(every)
+    outputs: dict[str, NDArray[Any]] = {"prediction": chosen.answers}
+    if table.target.labels is not None:
+        names = np.array(table.target.labels, dtype=object)
+        outputs = {"prediction": names[chosen.answers.argmax(axis=1)], "probabilities": chosen.answers}
+    return Baseline.of(frame.select(table.inputs.names), Schema(table.inputs.columns), outputs)
+
+
+def _lineage(dataset: Dataset, table: _Table, chosen: Chosen, metric: Metric, work: Work) -> dict[str, Any]:
+    """Where the model comes from: nothing in it is measured or dated, so that it can be made again."""
+    return {
+        "dataset": {"fingerprint": dataset.fingerprint(), "num_rows": dataset.num_rows},
+        "recipe": None,
+        "table_steps": [],
+        "parents": [],
+        "seed": work.seed,
+        "versions": versions(),
+        "roles": {c.name: str(c.role) for c in dataset.schema if c.role is not Role.FEATURE},
+        "ignored": dict(table.features.ignored),
+        "notes": list(table.notes),
+        "metric": metric.name,
+        "learner": chosen.learner.name,
+        "configuration": dict(chosen.learner.configuration),
+    }
+
+
+def _report(board: Leaderboard, table: _Table, work: Work) -> Mapping[str, Any]:
+    return {
+        **board.to_dict(),
+        "task": table.problem.task,
+        "target": table.target.column.name,
+        "num_rows": table.problem.num_rows,
+        "num_features": len(table.features.columns),
+        "within": work.within,
+        "seconds": work.elapsed,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "system": platform.system(),
+            "architecture": platform.machine(),
+            "cpus": work.resources.cpus,
+            "cpus_of_machine": os.cpu_count(),
+            "python": platform.python_version(),
+        },
+    }
