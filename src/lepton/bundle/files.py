@@ -220,11 +220,10 @@ def inspect_archive(archive: Archive, path: Path, passed: Passed) -> Bundle:
         BundleError: at the first check that fails.
     """
     passed("archive", f"{len(archive.names)} members")
-    for needed in (MANIFEST, GRAPH):
-        if needed not in archive.names:
-            raise BundleError(ErrorCode.BUNDLE_DAMAGED, f"the bundle has no {needed}")
+    _need_member(archive, MANIFEST)
     manifest_data = archive.read(MANIFEST, MAX_DOCUMENT)
     manifest = Manifest.from_json(manifest_data)
+    _need_member(archive, GRAPH)
     passed("manifest", f"format {manifest.format}, {manifest.task}")
     graph = _check_members(archive, manifest)
     model_id = model_id_of({**manifest.members, MANIFEST: MemberRecord.of(manifest_data)})
@@ -236,6 +235,11 @@ def inspect_archive(archive: Archive, path: Path, passed: Passed) -> Bundle:
     reports = _read_reports(archive, model_id)
     passed("reports", ", ".join(reports) or "none")
     return Bundle(path, manifest, model_id, reports, summary, archive.index)
+
+
+def _need_member(archive: Archive, name: str) -> None:
+    if name not in archive.names:
+        raise BundleError(ErrorCode.BUNDLE_DAMAGED, f"the bundle has no {name}")
 
 
 def _show_opsets(summary: GraphSummary) -> str:
