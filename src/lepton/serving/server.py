@@ -160,6 +160,7 @@ class Server:
             await self._stopping.wait()
         finally:
             self._protocol.draining = True
+            await _accept_waiting(loop, listening, service)
             server.close()
             await service.drain()
             # A model that still runs past the drain time is not waited for.
@@ -175,6 +176,7 @@ class Server:
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
+            listening.setblocking(False)
         except OSError as error:
             listening.close()
             if error.errno == errno.EADDRINUSE:
@@ -193,6 +195,14 @@ class Server:
             f"the address {printable(self.host)}:{self.port} cannot be bound: {error.strerror or error}",
             wanted="an address of this machine, and a port from 1024 on where you are not root",
         )
+
+
+async def _accept_waiting(loop: asyncio.AbstractEventLoop, listening: socket.socket, service: HttpService) -> None:
+    """Take up the connections that the kernel has made already: closing the address would reset them."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            connection, _ = listening.accept()
+            await loop.connect_accepted_socket(service.connect, connection)
 
 
 def serve(

@@ -249,10 +249,11 @@ def _metadata(served: ServedModel) -> dict[str, Any]:
     predictor = served.predictor
     return {
         **out,
-        "task": predictor.task,
+        "task": predictor.task.name,
         "model_id": predictor.model_id,
         "labels": None if predictor.labels is None else list(predictor.labels),
         "columns": [column.to_dict() for column in predictor.manifest.inputs],
+        "unseen": dict(predictor.unseen),
     }
 
 

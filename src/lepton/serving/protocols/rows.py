@@ -30,12 +30,14 @@ def answer_rows(name: str, predictor: Predictor, body: Any) -> dict[str, Any]:
         ServingError: a body of another shape.
         SchemaError: rows that are not the model's.
     """
-    rows = _rows(body, len(predictor.inputs.names))
-    answers = predictor.outputs(rows)
-    out: dict[str, Any] = {"model_name": name, "predictions": answers.pop("prediction").tolist()}
+    answers = predictor.outputs(_rows(body, len(predictor.inputs.names)))
+    predictions = answers.pop("prediction")
+    if predictor.labels == (False, True):  # the graph of a boolean target answers 0 and 1
+        predictions = predictions.astype(bool)
+    out: dict[str, Any] = {"model_name": name, "predictions": predictions.tolist()}
     probabilities = answers.pop("probabilities", None)
     if probabilities is not None:
-        labels = [str(label) for label in predictor.labels or ()]
+        labels = predictor.label_names
         out["probabilities"] = [dict(zip(labels, row, strict=True)) for row in probabilities.tolist()]
     out.update((output, values.tolist()) for output, values in answers.items())
     return out
