@@ -195,9 +195,9 @@ class LocalEngine:
         except LeptonError as raised:
             error = raised
         except MemoryError:
-            died = True  # half of the result is still in the pipe
-            error = WorkerError(ErrorCode.OUT_OF_MEMORY, f"the result of {job.call.entry_point} does not fit here")
-            _discard(run.worker)
+            what = f"the result of {job.call.entry_point} does not fit into this process"
+            with self._changed:  # the rest of it is still in the pipe: the worker is of no use any more
+                run.stop(WorkerError(ErrorCode.OUT_OF_MEMORY, what), killed=False)
         except (EOFError, OSError):
             died = True
             error = run.worker.reap(job.call.entry_point)
