@@ -87,7 +87,9 @@ class ColumnPlan:
             case Kind.NUMBER:
                 if isinstance(raw, pl.Duration):
                     return column.dt.total_microseconds() / 1e6
-                return (self.number_format.normal(column) if is_text else column).cast(self.dtype, strict=False)
+                number = (self.number_format.normal(column) if is_text else column).cast(self.dtype, strict=False)
+                truncates = raw.is_float() and self.record.dtype == "int64"
+                return pl.when(number == column).then(number) if truncates else number
             case Kind.BOOLEAN:
                 if isinstance(raw, pl.Boolean):
                     return column
@@ -99,17 +101,21 @@ class ColumnPlan:
             case _:
                 return column.cast(pl.String)
 
+    @property
+    def codes(self) -> list[float]:
+        """Numbers that mean missing."""
+        numbers = map(_number, self.record.missing_markers) if self.record.kind is Kind.NUMBER else ()
+        return [number for number in numbers if number is not None]
+
+    def needs_finish(self, typed: pl.Series) -> bool:
+        """Whether the typed column holds NaN or may hold numbers that mean missing."""
+        return bool(self.codes) or (typed.dtype.is_float() and bool(typed.is_nan().any()))
+
     def finished(self) -> pl.Expr:
-        """NaN and missing numbers as null."""
+        """The typed column with null for NaN and for numbers that mean missing."""
         column = pl.col(self.record.name)
-        if self.record.dtype == "float64":
-            column = column.fill_nan(None)
-        if self.record.kind is Kind.NUMBER:
-            codes = [number for marker in self.record.missing_markers if (number := _number(marker)) is not None]
-            if codes:
-                python_type = self.dtype.to_python()
-                return pl.when(~column.is_in([python_type(code) for code in codes])).then(column)
-        return column
+        number = column.fill_nan(None) if self.record.dtype == "float64" else column
+        return pl.when(~number.cast(pl.Float64).is_in(self.codes)).then(number) if self.codes else number
 
     def _moment(self, column: pl.Expr, raw: pl.DataType, is_text: bool) -> pl.Expr:
         zone = self.record.time_zone
@@ -138,16 +144,20 @@ def convert(chunk: Chunk, plans: Sequence[ColumnPlan]) -> pl.DataFrame:
         DataError: `BAD_VALUE`, naming file, row, column, value and the argument to change.
     """
     raw = chunk.frame.schema
-    cleaned = chunk.frame.select([plan.cleaned(raw[plan.record.name]) for plan in plans])
-    parsed = cleaned.select([plan.parsed(raw[plan.record.name]) for plan in plans])
-    for plan in plans:
+    ready = {
+        plan.record.name for plan in plans if raw[plan.record.name] == plan.dtype and not plan.dtype.is_(pl.String)
+    }
+    work = [plan for plan in plans if plan.record.name not in ready]
+    cleaned = chunk.frame.with_columns([plan.cleaned(raw[plan.record.name]) for plan in work])
+    parsed = cleaned.with_columns([plan.parsed(raw[plan.record.name]) for plan in work])
+    for plan in work:
         name = plan.record.name
         if parsed[name].null_count() > cleaned[name].null_count():
             broken = (parsed[name].is_null() & cleaned[name].is_not_null()).arg_max() or 0
             raise _broken(plan.record, cleaned[name][broken], chunk.place(broken))
-    typed = parsed.select([plan.finished() for plan in plans])
+    typed = parsed.with_columns([plan.finished() for plan in plans if plan.needs_finish(parsed[plan.record.name])])
     texts = [nfc(typed[plan.record.name]) for plan in plans if plan.record.dtype == "string"]
-    return typed.with_columns(texts) if texts else typed
+    return typed.with_columns(texts).select([plan.record.name for plan in plans])
 
 
 def _broken(record: ColumnRecord, value: object, place: str) -> DataError:

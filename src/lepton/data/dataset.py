@@ -90,7 +90,7 @@ class Dataset:
     def frame(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """All rows at once, typed: number Float64 or Int64, boolean Boolean, datetime Datetime, others String."""
         plans = self._chosen(columns)
-        frames = list(self._frames(plans))
+        frames = list(self._frames(plans, whole=True))
         if not frames:
             return pl.DataFrame(schema={plan.record.name: plan.dtype for plan in plans})
         return pl.concat(frames)
@@ -131,14 +131,15 @@ class Dataset:
         by_name = {plan.record.name: plan for plan in self._plans}
         return tuple(by_name[name] if name in by_name else by_name[self.schema[name].name] for name in columns)
 
-    def _frames(self, plans: Sequence[ColumnPlan]) -> Iterator[pl.DataFrame]:
+    def _frames(self, plans: Sequence[ColumnPlan], whole: bool = False) -> Iterator[pl.DataFrame]:
         """Typed frames of bounded size, none of them empty, of the rows that belong to this dataset."""
         if not plans:
             raise UsageError(ErrorCode.USAGE, "got no columns", wanted="at least one column")
         common = frozenset.intersection(*(frozenset(plan.record.missing_markers) for plan in plans))
         direct = {plan.record.name: plan.dtype for plan in plans if plan.parsed_by_reader(common)}
         start = 0
-        for chunk in self._source.chunks([plan.record.name for plan in plans], direct, sorted(common)):
+        chunks = self._source.whole if whole else self._source.chunks
+        for chunk in chunks([plan.record.name for plan in plans], direct, sorted(common)):
             frame = convert(chunk, plans)
             if self._rows is not None:
                 frame = frame.filter(pl.Series(self._rows[start : start + frame.height]))

@@ -99,7 +99,7 @@ def parse_dates(texts: pl.Series, date_format: DateFormat) -> pl.Series:
 
 def date_formats(texts: pl.Series) -> list[tuple[DateFormat, int]]:
     """Formats that read some of `texts` (no nulls), with how many they read, the most first; day before month at ties."""
-    found = []
+    found: list[tuple[DateFormat, int]] = []
     left = texts.unique(maintain_order=True).head(2000)
     shapes = left.str.replace_all(r"\d+", "0").str.replace_all(r"[A-Za-z]+", "a")
     for text in (

@@ -28,6 +28,7 @@ NUMBER_MISSING_TEXTS = ("-", "--", ".", "None", "none", "missing")
 _TABLE_KINDS = (Kind.NUMBER, Kind.BOOLEAN, Kind.DATETIME, Kind.CATEGORY, Kind.TEXT, Kind.IDENTIFIER)
 _SUSPICIOUS_CODES = (-99.0, -999.0, -9999.0, -99999.0, 999.0, 9999.0, 99999.0, 999999.0)
 _ID_NAME = re.compile(r"(?i:(^|[_\s.-])(id|uuid|guid|key|index|idx|no|nr|row_?number)$)|[a-z](Id|ID|Key|No)$")
+_LOOKED_THROUGH = 64 * 2**20
 _UUID = r"^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
 _NUMBER_FORMATS = (
     (NumberFormat(), r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity)$"),
@@ -77,18 +78,16 @@ class Wanted:
             checked[name] = Kind(word)
             if date_format:
                 formats[name] = date_format
-        by_column = isinstance(missing, Mapping)
-        texts = {name: _texts(value) for name, value in missing.items()} if by_column else _texts(missing)  # type: ignore[union-attr]
-        return cls(checked, formats, roles or {}, texts)
+        by_column = {name: _texts(v) for name, v in missing.items()} if isinstance(missing, Mapping) else None
+        everywhere = None if missing is None or isinstance(missing, Mapping) else _texts(missing)
+        return cls(checked, formats, roles or {}, everywhere if by_column is None else by_column)
 
     def markers(self, name: str) -> tuple[str, ...] | None:
         """Missing markers that the caller gave for a column; None where detection decides."""
         return self.missing.get(name) if isinstance(self.missing, Mapping) else self.missing
 
 
-def _texts(value: Sequence[str | float] | str | float | None) -> tuple[str, ...] | None:
-    if value is None:
-        return None
+def _texts(value: Sequence[str | float] | str | float) -> tuple[str, ...]:
     values = [value] if isinstance(value, str | int | float) else list(value)
     return tuple(text for text in map(str, values) if text)
 
@@ -134,7 +133,49 @@ def detect(source: Source, wanted: Wanted) -> tuple[tuple[ColumnPlan, ...], tupl
             about = [*about, _role_of_identifier(name)]
         plans.append(replace(plan, record=record))
         decisions += about
+    if source.num_bytes is not None and source.num_rows is None:  # there are rows that the sample lacks
+        plans, decisions = _widen(source, plans, decisions)
     return tuple(plans), tuple(decisions)
+
+
+def _widen(
+    source: Source, plans: list[ColumnPlan], decisions: list[DecisionRecord]
+) -> tuple[list[ColumnPlan], list[DecisionRecord]]:
+    """Columns that are whole numbers in the sample, as float64 where later rows have decimals.
+
+    Files of up to 64 MB are looked through; in larger ones every such column may have decimals, unless its numbers
+    are too large for a double to hold.
+    """
+    whole = {p.record.name: p for p in plans if p.record.kind is Kind.NUMBER and p.record.dtype == "int64"}
+    if not whole:
+        return plans, decisions
+    if (source.num_bytes or 0) <= _LOOKED_THROUGH:
+        widened = _with_decimals(source, tuple(whole))
+        why = "; a later row has decimals"
+    else:
+        sample = source.sample().select(pl.col(list(whole)).cast(pl.Int64, strict=False).abs().max())
+        widened = {name for name in whole if (sample[name][0] or 0) < 2**53}
+        why = " so far; later rows may have decimals"
+    new_plans = [
+        replace(p, record=replace(p.record, dtype="float64")) if p.record.name in widened else p for p in plans
+    ]
+    new_decisions = [
+        replace(d, evidence=d.evidence + why) if d.what == "kind" and d.column in widened else d for d in decisions
+    ]
+    return new_plans, new_decisions
+
+
+def _with_decimals(source: Source, names: Sequence[str]) -> set[str]:
+    """Which of the columns, whole in the sample, hold other numbers in some later row."""
+    found = set()
+    for chunk in source.chunks(names, dict.fromkeys(names, pl.Int64()), MISSING_TEXTS):
+        for series in chunk.frame:
+            if isinstance(series.dtype, pl.String):
+                texts = series.str.strip_chars().drop_nulls()
+                broken = texts.filter(texts.cast(pl.Int64, strict=False).is_null())
+                if broken.cast(pl.Float64, strict=False).is_not_null().any():
+                    found.add(series.name)
+    return found
 
 
 def _role_of_identifier(name: str) -> DecisionRecord:
@@ -160,28 +201,24 @@ def _plain_numbers(sample: pl.DataFrame, wanted: Wanted) -> dict[str, tuple[Colu
     coded = texts.select(pl.all().str.contains(r"^[+-]?0\d").any()).row(0)
     extra = stripped.select(pl.all().is_in(NUMBER_MISSING_TEXTS).any()).row(0)
     numeric = [
-        (name, has_codes, has_extra)
-        for name, has_codes, has_extra in zip(free, coded, extra, strict=True)
-        if texts[name].null_count() < sample.height
-        and floats[name].null_count() == texts[name].null_count()
-        and not has_codes
+        name
+        for name, has_codes in zip(free, coded, strict=True)
+        if not has_codes and floats[name].null_count() == texts[name].null_count() < sample.height
     ]
     if not numeric:
         return {}
-    names = [name for name, _, _ in numeric]
-    ints = [name for name in names if whole[name].null_count() == texts[name].null_count()]
-    distinct = dict(zip(names, floats.select(pl.col(names).drop_nulls().n_unique()).row(0), strict=True))
+    distinct = floats.select(pl.col(numeric).drop_nulls().n_unique()).row(0)
+    has_extra = dict(zip(free, extra, strict=True))
     found = {}
-    for name, _, has_extra in numeric:
-        is_whole = name in set(ints) if len(ints) < 50 else whole[name].null_count() == texts[name].null_count()
-        markers = MISSING_TEXTS + (NUMBER_MISSING_TEXTS if has_extra else ())
-        values = whole[name].drop_nulls() if is_whole else floats[name].drop_nulls()
+    for name, num_distinct in zip(numeric, distinct, strict=True):
+        is_whole = whole[name].null_count() == texts[name].null_count()
+        markers = MISSING_TEXTS + (NUMBER_MISSING_TEXTS if has_extra[name] else ())
+        values = (whole if is_whole else floats)[name].drop_nulls()
         seen = _Seen(name, values, sample.height - len(values), markers, True)
-        found[name] = _decide_numbers(seen, is_whole, distinct[name], NumberFormat())
-        if has_extra:
-            found[name][1].extend(_missing_report(name, stripped[name], markers))
-        else:
-            found[name][1].extend(_missing_report(name, stripped[name], MISSING_TEXTS))
+        plan, about = _decide_numbers(seen, is_whole, num_distinct, NumberFormat())
+        if len(values) < sample.height:
+            about += _missing_report(name, stripped[name], markers)
+        found[name] = plan, about
     return found
 
 
@@ -242,7 +279,7 @@ def _decide(raw: pl.Series, textual: bool, wanted: Wanted) -> tuple[ColumnPlan, 
     if not isinstance(raw.dtype, pl.String):
         plan, about = _decide_typed(raw, kind, given or ())
     else:
-        default = MISSING_TEXTS if textual else ()
+        default: tuple[str, ...] = MISSING_TEXTS if textual else ()
         if kind in (Kind.NUMBER, Kind.BOOLEAN, Kind.DATETIME):
             default = MISSING_TEXTS + NUMBER_MISSING_TEXTS
         markers = default if given is None else given
@@ -296,26 +333,19 @@ def _decide_typed(
 
 
 def _decide_text(seen: _Seen) -> tuple[ColumnPlan, list[DecisionRecord]]:
-    name, values = seen.name, seen.values
+    values = seen.values
     if not len(values):
         return _as_text(seen, Kind.CATEGORY, "every value is missing")
     if seen.textual:
         strict = _without(values, NUMBER_MISSING_TEXTS)
-        if len(strict) and (found := _number_format(strict)):
-            markers = seen.markers + (NUMBER_MISSING_TEXTS if len(strict) < len(values) else ())
-            numbers = found.normal_series(strict)
-            return _decide_numbers(
-                _Seen(name, numbers, len(seen.values) - len(strict) + seen.num_missing, markers, True),
-                False,
-                numbers.n_unique(),
-                found.number_format,
-            )
+        markers = seen.markers + (NUMBER_MISSING_TEXTS if len(strict) < len(values) else ())
+        left = replace(seen, values=strict, markers=markers, num_missing=seen.num_missing + len(values) - len(strict))
+        if len(strict) and (number_format := _number_format(strict)):
+            numbers = _read_numbers(strict, number_format)
+            return _decide_numbers(replace(left, values=numbers), False, numbers.n_unique(), number_format)
         lower = set(strict.unique().head(6).str.to_lowercase()) if len(strict) else set()
         if lower in ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"}) or lower in ({"true"}, {"false"}):
-            markers = seen.markers + (NUMBER_MISSING_TEXTS if len(strict) < len(values) else ())
-            return _as_boolean(
-                replace(seen, values=strict, markers=markers), "the values are " + " and ".join(sorted(lower))
-            )
+            return _as_boolean(left, "the values are " + " and ".join(sorted(lower)))
     dates = _decide_dates(seen)
     if isinstance(dates, tuple):
         return dates
@@ -323,16 +353,12 @@ def _decide_text(seen: _Seen) -> tuple[ColumnPlan, list[DecisionRecord]]:
     return plan, about + ([dates] if dates else []) + _number_suspicion(seen)
 
 
-@dataclass(frozen=True, slots=True)
-class _FoundNumbers:
-    number_format: NumberFormat
-
-    def normal_series(self, texts: pl.Series) -> pl.Series:
-        frame = texts.rename("x").to_frame()
-        return frame.select(self.number_format.normal(pl.col("x")).cast(pl.Float64, strict=False)).to_series()
+def _read_numbers(texts: pl.Series, number_format: NumberFormat) -> pl.Series:
+    frame = texts.alias("text").to_frame()
+    return frame.select(number_format.normal(pl.col("text")).cast(pl.Float64, strict=False)).to_series()
 
 
-def _number_format(texts: pl.Series) -> _FoundNumbers | None:
+def _number_format(texts: pl.Series) -> NumberFormat | None:
     """The format in which every text is a number, grouped or not; None if there is none."""
     plain = texts.str.contains(_PLAIN_NUMBER)
     if plain.all():
@@ -343,7 +369,7 @@ def _number_format(texts: pl.Series) -> _FoundNumbers | None:
         if odd.str.contains(pattern).all():
             mixes = number_format.decimal == "," and texts.filter(plain).str.contains(".", literal=True).any()
             if not mixes:
-                return _FoundNumbers(number_format)
+                return number_format
     return None
 
 
@@ -399,9 +425,8 @@ def _day_or_month(values: pl.Series, first: DateFormat, second: DateFormat) -> t
     """Choose between day-first and month-first where both fit: the one in which the rows are sorted, else day first."""
     from_day, from_month = (first, second) if first.day_first else (second, first)
     in_order = {
-        each: len(values) > 2 and parsed.is_sorted()
+        each: len(values) > 2 and values.str.to_datetime(each.format, time_unit="us", strict=False).is_sorted()
         for each in (from_day, from_month)
-        if (parsed := values.str.to_datetime(each.format, time_unit="us", strict=False)) is not None
     }
     if in_order[from_month] and not in_order[from_day]:
         return from_month, from_day, "in the first the rows are in order of time"
@@ -425,7 +450,9 @@ def _decide_words(seen: _Seen) -> tuple[ColumnPlan, list[DecisionRecord]]:
         uniform = lengths.min() == lengths.max() and bool(values.str.contains(r"\d").all())
         if count >= 100 and uniform and spaced == 0:
             return _as_text(seen, Kind.IDENTIFIER, f"{count:,} codes of one length, all different")
-    wordy = mean_length > 50 or (spaced > 0.5 and mean_length > 20)
+    # Chinese and Japanese put no spaces between words, and say more in fewer characters.
+    unspaced = float(values.str.contains(r"[\x{3040}-\x{30ff}\x{4e00}-\x{9fff}]{4}").mean() or 0)  # type: ignore[arg-type]
+    wordy = mean_length > 50 or (spaced > 0.5 and mean_length > 20) or (unspaced > 0.5 and mean_length > 10)
     if wordy and distinct > 0.5 * count and count >= 2:
         return _as_text(seen, Kind.TEXT, f"{mean_length:.0f} characters on average, {distinct:,} different")
     return _as_text(seen, Kind.CATEGORY, f"{distinct:,} different in {count:,} values")
@@ -452,8 +479,9 @@ def _as_asked(seen: _Seen, kind: Kind, date_format: str | None) -> tuple[ColumnP
     about = [DecisionRecord(name, "kind", str(kind), "as asked", override)]
     if kind is Kind.NUMBER:
         found = _number_format(values) if len(values) else None
-        number_format = found.number_format if found else NumberFormat()
-        return ColumnPlan(ColumnRecord(name, kind, "float64", missing_markers=seen.markers), number_format), about
+        return ColumnPlan(
+            ColumnRecord(name, kind, "float64", missing_markers=seen.markers), found or NumberFormat()
+        ), about
     if kind is Kind.BOOLEAN:
         return ColumnPlan(ColumnRecord(name, kind, "bool", missing_markers=seen.markers)), about
     if kind is not Kind.DATETIME:
@@ -497,7 +525,11 @@ def _constant_report(name: str, distinct: int, count: int) -> list[DecisionRecor
 
 def _missing_report(name: str, stripped: pl.Series, markers: Sequence[str]) -> list[DecisionRecord]:
     """Which texts were taken for missing, if any."""
-    counts = stripped.alias("text").filter(stripped.is_in(list(markers))).value_counts(sort=True, name="times") if markers else None
+    counts = (
+        stripped.alias("text").filter(stripped.is_in(list(markers))).value_counts(sort=True, name="times")
+        if markers
+        else None
+    )
     if counts is None or not counts.height:
         return []
     shown = ", ".join(f"{text!r} {count:,} times" for text, count in counts.iter_rows())

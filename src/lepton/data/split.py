@@ -73,7 +73,7 @@ def split_by_group(key: pl.Series, test: float, seed: int) -> Mask:
     totals = np.cumsum(groups["size"].to_numpy()[order])[:-1]
     cut = int(np.argmin(np.abs(totals.astype(np.int64) - wanted))) + 1
     chosen = groups["key"].gather(order[:cut])
-    return key.is_in(chosen.implode()).to_numpy().copy()
+    return np.array(key.is_in(chosen.implode()), dtype=bool)
 
 
 def split_by_time(key: pl.Series, test: float) -> Mask:
@@ -89,12 +89,12 @@ def split_by_time(key: pl.Series, test: float) -> Mask:
         )
     totals = times["count"].cum_sum().to_numpy()[:-1].astype(np.int64)
     cut = int(np.argmin(np.abs(totals - wanted)))
-    return (key >= times["time"][cut]).to_numpy().copy()
+    return np.array(key >= times["time"][cut], dtype=bool)
 
 
 def check_share(test: float) -> float:
     """`test`, if it is a share of rows; else `UsageError`."""
-    if isinstance(test, bool) or not isinstance(test, int | float) or not 0 < test < 1:
+    if not 0 < test < 1:
         raise UsageError(ErrorCode.USAGE, f"got test={test!r}", wanted="a share of the rows, above 0 and below 1")
     return float(test)
 
@@ -119,7 +119,8 @@ def _smallest(numbers: NDArray[np.uint64], count: int, seed: int) -> Mask:
     if count == 0:
         return np.zeros(len(numbers), bool)
     hashes = _hashed(numbers, seed)
-    return hashes <= np.partition(hashes, count - 1)[count - 1]
+    chosen: Mask = hashes <= np.partition(hashes, count - 1)[count - 1]
+    return chosen
 
 
 def _hashed(numbers: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:

@@ -113,13 +113,15 @@ class Source(ABC):
         columns: name → raw Polars type, in order. Names are labels, unique.
         textual: True where every value was text to begin with, so that numbers are only what looks like one.
         decisions: what opening decided.
-        num_rows: rows, if known without reading.
+        num_rows: rows, if known without reading, or once they were read.
+        num_bytes: size of the files, where types hold only as far as the sample goes: text and JSON.
     """
 
     columns: Mapping[str, pl.DataType]
     textual: bool = False
     decisions: tuple[DecisionRecord, ...] = ()
     num_rows: int | None = None
+    num_bytes: int | None = None
 
     @abstractmethod
     def chunks(
@@ -143,6 +145,15 @@ class Source(ABC):
     @abstractmethod
     def sample(self) -> pl.DataFrame:
         """The first rows, raw: at most `SAMPLE_ROWS`."""
+
+    def whole(
+        self,
+        names: Sequence[str],
+        direct: Mapping[str, pl.DataType] | None = None,
+        markers: Sequence[str] = (),
+    ) -> Iterator[Chunk]:
+        """As `chunks`, for a caller who keeps every row anyway: pieces may be as large as the table."""
+        yield from self.chunks(names, direct, markers)
 
     def count(self) -> int:
         """Number of rows; reads what it must."""

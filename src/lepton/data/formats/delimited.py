@@ -10,29 +10,40 @@ import codecs
 import csv
 import gzip
 import io
-import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from lepton.core import DataError, ErrorCode, printable, show_size
 from lepton.data.decisions import DecisionRecord
 from lepton.data.formats.base import SAMPLE_ROWS, Chunk, ReadOptions, Source, check_columns, shown
-from lepton.data.formats.dialect import MAX_RECORD, Dialect, bad_encoding, csv_options, decide_dialect, long_fields
+from lepton.data.formats.dialect import (
+    MAX_RECORD,
+    Dialect,
+    bad_encoding,
+    choose_encoding,
+    csv_options,
+    decide_dialect,
+    long_fields,
+)
 from lepton.store.files import FileStamp, open_read, stamp
 
-__all__ = ["DelimitedSource", "Lines", "open_delimited", "text_lines"]
+__all__ = ["DelimitedSource", "Lines", "decide_encoding", "open_delimited", "text_lines"]
 
 _HEAD_BYTES = 2**20
 _SAMPLE_BLOCK = 4 * 2**20
 _BLOCK = 8 * 2**20
+_AT_ONCE = 2**30
 _GZIP = b"\x1f\x8b"
+_NEWLINE, _RETURN = 10, 13
 
 
 def open_delimited(files: tuple[Path, ...], options: ReadOptions) -> Source:
@@ -73,6 +84,21 @@ def open_delimited(files: tuple[Path, ...], options: ReadOptions) -> Source:
     return DelimitedSource(files, stamps, dialect, names, tuple(decisions))
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What a caller of `chunks` wants."""
+
+    names: tuple[str, ...]
+    direct: Mapping[str, pl.DataType] = field(default_factory=dict)
+    markers: tuple[str, ...] = ()
+
+    def including(self, name: str) -> _Request:
+        return self if name in self.names else replace(self, names=(*self.names, name))
+
+    def schema(self, columns: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
+        return {name: self.direct.get(name, dtype) for name, dtype in columns.items()}
+
+
 class DelimitedSource(Source):
     """Delimited text files of the same columns, one after the other."""
 
@@ -88,6 +114,7 @@ class DelimitedSource(Source):
     ) -> None:
         self.files = files
         self.stamps = stamps
+        self.num_bytes = sum(each.size for each in self.stamps)
         self.dialect = dialect
         self.columns = dict.fromkeys(names, pl.String())
         self.decisions = decisions
@@ -99,13 +126,22 @@ class DelimitedSource(Source):
         markers: Sequence[str] = (),
     ) -> Iterator[Chunk]:
         """See `Source.chunks`."""
-        yield from self._chunks(names, direct or {}, markers, _BLOCK)
+        yield from self._chunks(_Request(tuple(names), direct or {}, tuple(markers)))
+
+    def whole(
+        self,
+        names: Sequence[str],
+        direct: Mapping[str, pl.DataType] | None = None,
+        markers: Sequence[str] = (),
+    ) -> Iterator[Chunk]:
+        """See `Source.whole`: a plain file is given to Polars as it is, which is quickest."""
+        yield from self._chunks(_Request(tuple(names), direct or {}, tuple(markers)), at_once=True)
 
     def sample(self) -> pl.DataFrame:
         """See `Source.sample`."""
         frames: list[pl.DataFrame] = []
         rows = 0
-        for chunk in self._chunks(list(self.columns), {}, (), _SAMPLE_BLOCK):
+        for chunk in self._chunks(_Request(tuple(self.columns)), _SAMPLE_BLOCK):
             frames.append(chunk.frame.head(SAMPLE_ROWS - rows))
             rows += frames[-1].height
             if rows >= SAMPLE_ROWS or (len(frames) >= 2 and rows >= 1000) or len(frames) >= 8:
@@ -114,53 +150,72 @@ class DelimitedSource(Source):
             self.num_rows = rows
         return pl.concat(frames) if frames else pl.DataFrame(schema=dict(self.columns))
 
-    def _chunks(
-        self, names: Sequence[str], direct: Mapping[str, pl.DataType], markers: Sequence[str], block_size: int
-    ) -> Iterator[Chunk]:
+    def _chunks(self, request: _Request, block_size: int = _BLOCK, at_once: bool = False) -> Iterator[Chunk]:
         total = 0
         for path, before in zip(self.files, self.stamps, strict=True):
             before.check(path)
             row = 1
-            for block in text_lines(path, self.dialect, block_size):
-                frame = self._parse(block, path, names, direct, markers)
-                if frame.height:
-                    yield Chunk(frame, shown(path), row)
+            frame = self._at_once(path, request, before.size) if at_once else None
+            if frame is None:
+                for block in _ahead(text_lines(path, self.dialect, block_size)):
+                    frame = self._parse(block, path, request)
+                    if frame.height:
+                        yield Chunk(frame, shown(path), row)
+                    row += frame.height
+            else:
+                yield Chunk(frame, shown(path), row)
                 row += frame.height
             before.check(path)
             total += row - 1
         self.num_rows = total
 
-    def _parse(
-        self,
-        block: Lines,
-        path: Path,
-        names: Sequence[str],
-        direct: Mapping[str, pl.DataType],
-        markers: Sequence[str],
-    ) -> pl.DataFrame:
-        data, regular = _regular(block.data, self.dialect, len(self.columns))
-        if not data:
-            return pl.DataFrame(schema={name: direct.get(name, pl.String()) for name in names})
-        if regular:
-            order = list(self.columns)
-            schema = {name: direct.get(name, kind) for name, kind in self.columns.items()}
-            try:
-                return pl.read_csv(
-                    data,
-                    has_header=False,
-                    schema=schema,
-                    columns=None if list(names) == order else [order.index(name) for name in names],
-                    separator=self.dialect.delimiter,
-                    quote_char=self.dialect.quote,
-                    null_values=["", *markers],
-                ).select(names)
-            except pl.exceptions.PolarsError:
-                pass  # read record by record below, which names the line
-        return self._parse_records(block, path, names, markers)
+    def _at_once(self, path: Path, request: _Request, size: int) -> pl.DataFrame | None:
+        """The whole file as Polars reads it; None where it must be read in blocks, to be held against the rules.
 
-    def _parse_records(self, block: Lines, path: Path, names: Sequence[str], markers: Sequence[str]) -> pl.DataFrame:
+        Polars fills rows that are too short, blank lines among them, with nulls at their end. So where the last
+        column has none, there are no such rows.
+        """
+        if size > _AT_ONCE or self.dialect.encoding != "utf-8" or self.dialect.carriage_return:
+            return None
+        first = _first_line(path)
+        if first.count(b'"') % 2 or not first.strip() or first.startswith((codecs.BOM_UTF8, _GZIP)):
+            return None
+        last = list(self.columns)[-1]
+        frame = self._polars(path, request.including(last), skip_rows=int(self.dialect.header))
+        if frame is None or frame[last].null_count():
+            return None
+        return frame.select(request.names)
+
+    def _parse(self, block: Lines, path: Path, request: _Request) -> pl.DataFrame:
+        data, regular = _regular(block, self.dialect, len(self.columns))
+        if not data:
+            return pl.DataFrame(schema=request.schema(dict.fromkeys(request.names, pl.String())))
+        frame = self._polars(data, request) if regular else None
+        return self._parse_records(block, path, request) if frame is None else frame
+
+    def _polars(self, data: bytes | Path, request: _Request, skip_rows: int = 0) -> pl.DataFrame | None:
+        """The columns as Polars reads them; None where it refuses."""
+        order = list(self.columns)
+        names = list(request.names)
+        try:
+            frame = pl.read_csv(
+                data,
+                has_header=False,
+                skip_rows=skip_rows,
+                schema=request.schema(self.columns),
+                columns=None if names == order else [order.index(name) for name in names],
+                separator=self.dialect.delimiter,
+                quote_char=self.dialect.quote,
+                null_values=["", *request.markers],
+                glob=False,
+            ).select(names)
+        except pl.exceptions.PolarsError:
+            return None
+        return frame.with_columns(pl.col(pl.String).str.strip_chars_start(" ")) if self.dialect.spaces else frame
+
+    def _parse_records(self, block: Lines, path: Path, request: _Request) -> pl.DataFrame:
         width = len(self.columns)
-        null = {"", *markers}
+        null = {"", *request.markers}
         options = csv_options(self.dialect.delimiter, self.dialect.quote, self.dialect.spaces)
         text = io.StringIO(block.data.decode("utf-8"), newline="")
         reader = csv.reader(text, strict=True, **options)  # type: ignore[arg-type]
@@ -184,7 +239,7 @@ class DelimitedSource(Source):
             ) from None
         columns = zip(*rows, strict=True) if rows else iter([()] * width)
         found = dict(zip(self.columns, columns, strict=True))
-        return pl.DataFrame({name: pl.Series(name, found[name], dtype=pl.String) for name in names})
+        return pl.DataFrame({name: pl.Series(name, found[name], dtype=pl.String) for name in request.names})
 
 
 # --- blocks ------------------------------------------------------------------------------------------------------
@@ -192,10 +247,17 @@ class DelimitedSource(Source):
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """A block of whole records in UTF-8 and the number of its first line, from 1."""
+    """A block of whole records.
+
+    Attributes:
+        data: in UTF-8.
+        first_line: number of its first line in the file, from 1.
+        newlines: which bytes end a line, those within quotes too.
+    """
 
     data: bytes
     first_line: int
+    newlines: NDArray[np.bool_]
 
 
 def text_lines(path: Path, dialect: Dialect, block_size: int = _BLOCK) -> Iterator[Lines]:
@@ -221,13 +283,27 @@ def text_lines(path: Path, dialect: Dialect, block_size: int = _BLOCK) -> Iterat
         block, rest = data[:end], data[end:]
         if header and block:
             skipped = _first_record_end(block, quote)
-            line += block.count(b"\n", 0, skipped)
+            line += int(np.count_nonzero(_newlines(block[:skipped])))
             block, header = block[skipped:], False
         if block:
-            yield Lines(block, line)
-            line += block.count(b"\n")
+            yield Lines(block, line, newlines := _newlines(block))
+            line += int(np.count_nonzero(newlines))
     if rest and not header:
-        yield Lines(rest, line)
+        yield Lines(rest, line, _newlines(rest))
+
+
+def _newlines(block: bytes) -> NDArray[np.bool_]:
+    newlines: NDArray[np.bool_] = np.frombuffer(block, np.uint8) == _NEWLINE
+    return newlines
+
+
+def _ahead(blocks: Iterator[Lines]) -> Iterator[Lines]:
+    """The same blocks, the next one prepared while the last one is used."""
+    with ThreadPoolExecutor(1, "lepton-read") as pool:
+        pending = pool.submit(next, blocks, None)
+        while (block := pending.result()) is not None:
+            pending = pool.submit(next, blocks, None)
+            yield block
 
 
 def _decoded_blocks(path: Path, dialect: Dialect, block_size: int) -> Iterator[bytes]:
@@ -237,6 +313,7 @@ def _decoded_blocks(path: Path, dialect: Dialect, block_size: int) -> Iterator[b
     offset = 0
     with _open_text(path) as file:
         while data := _read(file, block_size, path):
+            data += _read(file, 0, path)  # so that in plain text no record is cut
             pending = len(decoder.getstate()[0])
             if encoding == "utf-8" and offset and not pending and data.isascii():
                 text = data  # nothing to decode: the common case, and quick
@@ -279,8 +356,9 @@ def _open_text(path: Path) -> Iterator[BinaryIO]:
 
 
 def _read(file: BinaryIO, size: int, path: Path) -> bytes:
+    """Up to `size` bytes, or with 0 the rest of the line."""
     try:
-        return file.read(size)
+        return file.read(size) if size else file.readline(MAX_RECORD)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(ErrorCode.UNREADABLE, f"{shown(path)} is damaged gzip: {error}") from None
 
@@ -294,6 +372,18 @@ def _head(path: Path) -> tuple[bytes, bool]:
             if b"\n" in head or len(head) > MAX_RECORD:
                 return head, not _read(file, 1, path)
     return head, True
+
+
+def _first_line(path: Path) -> bytes:
+    with open_read(path) as file:
+        return file.readline(MAX_RECORD)
+
+
+def decide_encoding(path: Path, encoding: str | None) -> tuple[str, DecisionRecord]:
+    """The encoding of a text file: as asked, by its mark, or by what its beginning allows."""
+    head, _ = _head(path)
+    _refuse_binary(head, path)
+    return choose_encoding(head, encoding)
 
 
 def _refuse_binary(head: bytes, path: Path) -> None:
@@ -328,31 +418,33 @@ def _first_record_end(block: bytes, quote: bytes) -> int:
     return len(block)
 
 
-def _regular(data: bytes, dialect: Dialect, width: int) -> tuple[bytes, bool]:
+def _regular(block: Lines, dialect: Dialect, width: int) -> tuple[bytes, bool]:
     """The block without blank lines, and whether it has as many delimiters as its records need.
 
     A record that is too short is null at its end for Polars, so that only counting tells; one that is too long is
     refused by Polars itself.
     """
-    delimiter = dialect.delimiter.encode()
+    data, ends = block.data, block.newlines
+    cells = np.frombuffer(data, np.uint8)
+    marks = cells == ord(dialect.delimiter)
     if dialect.quote and b'"' in data:
-        cells = np.frombuffer(data, np.uint8)
         outside = (np.cumsum(cells == ord('"'), dtype=np.uint8) & 1) == 0
-        ends = np.flatnonzero((cells == 10) & outside)
-        lengths = np.diff(ends, prepend=-1)
-        blank = (lengths == 1) | ((lengths == 2) & (cells[ends - 1] == 13))
-        if width > 1 and blank.any():
+        if not outside[-1]:
+            return data, False
+        marks &= outside
+        ends = ends & outside
+    lines = np.flatnonzero(ends)
+    lengths = np.diff(lines, prepend=-1)
+    if width > 1 and len(lengths) and lengths.min() <= 2:
+        blank = (lengths == 1) | ((lengths == 2) & (cells[lines - 1] == _RETURN))
+        if blank.any():
             keep = np.ones(len(cells), bool)
-            keep[ends[blank]] = False
-            keep[ends[blank & (lengths == 2)] - 1] = False
-            return _regular(cells[keep].tobytes(), dialect, width)
-        records = len(ends) + int(not data.endswith(b"\n"))
-        delimiters = int(((cells == delimiter[0]) & outside).sum())
-        return data, bool(outside[-1]) and delimiters == records * (width - 1)
-    if width > 1 and (data[:2].startswith((b"\n", b"\r\n")) or b"\n\n" in data or b"\n\r\n" in data):
-        data = re.sub(rb"(?m)^\r?\n", b"", data)
-    records = data.count(b"\n") + int(bool(data) and not data.endswith(b"\n"))
-    return data, data.count(delimiter) == records * (width - 1)
+            keep[lines[blank]] = False
+            keep[lines[blank & (lengths == 2)] - 1] = False
+            data = cells[keep].tobytes()
+            lines = lines[~blank]
+    records = len(lines) + int(bool(data) and not data.endswith(b"\n"))
+    return data, int(np.count_nonzero(marks)) == records * (width - 1)
 
 
 # --- names and errors --------------------------------------------------------------------------------------------

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from lepton.core import DataError, ErrorCode, UsageError
 from lepton.data.decisions import DecisionRecord
 
-__all__ = ["MAX_RECORD", "Dialect", "decide_dialect", "parse_records"]
+__all__ = [
+    "MAX_RECORD",
+    "Dialect",
+    "bad_encoding",
+    "choose_encoding",
+    "csv_options",
+    "decide_dialect",
+    "long_fields",
+    "parse_records",
+]
 
 MAX_RECORD = 32 * 2**20
 """Bytes that one row may take."""
@@ -61,7 +70,9 @@ def decide_dialect(
 
     Args:
         head: the first bytes of the file.
-        delimiter: as the caller says, else None; likewise `encoding` and `header`.
+        delimiter: as the caller says, or None.
+        encoding: as the caller says, or None.
+        header: as the caller says, or None.
         whole: whether `head` is all there is.
 
     Raises:
@@ -69,7 +80,7 @@ def decide_dialect(
         DataError: `BAD_ENCODING`, `EMPTY_DATA`.
     """
     decisions = []
-    encoding, record = _decide_encoding(head, encoding)
+    encoding, record = choose_encoding(head, encoding)
     decisions.append(record)
     text = _decoded(head, encoding, whole)
     carriage_return = "\r" in text and "\n" not in text
@@ -132,7 +143,8 @@ def csv_options(delimiter: str, quote: str | None, spaces: bool) -> dict[str, ob
     return {"delimiter": delimiter, "quotechar": quote, "quoting": quoting, "skipinitialspace": spaces}
 
 
-def _decide_encoding(head: bytes, encoding: str | None) -> tuple[str, DecisionRecord]:
+def choose_encoding(head: bytes, encoding: str | None) -> tuple[str, DecisionRecord]:
+    """The encoding of a text that begins with `head`: as asked, by its mark, or by what its bytes allow."""
     if encoding is not None:
         try:
             name = codecs.lookup(encoding).name

@@ -14,7 +14,7 @@ from lepton.core import DataError, ErrorCode, UsageError, printable
 from lepton.data.formats.base import SAMPLE_ROWS, Chunk, Source, check_columns
 from lepton.data.formats.columnar import usable_columns
 
-__all__ = ["MemorySource", "open_memory", "series_of"]
+__all__ = ["MemorySource", "frame_of_rows", "open_memory", "series_of"]
 
 _TAKEN = (
     "a path, a Polars or pandas DataFrame, a LazyFrame, an Arrow table, a numpy matrix or structured array, a dict of "
@@ -41,15 +41,16 @@ def open_memory(table: Any) -> Source:
         frame = pl.from_arrow(table)
         return MemorySource(frame if isinstance(frame, pl.DataFrame) else frame.to_frame())
     if isinstance(table, Sequence) and not isinstance(table, str | bytes):
-        return MemorySource(_of_rows(table))
+        return MemorySource(frame_of_rows(table))
     raise UsageError(ErrorCode.USAGE, f"got a source of type {type(table).__name__}", wanted=_TAKEN)
 
 
 class MemorySource(Source):
     """A frame in memory."""
 
-    def __init__(self, frame: pl.DataFrame) -> None:
-        columns, decisions = usable_columns(dict(frame.schema), "the table")
+    def __init__(self, frame: pl.DataFrame, file: str = "") -> None:
+        columns, decisions = usable_columns(dict(frame.schema), file or "the table")
+        self.file = file
         self.frame = frame.select(list(columns))
         self.columns = columns
         self.decisions = tuple(decisions)
@@ -64,7 +65,7 @@ class MemorySource(Source):
         """See `Source.chunks`."""
         step = max(_CHUNK_CELLS // len(names), 10_000)
         for start in range(0, self.frame.height, step):
-            yield Chunk(self.frame.select(names).slice(start, step), first_row=start + 1)
+            yield Chunk(self.frame.select(names).slice(start, step), self.file, start + 1)
 
     def sample(self) -> pl.DataFrame:
         """See `Source.sample`."""
@@ -138,10 +139,8 @@ def _of_columns(columns: Mapping[Any, Any]) -> pl.DataFrame:
     series = [series_of(name, values) for name, values in zip(names, columns.values(), strict=True)]
     sizes = {name: len(s) for name, s in zip(names, series, strict=True)}
     if len(set(sizes.values())) > 1:
-        (first, size), (other, other_size) = (
-            list(sizes.items())[0],
-            next(p for p in sizes.items() if p[1] != len(series[0])),
-        )
+        first, size = names[0], len(series[0])
+        other, other_size = next(pair for pair in sizes.items() if pair[1] != size)
         raise DataError(
             ErrorCode.RAGGED_ROWS,
             f"column '{printable(first)}' has {size:,} values and '{printable(other)}' {other_size:,}",
@@ -150,7 +149,8 @@ def _of_columns(columns: Mapping[Any, Any]) -> pl.DataFrame:
     return pl.DataFrame(series)
 
 
-def _of_rows(rows: Sequence[Any]) -> pl.DataFrame:
+def frame_of_rows(rows: Sequence[Any]) -> pl.DataFrame:
+    """A frame from a list of dicts: every key is a column, in the order in which keys come."""
     if not rows:
         raise DataError(ErrorCode.EMPTY_DATA, "got a list of no rows", wanted="at least one row")
     names: dict[Any, None] = {}
