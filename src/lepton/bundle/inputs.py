@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lepton.bundle.containers import Rows, read_rows
 from lepton.bundle.encoding import NUMBER_KINDS, STRING_KINDS, TextEncoder, numeric_encoder
+from lepton.bundle.interface import describe_inputs
 from lepton.core import ColumnRecord, ErrorCode, Kind, SchemaError, UsageError, printable
 
 __all__ = ["Packed", "TableInputs"]
@@ -141,11 +142,7 @@ class TableInputs:
 
     def metadata(self) -> str:
         """The `lepton.inputs` property of a graph: what a stranger with onnxruntime alone needs to feed it."""
-        numbers = [
-            {"name": c.name, "kind": str(c.kind), "unit": c.unit, "time_zone": c.time_zone} for c in self.numbers
-        ]
-        strings = [{"name": c.name, "kind": str(c.kind)} for c in self.strings]
-        return json.dumps({"numbers": numbers, "strings": strings}, ensure_ascii=False)
+        return json.dumps(describe_inputs(self.columns), ensure_ascii=False)
 
     def _doubles(self, rows: Rows) -> NDArray[np.float64]:
         if not self.numbers:

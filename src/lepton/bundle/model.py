@@ -1,0 +1,275 @@
+"""Opening a model file and predicting: rows in any container in, answers in the same container out.
+
+Nothing but onnxruntime computes here, one thread to a call; large batches are cut into chunks that threads share, so
+an answer depends neither on the batch nor on the number of threads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from lepton.bundle.containers import Rows
+from lepton.bundle.files import Bundle, read_bundle
+from lepton.bundle.inputs import TableInputs
+from lepton.bundle.manifest import Manifest
+from lepton.core import (
+    BundleError,
+    ErrorCode,
+    Kind,
+    Resources,
+    SchemaError,
+    TaskRecord,
+    UsageError,
+    printable,
+    task_record,
+)
+
+__all__ = ["CHUNK_ROWS", "Predictor", "open_model"]
+
+CHUNK_ROWS = 16_384
+"""Rows of one onnxruntime call: large enough that a call's own cost is lost in it, small enough to stay in cache."""
+
+_VOCABULARY = "assets/vocabulary.json"
+_DTYPES: Mapping[str, Any] = {"double": np.float64, "int64": np.int64, "string": object}
+_ONNX_TYPES = {"tensor(double)": "double", "tensor(string)": "string", "tensor(int64)": "int64"}
+Tensors = Mapping[str, NDArray[Any]]
+
+
+def open_model(path: str | os.PathLike[str] | Bundle, *, resources: Resources | None = None) -> Predictor:
+    """Open a model file for predicting.
+
+    Args:
+        path: a `.lepton` file, or a bundle that `read_bundle` has read.
+        resources: `cpus` is how many threads share a large batch; default: the cores of this process.
+
+    Raises:
+        DataError: if there is no such file.
+        BundleError: if the bundle is damaged, unsafe, or not for this onnxruntime.
+    """
+    bundle = path if isinstance(path, Bundle) else read_bundle(path)
+    _check_runtime(bundle.manifest)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is raised, so nothing needs to be printed
+    graph = bundle.graph
+    try:
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise _runtime_error("onnxruntime cannot open the graph", error) from error
+    session.disable_fallback()
+    return Predictor(bundle, session, resources or Resources())
+
+
+class Predictor:
+    """A model file at work; made by `open_model`, may be called from several threads at once.
+
+    Attributes:
+        bundle: the file that was opened.
+        inputs: packs rows into the graph's tensors.
+        labels: class labels in the order of `probabilities`, booleans for a boolean target; None for regression.
+        unseen: category column → values met since opening that training had not seen.
+    """
+
+    def __init__(self, bundle: Bundle, session: Any, resources: Resources) -> None:
+        self.bundle = bundle
+        self.inputs = TableInputs(self.manifest.inputs, self.manifest.codecs)
+        self.unseen: dict[str, int] = {}
+        self._session = session
+        self._cpus = resources.cpus
+        self._lock = threading.Lock()
+        self._outputs = [output.name for output in self.manifest.outputs]
+        target, labels = self.manifest.target, self.manifest.labels
+        self._target_name = "prediction" if target is None else target.name
+        # Graphs answer 0 and 1 where the target is a boolean.
+        self._boolean = target is not None and target.kind is Kind.BOOLEAN and labels == (0, 1)
+        self.labels: tuple[str | int, ...] | None = (False, True) if self._boolean else labels
+        # Columns of the training table that are no inputs may stay in the rows.
+        ignored = self.manifest.lineage.get("ignored")
+        self._ignored = {self._target_name, *(ignored if isinstance(ignored, list) else ())}
+        self._known = self._vocabulary()
+
+    @property
+    def manifest(self) -> Manifest:
+        """The bundle's manifest."""
+        return self.bundle.manifest
+
+    @property
+    def model_id(self) -> str:
+        """The model's identity."""
+        return self.bundle.model_id
+
+    @property
+    def task(self) -> TaskRecord:
+        """What the model answers."""
+        return task_record(self.manifest.task)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Labels as text, as the columns of probabilities are called; `("false", "true")` for a boolean target."""
+        return tuple(str(label).lower() if self._boolean else str(label) for label in self.labels or ())
+
+    def predict(self, rows: Any) -> Any:
+        """Labels or numbers, one for each row.
+
+        Args:
+            rows: a Polars or pandas DataFrame, an Arrow table, a dict of columns (or of values: one row), a list of
+                dicts, or a numpy matrix with the columns in order. The target and the columns that training
+                ignored may be among the columns.
+
+        Returns:
+            A Polars or pandas Series, an Arrow array, a list or a numpy array, as the rows came.
+
+        Raises:
+            SchemaError: naming the columns, or the row and the value, that do not fit.
+        """
+        if self.inputs.is_tensor(rows) and len(rows) <= CHUNK_ROWS:
+            values = self._call(["prediction"], {"numbers": rows})[0] if len(rows) else self._empty("prediction")
+            return values.astype(bool) if self._boolean else values
+        read = self._read(rows)
+        values = self.run(self.inputs.row_tensors(read), ["prediction"])["prediction"]
+        return read.give_column(self._target_name, values.astype(bool) if self._boolean else values)
+
+    def predict_proba(self, rows: Any) -> Any:
+        """Probabilities of every label, for each row.
+
+        Args:
+            rows: as for `predict`.
+
+        Returns:
+            As the rows came: a numpy array [N, C] in the order of `labels`, a DataFrame or Arrow table with one
+            column for each label, or a list of dicts label → probability.
+
+        Raises:
+            UsageError: if the model does not classify.
+            SchemaError: as for `predict`.
+        """
+        if not self.task.classifies:
+            raise UsageError(
+                ErrorCode.USAGE,
+                f"predict_proba was called on '{self.manifest.name}', a model for {self.task.name}",
+                wanted="a model that classifies",
+                fix="use predict, which gives its numbers",
+            )
+        read = self._read(rows)
+        values = self.run(self.inputs.row_tensors(read), ["probabilities"])["probabilities"]
+        return read.give_table(self.label_names, values)
+
+    def outputs(self, rows: Any) -> dict[str, NDArray[Any]]:
+        """Everything that the graph answers: output name → array, as plain onnxruntime gives it."""
+        return self.run(self.inputs.row_tensors(self._read(rows)))
+
+    def run(self, tensors: Tensors, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """Run the graph on tensors that are packed already.
+
+        Args:
+            tensors: the graph's inputs; texts as an object array of str, without None.
+            outputs: names of the outputs to compute; default: all.
+
+        Returns:
+            Output name → array, the first dimension being the row.
+
+        Raises:
+            SchemaError: if a tensor is missing, or of another type or shape.
+            BundleError: if onnxruntime fails.
+        """
+        names = list(outputs) if outputs is not None else self._outputs
+        lengths = {len(tensor) for tensor in tensors.values()}
+        if len(lengths) != 1:
+            self._check_tensors(tensors)
+        num_rows = lengths.pop()
+        if num_rows == 0:
+            self._check_tensors(tensors)
+            return {name: self._empty(name) for name in names}
+        if self._known and "strings" in tensors:
+            self._count_unseen(tensors["strings"])
+        if num_rows <= CHUNK_ROWS:
+            return dict(zip(names, self._call(names, tensors), strict=True))
+        chunks = [
+            {name: tensor[start : start + CHUNK_ROWS] for name, tensor in tensors.items()}
+            for start in range(0, num_rows, CHUNK_ROWS)
+        ]
+        with ThreadPoolExecutor(min(self._cpus, len(chunks)), thread_name_prefix="lepton-predict") as pool:
+            parts = list(pool.map(lambda chunk: self._call(names, chunk), chunks))
+        return {name: np.concatenate([part[index] for part in parts]) for index, name in enumerate(names)}
+
+    def _read(self, rows: Any) -> Rows:
+        return self.inputs.read(rows, ignored=self._ignored)
+
+    def _call(self, names: list[str], tensors: Tensors) -> list[NDArray[Any]]:
+        try:
+            answers: list[NDArray[Any]] = self._session.run(names, tensors)
+        except Exception as error:
+            self._check_tensors(tensors)
+            raise _runtime_error("onnxruntime failed", error) from error
+        return answers
+
+    def _empty(self, name: str) -> NDArray[Any]:
+        output = next(output for output in self.manifest.outputs if output.name == name)
+        shape = (0, *(size if isinstance(size, int) else 0 for size in output.shape[1:]))
+        return np.empty(shape, dtype=_DTYPES[output.dtype])
+
+    def _check_tensors(self, tensors: Tensors) -> None:
+        """Raise `SchemaError` if the tensors are not what the graph takes."""
+        wanted = {each.name: (_ONNX_TYPES[each.type], each.shape[1]) for each in self._session.get_inputs()}
+        shown = ", ".join(f"{name} {dtype} [N, {width}]" for name, (dtype, width) in wanted.items())
+        if tensors.keys() != wanted.keys():
+            raise SchemaError(
+                ErrorCode.WRONG_SHAPE, "got the tensors " + (", ".join(sorted(tensors)) or "none"), wanted=shown
+            )
+        lengths = {len(tensor) for tensor in tensors.values()}
+        for name, (dtype, width) in wanted.items():
+            tensor = tensors[name]
+            if tensor.dtype != _DTYPES[dtype] or tensor.shape != (len(tensor), width) or len(lengths) != 1:
+                raise SchemaError(
+                    ErrorCode.WRONG_SHAPE,
+                    f"got the tensor {name} of type {tensor.dtype} and shape {list(tensor.shape)}",
+                    wanted=f"{shown}, with the same N",
+                )
+
+    def _vocabulary(self) -> list[tuple[int, str, frozenset[str]]]:
+        """Position in `strings`, name and known texts of every column whose vocabulary the bundle holds."""
+        if _VOCABULARY not in self.bundle.names:
+            return []
+        try:
+            found = json.loads(self.bundle.member(_VOCABULARY))
+            known = {name: frozenset(texts) | {""} for name, texts in found.items()}
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise BundleError(
+                ErrorCode.BUNDLE_DAMAGED, f"{_VOCABULARY} is not an object of column → list of texts"
+            ) from error
+        strings = enumerate(column.name for column in self.inputs.strings)
+        return [(position, name, known[name]) for position, name in strings if name in known]
+
+    def _count_unseen(self, strings: NDArray[Any]) -> None:
+        for position, name, known in self._known:
+            unseen = len(strings) - sum(map(known.__contains__, strings[:, position].tolist()))
+            if unseen:
+                with self._lock:
+                    self.unseen[name] = self.unseen.get(name, 0) + unseen
+
+
+def _check_runtime(manifest: Manifest) -> None:
+    installed, oldest = (tuple(map(int, re.findall(r"\d+", version)[:3])) for version in (
+        onnxruntime.__version__, manifest.minimum_onnxruntime
+    ))  # fmt: skip
+    if installed < oldest:
+        raise BundleError(
+            ErrorCode.BUNDLE_TOO_NEW,
+            f"the model needs onnxruntime {manifest.minimum_onnxruntime} or newer; {onnxruntime.__version__} is here",
+            fix=f"pip install 'onnxruntime>={manifest.minimum_onnxruntime}'",
+        )
+
+
+def _runtime_error(what: str, error: Exception) -> BundleError:
+    return BundleError(ErrorCode.GRAPH_REFUSED, f"{what}: {printable(str(error).strip())}")
