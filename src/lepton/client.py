@@ -6,7 +6,6 @@ import datetime as dt
 import http.client
 import json
 import math
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from types import TracebackType
@@ -50,7 +49,7 @@ class Client:
         self._headers = {"content-type": "application/json"}
         if token is not None:
             self._headers["authorization"] = f"Bearer {token}"
-        self._local = threading.local()
+        self._idle: list[http.client.HTTPConnection] = []  # a thread takes one out, and puts it back after its call
 
     def __enter__(self) -> Client:
         return self
@@ -61,11 +60,9 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close this thread's connection; the next call opens another."""
-        connection = self._connection()
-        if connection is not None:
-            connection.close()
-            self._local.connection = None
+        """Close the connections; a later call opens others."""
+        while self._idle:
+            self._idle.pop().close()
 
     def models(self) -> dict[str, str]:
         """State of each model (`ready`, `loading`, `failed`) by name."""
@@ -136,46 +133,51 @@ class Client:
         plain = [dict(row) for row in ([rows] if isinstance(rows, Mapping) else rows)]
         return dict(self._ask("POST", _address(model) + "/rows", {"rows": plain}))
 
-    def _connection(self) -> http.client.HTTPConnection | None:
-        return getattr(self._local, "connection", None)
-
     def _ask(self, method: str, path: str, value: Any = None) -> Any:
         body = None if value is None else _json(value)
-        connection = self._connection()
         try:
-            if connection is not None:
-                try:
-                    return self._answer(connection, method, path, body)
-                except (ConnectionError, http.client.BadStatusLine):
-                    self.close()  # the server closed it while it was idle
-            connection = self._local.connection = self._kind(self._host, self._port, timeout=self._timeout)
-            return self._answer(connection, method, path, body)
+            status, text = self._exchange(method, path, body)
         except TimeoutError:
-            self.close()
             raise ServingError(ErrorCode.REQUEST_TIMEOUT, f"{self.url} gave no answer in {self._timeout:g} s") from None
         except (OSError, http.client.HTTPException) as error:
-            self.close()
             raise ServingError(
                 ErrorCode.NOT_READY,
                 f"nothing answers at {self.url}: {error}",
                 fix="start a server there: lepton serve FILE",
             ) from None
-
-    def _answer(self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None) -> Any:
-        connection.request(method, self._prefix + path, body, self._headers)
-        response = connection.getresponse()
-        text = response.read()
         try:
-            value = json.loads(text)
+            answer = json.loads(text)
         except ValueError:
             raise ServingError(
-                ErrorCode.BAD_REQUEST,
-                f"{self.url} answers {response.status} without JSON",
-                fix="is it a Lepton server?",
+                ErrorCode.BAD_REQUEST, f"{self.url} answers {status} without JSON", fix="is it a Lepton server?"
             ) from None
-        if response.status != 200:
-            raise _error(value, response.status)
-        return value
+        if status != 200:
+            raise _error(answer, status)
+        return answer
+
+    def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return self._over(self._kind(self._host, self._port, timeout=self._timeout), method, path, body)
+        try:
+            return self._over(connection, method, path, body)
+        except (ConnectionError, http.client.BadStatusLine):
+            self.close()  # the server closed it, and so others, while they were idle
+            return self._over(self._kind(self._host, self._port, timeout=self._timeout), method, path, body)
+
+    def _over(
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None
+    ) -> tuple[int, bytes]:
+        try:
+            connection.request(method, self._prefix + path, body, self._headers)
+            response = connection.getresponse()
+            text = response.read()
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+        return response.status, text
 
 
 def _address(model: str) -> str:
@@ -208,7 +210,7 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         if math.isnan(value):
             return None
-        raise UsageError(ErrorCode.BAD_VALUE, f"got {value}", wanted="finite numbers: JSON has no infinity")
+        raise UsageError(ErrorCode.USAGE, f"got {value}", wanted="finite numbers: JSON has no infinity")
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -221,7 +223,7 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if hasattr(value, "item"):  # a scalar of numpy
         return value.item()
-    raise UsageError(ErrorCode.BAD_VALUE, f"got a value of type {type(value).__name__}", wanted="what JSON can hold")
+    raise UsageError(ErrorCode.USAGE, f"got a value of type {type(value).__name__}", wanted="what JSON can hold")
 
 
 def _tensor(name: str, values: Any) -> dict[str, Any]:

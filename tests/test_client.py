@@ -1,0 +1,187 @@
+"""The client: the answers of the server's models, and its errors by their own classes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import http.server
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lepton.bundle import open_model
+from lepton.client import Client
+from lepton.core import ErrorCode, SchemaError, ServingError, UsageError
+from lepton.serving import Limits, Server
+from tests.serving.models import write_price, write_sold
+
+ROW = {"rooms": 1, "town": "Basel", "garden": True}
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("bundles")
+    damaged = folder / "damaged.lepton"
+    damaged.write_bytes(b"PK")
+    return {"price": write_price(folder), "sold": write_sold(folder), "damaged": damaged}
+
+
+@pytest.fixture(scope="module")
+def server(bundles: dict[str, Path]) -> Iterator[Server]:
+    with Server(bundles, port=0) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    with Client(server.url) as client:
+        yield client
+
+
+def test_states(client: Client) -> None:
+    assert client.models() == {"price": "ready", "sold": "ready", "damaged": "failed"}
+    assert client.ready()
+    assert client.ready("sold")
+    assert not client.ready("damaged")
+    assert client.metadata("sold")["labels"] == ["no", "yes"]
+
+
+def test_predictions_are_the_models(client: Client, bundles: dict[str, Path]) -> None:
+    model = open_model(bundles["sold"])
+    rows = [ROW, {"rooms": float("nan"), "town": "京都", "garden": None}]
+    assert client.predict("sold", rows) == model.predict(rows)
+    assert client.predict_proba("sold", rows) == model.predict_proba(rows)
+    assert client.predict("sold", ROW) == ["yes"]
+
+
+def test_datetimes_and_scalars_of_numpy_are_sent(client: Client) -> None:
+    moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    assert client.predict("price", {"rooms": np.int64(3), "straße": "a", "sold": moment}) == [6.0]
+
+
+def test_tensors(client: Client, bundles: dict[str, Path]) -> None:
+    numbers = np.array([[1.0, 0.0], [2.0, np.nan]])
+    strings = np.array([["Basel"], [""]], dtype=object)
+    direct = open_model(bundles["sold"]).run({"numbers": numbers, "strings": strings})
+    wide = client.infer("sold", {"numbers": numbers, "strings": strings})
+    assert wide == {name: answer.tolist() for name, answer in direct.items()}
+    columns = {"rooms": [1, 2], "town": ["Basel", None], "garden": [False, None]}
+    assert client.infer("sold", columns, outputs=["probabilities"]) == {"probabilities": wide["probabilities"]}
+    nested = {"rooms": np.array([[1], [2]], dtype=np.int8), "town": [["Basel"], [""]], "garden": [[False], [None]]}
+    assert client.infer("sold", nested) == wide
+
+
+def test_errors_are_those_of_the_server(client: Client) -> None:
+    with pytest.raises(SchemaError, match="'garden'") as caught:
+        client.predict("sold", {"rooms": 1, "town": "a"})
+    assert caught.value.code is ErrorCode.MISSING_COLUMNS
+    assert caught.value.details["missing"] == ["garden"]
+    with pytest.raises(ServingError) as unknown:
+        client.predict("no/such model", [ROW])
+    assert unknown.value.code is ErrorCode.UNKNOWN_MODEL
+    with pytest.raises(ServingError, match="not ready") as failed:
+        client.predict("damaged", [ROW])
+    assert failed.value.code is ErrorCode.NOT_READY
+    with pytest.raises(UsageError, match="no probabilities"):
+        client.predict_proba("price", {"rooms": 1, "straße": None, "sold": None})
+    assert client.predict("sold", ROW) == ["yes"]
+
+
+@pytest.mark.parametrize("value", [float("inf"), {1}, object()])
+def test_what_json_cannot_hold_is_refused_here(client: Client, value: object) -> None:
+    with pytest.raises(UsageError):
+        client.predict("sold", ROW | {"rooms": value})
+
+
+def test_tokens(bundles: dict[str, Path]) -> None:
+    with Server({"sold": bundles["sold"]}, port=0, token="a token of enough length") as server:
+        with Client(server.url, token="a token of enough length") as client:
+            assert client.predict("sold", ROW) == ["yes"]
+        with Client(server.url) as client, pytest.raises(ServingError) as caught:
+            client.predict("sold", ROW)
+        assert caught.value.code is ErrorCode.UNAUTHENTICATED
+
+
+def test_threads_may_share_a_client(client: Client) -> None:
+    def ask(rooms: int) -> list[float]:
+        return client.predict("price", {"rooms": rooms, "straße": "a", "sold": "1970-01-01T01:00:00"})
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, range(100))) == [[2.0 * rooms] for rooms in range(100)]
+
+
+def test_a_connection_that_the_server_closed_is_opened_again(bundles: dict[str, Path]) -> None:
+    with (
+        Server({"sold": bundles["sold"]}, port=0, limits=Limits(idle_time=0.1)) as server,
+        Client(server.url) as client,
+    ):
+        for _ in range(3):
+            assert client.predict("sold", ROW) == ["yes"]
+            threading.Event().wait(0.5)
+
+
+def test_nothing_there() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        client = Client(f"http://127.0.0.1:{free.getsockname()[1]}")
+        assert not client.ready()
+        with pytest.raises(ServingError, match="nothing answers") as caught:
+            client.models()
+    assert caught.value.code is ErrorCode.NOT_READY
+
+
+def test_no_answer_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = Client(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.2)
+        with pytest.raises(ServingError, match=r"no answer in 0\.2 s") as caught:
+            client.models()
+    assert caught.value.code is ErrorCode.REQUEST_TIMEOUT
+
+
+class _Stranger(http.server.BaseHTTPRequestHandler):
+    """Another server, with answers of other shapes."""
+
+    def do_GET(self) -> None:
+        body = {"/v2/health/ready": b"<html>", "/": b'["?"]', "/v2/models/x": b'{"code":"new-code"}'}[self.path]
+        self.send_response(200 if self.path == "/v2/health/ready" else 418)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_other_servers_give_an_error_not_a_traceback() -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), _Stranger) as stranger:
+        thread = threading.Thread(target=stranger.serve_forever)
+        thread.start()
+        client = Client(f"http://127.0.0.1:{stranger.server_port}")
+        for ask, says in (
+            (client.ready, "without JSON"),
+            (client.models, "418"),
+            (lambda: client.metadata("x"), "418"),
+        ):
+            with pytest.raises(ServingError, match=says) as caught:
+                ask()
+            assert caught.value.code is ErrorCode.BAD_REQUEST
+        client.close()
+        stranger.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:8080", "ftp://a", "http://", "file:///etc/passwd"])
+def test_addresses_of_another_form(url: str) -> None:
+    with pytest.raises(UsageError, match=r"http://127\.0\.0\.1:8080"):
+        Client(url)
+
+
+def test_the_client_needs_the_standard_library_alone() -> None:
+    program = "import sys, lepton.client; print([m for m in ('numpy', 'polars', 'onnxruntime') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
