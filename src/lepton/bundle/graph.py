@@ -258,7 +258,8 @@ class _Walker(WireReader):
         """Walk a graph within the scopes `outer`, whose body runs `trips` times; return its scope and its ends."""
         if len(outer) > MAX_NESTING:
             refuse(f"graphs are nested more than {MAX_NESTING} deep", f"at most {MAX_NESTING}")
-        scope: Scope = {}
+        constants: Scope = {}
+        given: Scope = {}
         inputs, outputs = [], []
         for number, low, high in self.fields(_GRAPH, start, end):
             match number:
@@ -268,10 +269,10 @@ class _Walker(WireReader):
                         refuse(f"the graph has more than {MAX_NODES} nodes", f"at most {MAX_NODES}")
                 case 5:
                     name, constant = self.tensor(low, high)
-                    self.define(name, constant, (scope,))
+                    self.define(name, constant, (constants,))
                 case 11:
                     inputs.append(self.value(low, high))
-                    self.define(inputs[-1].name, None, (scope,))
+                    self.define(inputs[-1].name, None, (given,))
                 case 12:
                     outputs.append(self.value(low, high))
                 case 13:
@@ -282,6 +283,7 @@ class _Walker(WireReader):
                     _refuse_sparse()
                 case 16:
                     self.entry(low, high)
+        scope = constants | given  # a constant that is an input too is its default: whoever calls may override it
         scopes = (*outer, scope)
         for number, low, high in self.fields(_GRAPH, start, end):
             if number == 1:
