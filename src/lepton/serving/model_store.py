@@ -67,6 +67,7 @@ class ServedModel:
         reason: why it is not ready, fit to be shown.
         inputs: the graph's tensors.
         outputs: the graph's outputs, in order.
+        input_names: what an input of a request may be called: the graph's tensors and the columns.
         row_seconds: median time of one row, measured when the model was opened.
     """
 
@@ -77,6 +78,7 @@ class ServedModel:
     error: LeptonError | None = None
     inputs: tuple[TensorRecord, ...] = ()
     outputs: tuple[TensorRecord, ...] = ()
+    input_names: frozenset[str] = frozenset()
     row_seconds: float = 0.0
     _predictor: Predictor | None = field(default=None, repr=False)
 
@@ -121,6 +123,7 @@ class ServedModel:
         self.row_seconds = statistics.median(seconds)
         self.inputs = tuple(_tensor_record(name, array) for name, array in tensors.items())
         self.outputs = tuple(_tensor_record(name, array) for name, array in answers.items())
+        self.input_names = frozenset({*tensors, *predictor.inputs.names})
 
 
 class ModelStore:

@@ -22,8 +22,9 @@ MAX_DEPTH = 64
 """Arrays and objects may stand in each other this deep."""
 
 _INT64 = range(-(2**63), 2**63)
-# Shorter numbers than these cannot leave int64 or float64, so they need no check of their own.
-_WIDE_NUMBER = re.compile(rb"[0-9]{19}|[0-9.][eE]\+?[0-9]{3}")
+# Numbers with fewer digits, in a row or in the exponent, cannot leave int64 or float64 and need no check of their own.
+_DIGITS_TO_ZERO = bytes.maketrans(b"123456789E", b"000000000e")
+_LONG_NUMBER, _LONG_EXPONENT = b"0" * 19, b"0e000"
 _SURROGATE_OR_NUL = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _STRING = re.compile(rb'"[^"]*"')
@@ -53,7 +54,9 @@ def parse(body: bytes, what: str = "the body") -> Any:
         _refuse(f"{what} starts with a byte order mark", fix="send plain UTF-8")
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
         _check_depth(body, what)
-    decoder = _careful_decoder if _WIDE_NUMBER.search(body) else _quick_decoder
+    numbers = body.translate(_DIGITS_TO_ZERO, b"+")
+    careful = _LONG_NUMBER in numbers or _LONG_EXPONENT in numbers
+    decoder = _careful_decoder if careful else _quick_decoder
     try:
         value = decoder.decode(text)
     except json.JSONDecodeError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,12 @@ STRINGS = tensor("strings", "BYTES", [2, 1], ["Basel", None])
 ROOMS = tensor("rooms", "FP64", [2], [1, 3.5])
 TOWN = tensor("town", "BYTES", [2, 1], [["Basel"], [None]])
 GARDEN = tensor("garden", "BOOL", [2], [False, None])
+
+
+def test_every_route_has_a_heading_in_the_reference() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "http-api.md").read_text("utf-8")
+    headings = re.findall(r"^### `(\S+) (\S+)`$", page, re.MULTILINE)
+    assert headings == [(route.method, route.pattern) for route in ROUTES]
 
 
 class TestAddresses:

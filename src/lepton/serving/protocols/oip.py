@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -55,6 +56,7 @@ ROUTES = (
 
 _PLATFORM = "onnxruntime_onnx"
 _MAX_ID = 256
+_KEPT_ADDRESSES = 64
 
 
 class InferenceProtocol:
@@ -78,13 +80,18 @@ class InferenceProtocol:
             segments = route.pattern[1:].split("/")
             handler = handlers[route.pattern.replace("/versions/{version}", "")]
             self._routes.setdefault(len(segments), []).append((route, segments, handler))
+        # Each request asks three times for its address, and most requests have one of a few.
+        self._match = lru_cache(_KEPT_ADDRESSES)(self._find)
 
-    def match(self, method: str, path: str) -> tuple[Callable[..., Response], dict[str, str]]:
+    def match(self, method: str, path: str) -> tuple[Callable[..., Response], Mapping[str, str]]:
         """The handler of a request's address and what its variable parts are.
 
         Raises:
             ServingError: no such address, or another method there.
         """
+        return self._match(method, path)
+
+    def _find(self, method: str, path: str) -> tuple[Callable[..., Response], Mapping[str, str]]:
         segments = path[1:].split("/")
         method = "GET" if method == "HEAD" else method
         allowed: list[str] = []
@@ -297,17 +304,16 @@ def _inputs(body: Mapping[str, Any], served: ServedModel) -> dict[str, JsonTenso
     raw = body.get("inputs")
     if not isinstance(raw, list) or not raw:
         raise ServingError(ErrorCode.BAD_REQUEST, "the request has no inputs", wanted='{"inputs": [{"name": …}]}')
-    known = {*served.predictor.inputs.names, *(tensor.name for tensor in served.inputs)}
     tensors: dict[str, JsonTensor] = {}
     for position, item in enumerate(raw):
         tensor = read_tensor(item, position)
         if tensor.name in tensors:
             raise ServingError(ErrorCode.BAD_REQUEST, f"the input '{printable(tensor.name)}' stands twice")
-        if tensor.name not in known:
+        if tensor.name not in served.input_names:
             raise SchemaError(
                 ErrorCode.EXTRA_COLUMNS,
                 f"the model '{served.name}' has no input '{printable(tensor.name)}'",
-                wanted="its tensors or its columns: " + ", ".join(sorted(known)[:20]),
+                wanted="its tensors or its columns: " + ", ".join(sorted(served.input_names)[:20]),
                 fix=f"GET /v2/models/{served.name} lists them",
                 details={"input": tensor.name[:128]},
             )

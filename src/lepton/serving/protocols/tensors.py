@@ -94,23 +94,22 @@ def read_tensor(raw: object, position: int) -> JsonTensor:
     name = raw.get("name")
     if not isinstance(name, str) or not name:
         raise _bad(f"the name of inputs[{position}] is {_kind(name)}", "a text")
-    label = f"the input '{printable(name, 80)}'"
     if unknown := [key for key in raw if key not in _FIELDS]:
-        raise _bad(f"{label} has the unknown field '{printable(unknown[0], 40)}'", ", ".join(sorted(_FIELDS)))
+        raise _bad(f"{_called(name)} has the unknown field '{printable(unknown[0], 40)}'", ", ".join(sorted(_FIELDS)))
     parameters = raw.get("parameters", {})
     if not isinstance(parameters, dict):
-        raise _bad(f"the parameters of {label} are {_kind(parameters)}", "an object")
+        raise _bad(f"the parameters of {_called(name)} are {_kind(parameters)}", "an object")
     if "binary_data_size" in parameters:
-        raise _bad(f"{label} is sent as binary data", "the field data", "binary_data=False in Triton's client")
+        raise _bad(f"{_called(name)} is sent as binary data", "the field data", "binary_data=False in Triton's client")
     datatype = raw.get("datatype")
     if not isinstance(datatype, str) or datatype not in DATATYPES:
         shown = f"'{printable(datatype, 40)}'" if isinstance(datatype, str) else _kind(datatype)
-        raise _bad(f"the datatype of {label} is {shown}", "one of " + ", ".join(DATATYPES))
-    shape = _shape(raw.get("shape"), label)
+        raise _bad(f"the datatype of {_called(name)} is {shown}", "one of " + ", ".join(DATATYPES))
+    shape = _shape(raw.get("shape"), name)
     if "data" not in raw:
-        raise _bad(f"{label} has no data", "a JSON array")
-    values = _flat(raw["data"], shape, label)
-    _check_values(values, datatype, label)
+        raise _bad(f"{_called(name)} has no data", "a JSON array")
+    values = _flat(raw["data"], shape, name)
+    _check_values(values, datatype, name)
     return JsonTensor(name, datatype, shape, values)
 
 
@@ -124,6 +123,10 @@ def write_tensor(name: str, array: NDArray[Any]) -> dict[str, Any]:
     }
 
 
+def _called(name: str) -> str:
+    return f"the input '{printable(name, 80)}'"
+
+
 def _bad(came: str, wanted: str, fix: str = "") -> ServingError:
     return ServingError(ErrorCode.BAD_REQUEST, came, wanted=wanted, fix=fix)
 
@@ -133,62 +136,62 @@ def _kind(value: object) -> str:
     return names.get(type(value), "a number")
 
 
-def _shape(raw: object, label: str) -> tuple[int, ...]:
+def _shape(raw: object, name: str) -> tuple[int, ...]:
     if not isinstance(raw, list) or not 1 <= len(raw) <= _MAX_DIMENSIONS:
         came = f"has {len(raw)} sizes" if isinstance(raw, list) else f"is {_kind(raw)}"
-        raise _bad(f"the shape of {label} {came}", f"an array of 1 to {_MAX_DIMENSIONS} sizes")
+        raise _bad(f"the shape of {_called(name)} {came}", f"an array of 1 to {_MAX_DIMENSIONS} sizes")
     for size in raw:
         if type(size) is not int or size < 0:
-            raise _bad(f"the shape of {label} holds {printable(repr(size), 40)}", "whole numbers of at least 0")
+            raise _bad(f"the shape of {_called(name)} holds {printable(repr(size), 40)}", "whole numbers of at least 0")
     return tuple(raw)
 
 
-def _flat(data: object, shape: tuple[int, ...], label: str) -> list[Any]:
+def _flat(data: object, shape: tuple[int, ...], name: str) -> list[Any]:
     if not isinstance(data, list):
-        raise _bad(f"the data of {label} is {_kind(data)}", "a JSON array")
+        raise _bad(f"the data of {_called(name)} is {_kind(data)}", "a JSON array")
     values: list[Any] = data
     if values and isinstance(values[0], list):
         for size in shape[1:]:
             lengths = {len(item) if isinstance(item, list) else -1 for item in values}
             if lengths - {size}:
-                raise _misfit(label, shape, "nested otherwise")
+                raise _misfit(name, shape, "nested otherwise")
             values = list(chain.from_iterable(values))
     if math.prod(shape) != len(values):
-        raise _misfit(label, shape, f"{len(values)} values")
+        raise _misfit(name, shape, f"{len(values)} values")
     return values
 
 
-def _misfit(label: str, shape: tuple[int, ...], came: str) -> ServingError:
+def _misfit(name: str, shape: tuple[int, ...], came: str) -> ServingError:
     shown = "[" + ", ".join(printable(str(size), 24) for size in shape) + "]"
     return ServingError(
-        ErrorCode.BAD_REQUEST, f"the data of {label} is {came}", wanted=f"as many as its shape {shown} says"
+        ErrorCode.BAD_REQUEST, f"the data of {_called(name)} is {came}", wanted=f"as many as its shape {shown} says"
     )
 
 
-def _check_values(values: Sequence[Any], datatype: str, label: str) -> None:
+def _check_values(values: Sequence[Any], datatype: str, name: str) -> None:
     dtype = DATATYPES[datatype]
     wrong = set(map(type, values)) - _JSON_TYPES[dtype.kind]
     if wrong:
         first = next(i for i, value in enumerate(values) if type(value) in wrong)
         raise SchemaError(
             ErrorCode.WRONG_KIND,
-            f"{label} is {datatype}, and value {first} of its data is {_kind(values[first])}",
+            f"{_called(name)} is {datatype}, and value {first} of its data is {_kind(values[first])}",
             wanted=_WANTED[dtype.kind],
-            details={"input": label, "position": first},
+            details={"input": name[:128], "position": first},
         )
     if dtype.kind in "iu":
-        _check_range(values, np.iinfo(dtype).min, np.iinfo(dtype).max, datatype, label)
+        _check_range(values, np.iinfo(dtype).min, np.iinfo(dtype).max, datatype, name)
     elif datatype in {"FP16", "FP32"}:
         largest = float(np.finfo(dtype).max)
-        _check_range(values, -largest, largest, datatype, label)
+        _check_range(values, -largest, largest, datatype, name)
 
 
-def _check_range(values: Sequence[Any], lowest: float, highest: float, datatype: str, label: str) -> None:
+def _check_range(values: Sequence[Any], lowest: float, highest: float, datatype: str, name: str) -> None:
     for position, value in enumerate(values):
         if value is not None and not lowest <= value <= highest:
             raise SchemaError(
                 ErrorCode.BAD_VALUE,
-                f"value {position} of {label} is {value!r}",
+                f"value {position} of {_called(name)} is {value!r}",
                 wanted=f"{datatype}, from {lowest} to {highest}",
                 details={"position": position},
             )
