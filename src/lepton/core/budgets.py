@@ -23,22 +23,25 @@ def parse_duration(text: str | float, what: str = "within") -> float:
 
 def parse_size(text: str | int, what: str = "max_size") -> int:
     """Bytes in `"1MB"` (10^6), `"200KiB"` (2^10) or a number of bytes; `UsageError` unless it is above 0."""
-    return math.floor(_parse(text, what, _SIZE_UNITS, default_unit="b", example='a size such as "200KB" or "1MB"'))
+    example = 'a size such as "200KB" or "1MB"'
+    return math.floor(_parse(text, what, _SIZE_UNITS, default_unit="b", example=example, least=1))
 
 
-def _parse(text: object, what: str, units: Mapping[str, float], default_unit: str, example: str) -> float:
+def _parse(
+    text: object, what: str, units: Mapping[str, float], default_unit: str, example: str, least: float = 0
+) -> float:
     wanted = f"{example}, above 0"
     if isinstance(text, bool):
         raise UsageError(ErrorCode.BAD_BUDGET, f"got {what}={text!r}", wanted=wanted)
     if isinstance(text, int | float):
-        value = float(text)
+        value = float(text) if abs(text) < 1e300 else math.inf  # whole numbers may be larger than any float
     else:
         match = _NUMBER_UNIT.fullmatch(text) if isinstance(text, str) else None
         unit = (match[2].lower() or default_unit) if match else ""
         if match is None or unit not in units:
             raise UsageError(ErrorCode.BAD_BUDGET, f"got {what}={text!r}", wanted=wanted)
         value = float(match[1]) * units[unit]
-    if not math.isfinite(value) or value <= 0:
+    if not math.isfinite(value) or value <= 0 or value < least:
         raise UsageError(ErrorCode.BAD_BUDGET, f"got {what}={text!r}", wanted=wanted)
     return value
 

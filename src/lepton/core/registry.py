@@ -7,7 +7,7 @@ import importlib
 from importlib.metadata import entry_points
 from typing import Any
 
-from lepton.core.errors import ErrorCode, UsageError
+from lepton.core.errors import ErrorCode, LeptonError, UsageError
 
 __all__ = ["Registry"]
 
@@ -62,9 +62,19 @@ class Registry:
         return addresses[name]
 
     def load(self, name: str) -> Any:
-        """Import and return the object registered under `name`."""
-        module, _, attribute = self.address(name).partition(":")
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
+        """Import and return the object registered under `name`; `UsageError` if its address leads nowhere."""
+        address = self.address(name)
+        module, _, attribute = address.partition(":")
+        try:
+            found: Any = importlib.import_module(module)
+            for part in attribute.split("."):
+                found = getattr(found, part)
+        except LeptonError:
+            raise  # such as a missing extra, which says itself what to do
+        except (ImportError, AttributeError) as error:
+            raise UsageError(
+                ErrorCode.UNKNOWN_PLUGIN,
+                f"the plug-in {name!r} of {self.group} ({address}) cannot be loaded: {error}",
+                fix="update or uninstall the package that registered it",
+            ) from error
         return found

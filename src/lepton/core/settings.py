@@ -72,7 +72,10 @@ def load_settings(
             raw = tomllib.loads(path.read_text("utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(ErrorCode.BAD_SETTING, f"{path.name} is not valid TOML: {error}") from None
-        settings = _laid_over(settings, raw.get("lepton", {}), str(path.name))
+        table = raw.get("lepton", {})
+        if not isinstance(table, dict):
+            raise UsageError(ErrorCode.BAD_SETTING, f"{path.name} sets lepton to {table!r}", wanted="a table [lepton]")
+        settings = _laid_over(settings, table, path.name)
     elif named:
         raise UsageError(ErrorCode.BAD_SETTING, f"there is no settings file {path.name!r}")
     known = {f"LEPTON_{f.name.upper()}": f.name for f in fields(Settings)}
@@ -100,10 +103,10 @@ def _laid_over(settings: Settings, values: Mapping[str, Any], source: str) -> Se
 def _converted(key: str, value: Any, wanted: type, source: str) -> Any:
     if key == "memory" and isinstance(value, str) and not value.isdigit():
         return parse_size(value, "memory")
-    if wanted is int and not isinstance(value, bool):
+    if wanted is int and isinstance(value, int | str) and not isinstance(value, bool):
         try:
             number = int(value)
-        except (TypeError, ValueError):
+        except ValueError:
             number = -1
         if number >= 0 and (key != "port" or number <= 65535):
             return number
