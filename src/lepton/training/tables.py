@@ -21,7 +21,6 @@ from lepton.core import (
     Kind,
     Role,
     Schema,
-    StoreError,
     Work,
     check_name,
     show_duration,
@@ -105,7 +104,8 @@ def train(
         output: model file to write.
 
     Raises:
-        DataError: a target or a table that cannot be learned; the message says why.
+        DataError: a target or a table that cannot be learned, or a folder of `output` that is not there; the message
+            says which and why.
         UsageError: no such task or metric.
         TrainingError: no candidate could be fitted.
         StoreError: the file cannot be written; an earlier one is intact.
@@ -153,11 +153,11 @@ def train(
 
 def _check_folder(output: Path) -> None:
     if not output.parent.is_dir():
-        raise StoreError(
+        raise DataError(
             ErrorCode.NOT_FOUND, f"the folder {str(output.parent)!r} of the model file does not exist", fix="make it"
         )
     if output.is_dir():
-        raise StoreError(ErrorCode.NOT_A_FILE, f"{str(output)!r} is a folder", wanted="the name of a file to write")
+        raise DataError(ErrorCode.NOT_A_FILE, f"{str(output)!r} is a folder", wanted="the name of a file to write")
 
 
 # --- making ready ----------------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ class DatetimeParser:
             self.to_utc(pl.Series([0]))
         except pl.exceptions.PolarsError:
             raise UsageError(
-                ErrorCode.BAD_VALUE,
+                ErrorCode.USAGE,
                 f"got the time zone '{printable(str(time_zone))}'",
                 wanted='an IANA name such as "Europe/Berlin"',
             ) from None
@@ -209,7 +209,7 @@ def _compiled(datetime_format: str) -> str:
 
 def _unknown_format(datetime_format: str, why: str) -> UsageError:
     return UsageError(
-        ErrorCode.BAD_VALUE,
+        ErrorCode.USAGE,
         f"got the datetime format '{printable(datetime_format)}', {why}",
         wanted="a year and any of %Y %y %m %d %H %I %M %S %f %.f %p %b %B %a %A %z %% %F %T %R %D, each once",
     )
