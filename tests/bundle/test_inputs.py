@@ -76,7 +76,9 @@ def test_every_container_gives_the_same_tensors(rows: list[dict[str, object]]) -
     matrix = np.empty((len(rows), len(COLUMNS)), dtype=object)
     for position, values in enumerate(columns.values()):
         matrix[:, position] = values
-    structured = np.array([tuple(row[name] for name in schema) for row in rows], dtype=[(name, object) for name in schema])
+    structured = np.array(
+        [tuple(row[name] for name in schema) for row in rows], dtype=[(name, object) for name in schema]
+    )
     same_rows = {
         "reordered": frame.select(reversed(frame.columns)),
         "list of dicts": rows,

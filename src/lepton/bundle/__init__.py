@@ -1,21 +1,34 @@
-"""The model file: written whole, checked whole before use, and opened without running anything from it."""
+"""The model file: written whole, checked whole before use, opened without running anything from it, and used."""
 
+from lepton.bundle.build import GraphBuilder
 from lepton.bundle.check import CheckRecord, CheckReport, check_bundle
 from lepton.bundle.files import Bundle, add_report, extract_bundle, read_bundle, write_bundle
+from lepton.bundle.inputs import Packed, TableInputs
 from lepton.bundle.manifest import Manifest, MemberRecord, OutputRecord
+from lepton.bundle.measure import LatencyRecord, bundle_size, machine, measure_latency
 from lepton.bundle.migrate import migrate_bundle
+from lepton.bundle.model import Predictor, open_model
 
 __all__ = [
     "Bundle",
     "CheckRecord",
     "CheckReport",
+    "GraphBuilder",
+    "LatencyRecord",
     "Manifest",
     "MemberRecord",
     "OutputRecord",
+    "Packed",
+    "Predictor",
+    "TableInputs",
     "add_report",
+    "bundle_size",
     "check_bundle",
     "extract_bundle",
+    "machine",
+    "measure_latency",
     "migrate_bundle",
+    "open_model",
     "read_bundle",
     "write_bundle",
 ]

@@ -167,6 +167,16 @@ def write_archive(file: BinaryIO, members: Mapping[str, Iterable[bytes | memoryv
     file.write(_end_record(len(members), len(directory), offset))
 
 
+def archive_size(sizes: Mapping[str, int]) -> int:
+    """Bytes of the file that `write_archive` makes of members with these sizes (name → bytes)."""
+    offset = directory_size = 0
+    for name in sorted(sizes):
+        encoded = name.encode("ascii")
+        offset += len(_local_header(encoded, 0, 0, offset)) + sizes[name]
+        directory_size += _CENTRAL.size + len(encoded)
+    return offset + directory_size + _END.size
+
+
 def _check_total(size: int) -> None:
     if size > _MAX_FILE:
         raise UsageError(ErrorCode.USAGE, "the bundle would have 4 GiB or more", wanted="less: format 1 has no zip64")

@@ -103,7 +103,7 @@ def _extra(found: Iterable[Any], names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _polars_column(name: str, values: NDArray[Any]) -> pl.Series:
-    return pl.Series(name, values.tolist() if values.dtype == object else values)
+    return pl.Series(name, values.tolist(), dtype=pl.String) if values.dtype == object else pl.Series(name, values)
 
 
 def _polars_table(names: Sequence[str], values: NDArray[Any]) -> pl.DataFrame:
@@ -154,7 +154,7 @@ def _from_arrow(table: Any, names: Sequence[str]) -> Rows:
     columns: dict[str, Values] = {name: frame[name] for name in wanted}
 
     def give_column(name: str, values: NDArray[Any]) -> Any:
-        return pa.array(values)
+        return pa.array(values, type=pa.string() if values.dtype == object else None)
 
     def give_table(labels: Sequence[str], values: NDArray[Any]) -> Any:
         return pa.table({label: values[:, index] for index, label in enumerate(labels)})

@@ -55,7 +55,7 @@ class TableInputs:
         for column in self.columns:
             if column.kind not in NUMBER_KINDS | STRING_KINDS:
                 raise UsageError(
-                    ErrorCode.WRONG_KIND,
+                    ErrorCode.USAGE,
                     f"column '{printable(column.name)}' is of kind {column.kind}",
                     wanted="one of " + ", ".join(sorted(NUMBER_KINDS | STRING_KINDS)),
                 )
