@@ -533,7 +533,7 @@ def test_the_number_of_nodes_is_bounded_before_they_are_walked(stopwatch):
 def test_big_tensors_cost_nothing(stopwatch):
     model = make_model([identity()], constants=[numpy_helper.from_array(np.zeros(5_000_000), "t")])
     data = model.SerializeToString()
-    with stopwatch(0.1):
+    with stopwatch(0.4):  # at least 100 MB/s
         assert summarize_graph(data).tensor_bytes == 40_000_000
 
 
