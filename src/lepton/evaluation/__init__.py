@@ -1,6 +1,28 @@
 """How good a model is, on which rows, and how sure that is: metrics with intervals, segments, comparisons."""
 
-from lepton.evaluation.bootstrap import Estimate, intervals
+from lepton.evaluation.bootstrap import Estimate, difference, intervals
+from lepton.evaluation.compare import Comparison, Contender, compare
+from lepton.evaluation.evaluate import evaluate
 from lepton.evaluation.metrics import METRICS, Metric, metric, metrics_of
+from lepton.evaluation.result import Evaluation, LabelRecord, Residuals
+from lepton.evaluation.segments import Segment
+from lepton.evaluation.threshold import Decision
 
-__all__ = ["METRICS", "Estimate", "Metric", "intervals", "metric", "metrics_of"]
+__all__ = [
+    "METRICS",
+    "Comparison",
+    "Contender",
+    "Decision",
+    "Estimate",
+    "Evaluation",
+    "LabelRecord",
+    "Metric",
+    "Residuals",
+    "Segment",
+    "compare",
+    "difference",
+    "evaluate",
+    "intervals",
+    "metric",
+    "metrics_of",
+]

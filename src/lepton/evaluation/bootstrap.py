@@ -111,16 +111,19 @@ def intervals(
         groups: group of each row [N] as numbers from 0, or None where rows are independent.
         resamples: how many; by default `num_resamples(num_rows)`.
         seed: of the draws.
-        work: asked between blocks whether to stop.
+        work: asked between blocks whether to stop, and told how far it is.
     """
     work = Work.of(work)
     everything = np.ones((1, num_rows)) if weight is None else weight[None, :]
     values = {name: float(score(everything)[0]) for name, score in scores.items()}
     drawn: dict[K, list[Floats]] = {name: [] for name, value in values.items() if np.isfinite(value)}
-    for block in weightings(num_rows, resamples or num_resamples(num_rows), weight=weight, groups=groups, seed=seed):
+    num_drawn, done = resamples or num_resamples(num_rows), 0
+    for block in weightings(num_rows, num_drawn, weight=weight, groups=groups, seed=seed):
         work.check()
         for name, blocks in drawn.items():
             blocks.append(scores[name](block))
+        done += len(block)
+        work.report(done, num_drawn, "resamples", note="intervals")
     reasons = undefined or {}
     return {
         name: _estimate(values[name], drawn.get(name, []), reasons.get(name, "it is not a finite number"))

@@ -72,14 +72,14 @@ def mean_of(rows: Floats) -> Score:
     return lambda weights: ratio(weights @ rows, weights.sum(axis=1))
 
 
-def confusion(y: Any, answer: Any, labels: Labels) -> Callable[[Floats], NDArray[np.float64]]:
-    """Weighted confusion counts [B, C, C]: first the true label, then the predicted one."""
+def confusion(y: Any, answer: Any, labels: Labels) -> Callable[[Floats], Floats]:
+    """A function of weights [N] that gives the weighted counts [C, C]: first the true label, then the predicted one."""
     width = len(labels)
     cell = label_positions(y, labels) * width + label_positions(answer, labels, "the prediction")
 
-    def count(weights: Floats) -> Floats:
-        counts = [np.bincount(cell, weights=row, minlength=width * width) for row in weights]
-        return np.asarray(counts, dtype=np.float64).reshape(len(weights), width, width)
+    def count(weight: Floats) -> Floats:
+        counts = np.bincount(cell, weights=weight, minlength=width * width)
+        return counts.reshape(width, width).astype(np.float64, copy=False)
 
     return count
 
@@ -103,9 +103,10 @@ def _of_confusion(
         count = confusion(y, answer, labels)
 
         def score(weights: Floats) -> Floats:
-            counts = count(weights)
-            right = np.diagonal(counts, axis1=1, axis2=2)
-            return formula(right, counts.sum(axis=2), counts.sum(axis=1))
+            # One weighting at a time: a thousand labels make a million counts.
+            matrices = (count(row) for row in weights)
+            sums = np.array([(each.diagonal(), each.sum(axis=1), each.sum(axis=0)) for each in matrices])
+            return formula(sums[:, 0], sums[:, 1], sums[:, 2])
 
         return score
 

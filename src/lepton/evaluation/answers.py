@@ -1,0 +1,273 @@
+"""Truth and answers of the rows that are judged: gathered in batches, so that only these columns are ever held."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lepton.bundle import Predictor
+from lepton.core import DataError, ErrorCode, Role, SchemaError, UsageError, Work
+from lepton.data import Dataset
+from lepton.evaluation.bootstrap import Estimate, intervals, num_resamples
+from lepton.evaluation.classification import Floats, Labels, Positions, Score, label_positions
+from lepton.evaluation.metrics import Metric, check_weight
+
+__all__ = ["Answers", "gather"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a model answered and what was true, for N rows.
+
+    Attributes:
+        task: name of the task.
+        target: name of the target column.
+        labels: the model's labels; empty for regression.
+        y: truth: positions in `labels` int64 [N], or float64 [N].
+        predicted: answers in the same form.
+        probabilities: float64 [N, C], or None for regression.
+        weight: sample weights [N], or None for equal ones.
+        groups: group of each row [N] as numbers from 0, or None.
+        columns: the columns that were asked for beside the target, N rows.
+        num_missing: rows left out because their target is missing or infinite.
+        unseen: labels that the model does not know → rows that were left out for it.
+    """
+
+    task: str
+    target: str
+    labels: tuple[str | int, ...]
+    y: NDArray[Any]
+    predicted: NDArray[Any]
+    probabilities: Floats | None
+    weight: Floats | None
+    groups: Positions | None
+    columns: pl.DataFrame
+    num_missing: int = 0
+    unseen: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows that are judged."""
+        return len(self.y)
+
+    @property
+    def resamples(self) -> int:
+        """Resamples behind an interval over these rows."""
+        return num_resamples(self.num_rows, len(self.labels))
+
+    @property
+    def positions(self) -> Labels:
+        """The labels as the metrics take them: `y` and `predicted` hold positions already."""
+        return range(len(self.labels))
+
+    def score(self, metric: Metric) -> Score:
+        """`metric` as a function of weights [B, N]."""
+        if metric.prepare is None and self.labels:  # a function from outside sees labels as the user knows them
+            names = np.array(self.labels, dtype=object)
+            answer = self.probabilities if metric.needs == "probabilities" else names[self.predicted]
+            return metric.over(names[self.y], answer, self.labels)
+        answer = self.probabilities if metric.needs == "probabilities" else self.predicted
+        return metric.over(self.y, answer, self.positions)
+
+    def estimates(self, metrics: Sequence[Metric], *, seed: int = 0, work: Work | None = None) -> dict[str, Estimate]:
+        """Each metric with its interval, by name."""
+        return intervals(
+            {each.name: self.score(each) for each in metrics},
+            self.num_rows,
+            undefined={each.name: each.undefined for each in metrics},
+            weight=self.weight,
+            groups=self.groups,
+            resamples=self.resamples,
+            seed=seed,
+            work=work,
+        )
+
+    def only(self, rows: NDArray[np.bool_]) -> Answers:
+        """The answers of some of the rows, chosen by a mask [N]."""
+        groups = None if self.groups is None else np.unique(self.groups[rows], return_inverse=True)[1]
+        return Answers(
+            self.task,
+            self.target,
+            self.labels,
+            self.y[rows],
+            self.predicted[rows],
+            None if self.probabilities is None else self.probabilities[rows],
+            None if self.weight is None else self.weight[rows],
+            groups,
+            self.columns.filter(pl.Series(rows)),
+        )
+
+
+def gather(
+    predictor: Predictor,
+    dataset: Dataset,
+    *,
+    target: str | None = None,
+    weight: str | None = None,
+    columns: Sequence[str] = (),
+    work: Work | None = None,
+) -> Answers:
+    """Answers of `predictor` to the rows of `dataset` that have a target it can be judged by.
+
+    Args:
+        predictor: an opened model.
+        dataset: rows with the target; it may be larger than memory.
+        target: column of the truth; by default the one that the model was trained to predict.
+        weight: column of sample weights; by default the one whose role is weight, if there is one.
+        columns: further columns to keep.
+        work: told of progress in rows.
+
+    Raises:
+        DataError: no target column, no rows, no row with a target, none with a label that the model knows.
+        SchemaError: the target is of another kind, or columns that the model needs are missing.
+    """
+    work = Work.of(work)
+    name = _target_name(predictor, dataset, target)
+    weight = weight or next((each.name for each in dataset.schema.of_role(Role.WEIGHT)), None)
+    group = next((each.name for each in dataset.schema.of_role(Role.GROUP)), None)
+    kept = [dataset.schema[each].name for each in (*columns, *filter(None, (weight, group)))]
+    inputs = [each.name for each in predictor.manifest.inputs if each.name in dataset.schema]
+    gathering = _Gathering(predictor, name, list(dict.fromkeys(kept)), inputs)
+    for batch in dataset.batches(columns=list(dict.fromkeys((*inputs, name, *kept)))):
+        work.check()
+        gathering.add(batch)
+        work.report(gathering.num_rows, unit="rows", note="predicting")
+    return gathering.finish(weight, group)
+
+
+def _target_name(predictor: Predictor, dataset: Dataset, target: str | None) -> str:
+    recorded = predictor.manifest.target
+    name = target or (recorded.name if recorded is not None else None)
+    if name is None:
+        raise UsageError(ErrorCode.USAGE, "the model does not say which column it predicts", fix="give target=")
+    if name not in dataset.schema:
+        close = difflib.get_close_matches(name, dataset.schema.names, n=1)
+        raise DataError(
+            ErrorCode.UNKNOWN_COLUMN,
+            f"the data has no column {name!r}, which holds the truth to compare with",
+            wanted="rows with the target: a model is judged by them",
+            fix=f"did you mean target={close[0]!r}?" if close else "name the column with target=",
+            details={"columns": list(dataset.schema.names[:50])},
+        )
+    return name
+
+
+class _Gathering:
+    """What has come so far, batch by batch."""
+
+    def __init__(self, predictor: Predictor, target: str, kept: list[str], inputs: list[str]) -> None:
+        self.predictor = predictor
+        self.target = target
+        self.kept = kept
+        self.inputs = inputs
+        self.labels: tuple[str | int, ...] = predictor.manifest.labels or ()
+        self.num_rows = 0
+        self.num_missing = 0
+        self.unseen: Counter[str] = Counter()
+        self.parts: list[tuple[NDArray[Any], NDArray[Any], Floats | None, pl.DataFrame]] = []
+
+    def add(self, batch: pl.DataFrame) -> None:
+        self.num_rows += batch.height
+        truth = _present(batch[self.target])
+        y = _positions(truth, self.labels) if self.labels else _numbers(truth, self.target)
+        missing = truth.is_null().to_numpy() if self.labels else ~np.isfinite(y)
+        unseen = (y < 0) & ~missing if self.labels else np.zeros(len(y), dtype=bool)
+        self.num_missing += int(missing.sum())
+        if unseen.any():
+            self.unseen.update(truth.filter(pl.Series(unseen)).cast(pl.String).to_list())
+        judged = ~missing & ~unseen
+        if not judged.any():
+            return
+        rows = batch if judged.all() else batch.filter(pl.Series(judged))
+        given = self.predictor.outputs(rows.select(self.inputs))
+        predicted: NDArray[Any]
+        if self.labels:
+            predicted = label_positions(given["prediction"], self.labels, "the prediction")
+            probabilities = np.asarray(given["probabilities"], dtype=np.float64)
+        else:
+            predicted, probabilities = np.asarray(given["prediction"], dtype=np.float64).reshape(rows.height), None
+        self.parts.append((y[judged], predicted, probabilities, rows.select(self.kept)))
+
+    def finish(self, weight: str | None, group: str | None) -> Answers:
+        if not self.num_rows:
+            raise DataError(ErrorCode.EMPTY_DATA, "the data has no rows", wanted="rows with the target")
+        if not self.parts:
+            raise DataError(ErrorCode.BAD_TARGET, self._why_none(), details={"num_rows": self.num_rows})
+        y, predicted, probabilities, columns = zip(*self.parts, strict=True)
+        table = pl.concat(columns) if self.kept else pl.DataFrame()
+        truth = np.concatenate(y)
+        return Answers(
+            self.predictor.task.name,
+            self.target,
+            self.labels,
+            truth,
+            np.concatenate(predicted),
+            np.concatenate(probabilities) if self.labels else None,
+            None if weight is None else _weights(table[weight], len(truth)),
+            None if group is None else _groups(table[group]),
+            table,
+            self.num_missing,
+            dict(self.unseen.most_common()),
+        )
+
+    def _why_none(self) -> str:
+        if not self.unseen:
+            return f"the target {self.target!r} is missing in all {self.num_rows:,} rows"
+        found = ", ".join(repr(label) for label, _ in self.unseen.most_common(5))
+        known = ", ".join(map(repr, self.labels[:10]))
+        return f"the target {self.target!r} holds no label that the model knows: found {found}; it knows {known}"
+
+
+def _present(truth: pl.Series) -> pl.Series:
+    """Texts as training sees them: in NFC, an empty one being missing."""
+    if truth.dtype != pl.String:
+        return truth
+    texts = truth.str.normalize("NFC")
+    return texts.set(texts == "", None)
+
+
+def _positions(truth: pl.Series, labels: tuple[str | int, ...]) -> Positions:
+    """Position of each true label, -1 where it is missing or unknown, whatever type the column was read as."""
+    names = [str(label) for label in labels]
+    if truth.dtype == pl.Boolean:
+        names = [{"1": "true", "0": "false"}.get(name, name.lower()) for name in names]
+    elif truth.dtype.is_float():  # a missing value turns a column of whole numbers into floats
+        whole = truth.cast(pl.Int64, strict=False)
+        truth = whole if bool((whole.cast(truth.dtype) == truth).all()) else truth
+    text = truth.cast(pl.String)
+    found = text.replace_strict(names, list(range(len(names))), default=-1, return_dtype=pl.Int64)
+    return found.fill_null(-1).to_numpy().astype(np.int64, copy=False)
+
+
+def _numbers(truth: pl.Series, name: str) -> Floats:
+    if not (truth.dtype.is_numeric() or truth.dtype == pl.Boolean):
+        raise SchemaError(
+            ErrorCode.WRONG_KIND,
+            f"the target {name!r} holds {truth.dtype} values, {truth.drop_nulls().head(1).to_list()} among them",
+            wanted="numbers, which is what the model predicts",
+            fix=f"read the data with kinds={{{name!r}: 'number'}}",
+        )
+    return truth.cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64, copy=False)
+
+
+def _weights(column: pl.Series, num_rows: int) -> Floats:
+    if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+        raise SchemaError(
+            ErrorCode.WRONG_KIND,
+            f"the weights {column.name!r} are {column.dtype} values",
+            wanted="numbers of at least 0",
+        )
+    return check_weight(column.cast(pl.Float64).fill_null(np.nan).to_numpy(), num_rows)
+
+
+def _groups(column: pl.Series) -> Positions:
+    """Groups numbered from 0; rows without one are a group together."""
+    ranks = column.cast(pl.String).fill_null("").rank("dense").to_numpy()
+    return np.asarray(ranks, dtype=np.int64) - 1
