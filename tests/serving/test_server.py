@@ -264,6 +264,11 @@ class TestStarting:
             headers = {"Authorization": f"Bearer {token}", "Host": "models.example"}
             assert request(address, "GET", "/v2", headers=headers).status == 200
 
+    def test_without_uvloop(self, bundles: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("lepton.serving.server.uvloop", None)
+        with Server({"sold": bundles["sold"]}, port=0) as server:
+            assert post((server.host, server.port), ROWS, ROW).json["predictions"] == ["yes"]
+
     def test_ipv6(self, bundles: dict[str, Path]) -> None:
         with Server({"sold": bundles["sold"]}, host="::1", port=0) as server:
             assert server.url == f"http://[::1]:{server.port}"

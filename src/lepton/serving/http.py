@@ -166,7 +166,7 @@ class Connection(asyncio.Protocol):
         self._framed_size = 0
         self._body_started = 0.0
         self._expects = False
-        self._turn = _Turn(Request("-", "-", id=request_id(None), client=self._client))
+        self._turn = _Turn(Request("-", "-", client=self._client))
 
     # What asyncio calls
 
@@ -360,6 +360,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, error: LeptonError) -> None:
         self._turn.refusal = error
         self._turn.keep_alive = False
+        self._turn.request.id = self._turn.request.id or request_id(None)
         self._queue.append(self._turn)
         self._deaf = True
 

@@ -169,8 +169,7 @@ class InferenceProtocol:
 
     def _model_ready(self, _: Request, **variables: str) -> Response:
         served = self._served(variables)
-        _ = served.predictor
-        return json_response({"name": served.name, "ready": True})
+        return json_response({"name": served.name, "ready": True, "model_id": served.predictor.model_id})
 
     def _infer(self, request: Request, **variables: str) -> Response:
         served = self._served(variables)
