@@ -24,6 +24,7 @@ _MONTH_NUMBERS = {name: number for number, month in enumerate(_MONTHS, 1) for na
 _SPACE = " \t\r\n"
 _NAIVE_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - compared with naive moments only
 _EPOCH = _NAIVE_EPOCH.replace(tzinfo=dt.UTC)
+_DAY = 86_400_000_000
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 _ZONE = r"(?P<zone>[Zz]|[+-][0-9]{2}:?[0-9]{2})"
@@ -53,7 +54,7 @@ _DIRECTIVES = {
     "z": _ZONE,
     "%": "%",
 }
-_DIRECTIVE = re.compile(r"%(\.f|.)", re.DOTALL)
+_DIRECTIVE = re.compile(r"%(\.f|.?)", re.DOTALL)
 
 
 class DatetimeParser:
@@ -79,14 +80,12 @@ class DatetimeParser:
         self.format = format
         self.time_zone = time_zone
         self._expression = re.compile(_ISO if format is None else _compiled(format))
-        try:
-            self.to_utc(pl.Series([0]))
-        except pl.exceptions.PolarsError:
+        if time_zone is not None and not _is_zone(time_zone):
             raise UsageError(
                 ErrorCode.USAGE,
-                f"got the time zone '{printable(str(time_zone))}'",
+                f"got the time zone '{printable(time_zone)}'",
                 wanted='an IANA name such as "Europe/Berlin"',
-            ) from None
+            )
 
     def parse(self, text: str) -> int | None:
         """Microseconds since 1970 UTC, or None if `text` does not name a moment."""
@@ -120,13 +119,15 @@ class DatetimeParser:
         """
         if self.time_zone is None:
             return local
-        day = dt.timedelta(days=1)
         clock = local.cast(pl.Datetime("us"))
-        utc = clock.dt.replace_time_zone(self.time_zone, ambiguous="earliest", non_existent="null")
+        utc = self._zoned(clock)
         if utc.null_count() > clock.null_count():
-            before = (clock - day).dt.replace_time_zone(self.time_zone, ambiguous="earliest", non_existent="null")
-            utc = utc.zip_with(utc.is_not_null(), before.dt.convert_time_zone("UTC").dt.offset_by("24h"))
-        return utc.to_physical()
+            utc = utc.fill_null(self._zoned(clock - dt.timedelta(days=1)) + _DAY)
+        return utc
+
+    def _zoned(self, clock: pl.Series) -> pl.Series:
+        zoned = clock.dt.replace_time_zone(self.time_zone, ambiguous="earliest", non_existent="null")
+        return zoned.to_physical()
 
     def _read(self, text: str) -> tuple[int, bool] | None:
         """Microseconds since 1970 and whether they are UTC already; None if `text` does not name a moment."""
@@ -155,6 +156,14 @@ class DatetimeParser:
 def microseconds(moment: dt.datetime) -> int:
     """Microseconds since 1970 on the clock of a naive `moment`, in UTC of an aware one."""
     return (moment - (_NAIVE_EPOCH if moment.tzinfo is None else _EPOCH)) // _MICROSECOND
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        pl.Series([0]).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(name)
+    except pl.exceptions.PolarsError:
+        return False
+    return name != ""
 
 
 def _hour(groups: Mapping[str, str]) -> int:
@@ -187,10 +196,11 @@ def _compiled(datetime_format: str) -> str:
     pattern, end = [], 0
     for directive in _DIRECTIVE.finditer(format_):
         pattern.append(re.escape(format_[end : directive.start()]))
-        end, letter = directive.end(), directive[1]
+        last, end, letter = end or None, directive.end(), directive[1]
         if letter in _DIGITS:
-            # Where the next directive follows at once, only a fixed width tells where this one ends.
-            width = "{2}" if format_[end : end + 1] == "%" else "{1,2}"
+            # Where directives touch, only a fixed width tells where one ends.
+            touches = directive.start() == last or format_[end : end + 1] == "%"
+            width = "{2}" if touches else "{1,2}"
             pattern.append(f"(?P<{_DIGITS[letter]}>[0-9]{width})")
         elif letter in _DIRECTIVES:
             pattern.append(_DIRECTIVES[letter])

@@ -1,0 +1,103 @@
+"""Codecs keep to their specification: the vectors hold for single values and for whole columns alike."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lepton.bundle.codecs import CODECS, DatetimeParser, map_distinct, microseconds, nfc, nfc_casefold
+from lepton.core import UsageError
+
+VECTORS = {
+    vectors["codec"]: vectors
+    for path in (Path(__file__).parent / "codec_vectors").glob("*.json")
+    if (vectors := json.loads(path.read_text(encoding="utf-8")))
+}
+DATES = VECTORS["parse-datetime/1"]["cases"]
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "codecs.md"
+
+
+def test_every_codec_has_vectors_and_a_page() -> None:
+    assert set(VECTORS) == set(CODECS)
+    page = PAGE.read_text(encoding="utf-8")
+    for codec in CODECS:
+        assert f"## `{codec}`" in page
+
+
+@pytest.mark.parametrize("case", DATES, ids=[f"{case['format']} {case['time_zone']}" for case in DATES])
+def test_datetime_vectors(case: dict[str, Any]) -> None:
+    parser = DatetimeParser(case["format"], case["time_zone"])
+    for text, moment in case["texts"].items():
+        assert parser.parse(text) == moment, text
+    column = pl.Series([*case["texts"], None])
+    assert parser.parse_series(column).to_list() == [*case["texts"].values(), None]
+
+
+def test_columns_without_any_text() -> None:
+    for parser in (DatetimeParser(), DatetimeParser(time_zone="Europe/Berlin")):
+        assert parser.parse_series(pl.Series([], dtype=pl.String)).to_list() == []
+        assert parser.parse_series(pl.Series([None, None], dtype=pl.String)).to_list() == [None, None]
+
+
+@given(st.datetimes() | st.datetimes(timezones=st.timezones()))
+def test_what_python_writes_is_read_back(moment: dt.datetime) -> None:
+    try:
+        expected = microseconds(moment)
+    except OverflowError:  # an offset that leaves Python's years
+        return
+    text = moment.isoformat()
+    if moment.utcoffset() is None or moment.utcoffset() % dt.timedelta(minutes=1) == dt.timedelta(0):  # type: ignore[operator]
+        assert DatetimeParser().parse(text) == expected
+    else:
+        assert DatetimeParser().parse(text) is None
+
+
+@given(st.datetimes(dt.datetime.fromisoformat("1930-01-01"), dt.datetime.fromisoformat("2037-01-01")))
+def test_local_clocks_are_those_of_python(moment: dt.datetime) -> None:
+    parser = DatetimeParser(time_zone="America/New_York")
+    expected = microseconds(moment.replace(tzinfo=ZoneInfo("America/New_York")))
+    assert parser.parse(moment.isoformat()) == expected
+    assert parser.to_utc(pl.Series([microseconds(moment), None])).to_list() == [expected, None]
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused(text: str) -> None:
+    DatetimeParser().parse(text)
+    DatetimeParser("%d.%m.%y %I %p").parse(text)
+
+
+@pytest.mark.parametrize("datetime_format", ["%d.%m.", "%Y %Q", "%Y-%m-%b-%Y", "%Y %", "%c"])
+def test_formats_that_are_not_known(datetime_format: str) -> None:
+    with pytest.raises(UsageError, match="datetime format"):
+        DatetimeParser(datetime_format)
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../etc/passwd", "+25:00"])
+def test_zones_that_are_not_known(zone: str) -> None:
+    with pytest.raises(UsageError, match="time zone"):
+        DatetimeParser(time_zone=zone)
+
+
+@pytest.mark.parametrize(("text", "expected"), VECTORS["nfc-casefold/1"]["texts"].items())
+def test_casefold_vectors(text: str, expected: str) -> None:
+    assert nfc_casefold(text) == expected
+    assert map_distinct(pl.Series([text, None, text]), nfc_casefold).to_list() == [expected, None, expected]
+
+
+@given(st.text())
+def test_casefolding_twice_changes_nothing(text: str) -> None:
+    assert nfc_casefold(nfc_casefold(text)) == nfc_casefold(text)
+
+
+def test_nfc_of_a_column() -> None:
+    assert nfc(pl.Series(["e\u0301", None, "a"])).to_list() == ["\u00e9", None, "a"]
+    plain = pl.Series(["a", None])
+    assert nfc(plain) is plain
