@@ -215,11 +215,27 @@ class TestLimits:
     @pytest.mark.parametrize("chunk", [b"1\r\nx\r\n", b"1;" + b"e" * 500 + b"\r\nx\r\n"], ids=["bytes", "extensions"])
     def test_bodies_in_one_byte_chunks(self, chunk: bytes) -> None:
         data = POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * (3_000_000 // len(chunk))
-        with Wire(Limits()) as wire, within(2):
-            with connect(wire.address) as connection:
-                with contextlib.suppress(ConnectionError):
-                    connection.sendall(data)
-                assert [a.status for a in answers(read_all(connection))] == [400]
+        with Wire(Limits()) as wire, within(2), connect(wire.address) as connection:
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(data)
+            assert [a.status for a in answers(read_all(connection))] == [400]
+
+    def test_bodies_of_all_peers_together_are_bounded(self) -> None:
+        limits = Limits(max_body=60_000, max_held=100_000)
+        with Wire(limits) as wire:
+            half = POST + b"Content-Length: 60000\r\n\r\n" + b"x" * 55_000
+            with connect(wire.address) as first:
+                first.sendall(half)
+                time.sleep(0.1)
+                refused = exchange(wire.address, half)
+                assert [(a.status, a.json["code"]) for a in refused] == [(503, "overloaded")]
+                first.sendall(b"x" * 5000)
+                assert read_answer(first.makefile("rb")).status == 200
+                assert [a.status for a in exchange(wire.address, half + b"x" * 5000)] == [200]
+            with connect(wire.address) as leaves:
+                leaves.sendall(half)
+            time.sleep(0.1)
+            assert wire.service.held == 0
 
     def test_connections_beyond_the_cap_are_told(self, quick: Wire) -> None:
         with contextlib.ExitStack() as stack:

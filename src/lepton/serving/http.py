@@ -31,6 +31,7 @@ class Limits:
 
     Attributes:
         max_body: body of a request, framing removed.
+        max_held: bodies of all peers together, from their first byte until they are answered.
         max_head: request line and headers together.
         max_headers: number of headers.
         head_time: from the first byte of a request (or from connecting) to the end of its headers.
@@ -44,6 +45,7 @@ class Limits:
     """
 
     max_body: int = 64 * 2**20
+    max_held: int = 256 * 2**20
     max_head: int = 32 * 2**10
     max_headers: int = 100
     head_time: float = 10.0
@@ -82,6 +84,7 @@ class HttpService:
         self.loop = loop
         self.connections: set[Connection] = set()
         self.waiting = 0
+        self.held = 0
         self.draining = False
         self.date = b""
         self._ticking = loop.call_soon(self._tick)
@@ -150,6 +153,7 @@ class Connection(asyncio.Protocol):
         self._ended = False  # the peer sends no more
         self._paused = False
         self._deadline = 0.0
+        self._held = 0
         self._written = 0
         self._stalled: tuple[float, int] | None = None
         self._message = 0
@@ -188,6 +192,7 @@ class Connection(asyncio.Protocol):
         self._service.connections.discard(self)
         self._transport = None
         self._queue.clear()
+        self._hold(-self._held)
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
@@ -294,6 +299,7 @@ class Connection(asyncio.Protocol):
         if self._body_size > self._limits.max_body:
             raise _too_large(f"more than {self._limits.max_body} bytes", self._limits.max_body)
         self._body.append(data)
+        self._hold(len(data))
         self._deadline = self._body_started + self._limits.body_time + self._body_size / self._limits.slowest
 
     def on_message_complete(self) -> None:
@@ -305,6 +311,15 @@ class Connection(asyncio.Protocol):
         self._deadline = self._service.loop.time() + self._limits.idle_time
 
     # Limits
+
+    def _hold(self, size: int) -> None:
+        """Count what this peer's bodies take of the memory that all share."""
+        self._held += size
+        self._service.held += size
+        if size > 0 and self._service.held > max(self._limits.max_held, self._limits.max_body):
+            raise ServingError(
+                ErrorCode.OVERLOADED, "the bodies of all requests together are too large", fix="try again"
+            )
 
     def _count_head(self, size: int) -> None:
         self._head_size += size
@@ -362,6 +377,8 @@ class Connection(asyncio.Protocol):
         self._turn.keep_alive = False
         self._turn.request.id = self._turn.request.id or request_id(None)
         self._queue.append(self._turn)
+        self._hold(-self._body_size)
+        self._body, self._body_size = [], 0
         self._deaf = True
 
     def _pump(self) -> None:
@@ -415,6 +432,7 @@ class Connection(asyncio.Protocol):
         data = _encoded(turn, response, keep_alive, self._service.date)
         self._written += len(data)
         transport.write(data)
+        self._hold(-len(turn.request.body))
         self._service.handler.finished(turn.request, response, time.perf_counter() - started)
         if keep_alive:
             return
