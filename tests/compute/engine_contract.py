@@ -169,10 +169,11 @@ class EngineContract:
         assert self.run(engine, "count", total=3, seconds=0) == ("whole", 3)
 
     def test_the_deadline_stops_the_work(self, engine):
+        self.run(engine, "add", a=1, b=1)
         begun = time.monotonic()
         handle = engine.submit(f"{TASKS}:count", {"total": 10_000, "seconds": 0.01}, ONE, within=1)
         assert handle.result(30)[0] == "stopped"
-        assert time.monotonic() - begun < 3
+        assert 1 <= time.monotonic() - begun < 10
         with pytest.raises(Interrupted, match=r"the time of 0\.3 s is over"):
             self.run(engine, "until_stopped", within=0.3)
 
