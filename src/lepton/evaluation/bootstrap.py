@@ -16,6 +16,7 @@ import numpy as np
 
 from lepton.core import Work
 from lepton.evaluation.classification import Floats, Positions, Score
+from lepton.report import show_number
 
 __all__ = ["CONFIDENCE", "Estimate", "difference", "intervals", "num_resamples", "once", "weightings"]
 
@@ -33,6 +34,9 @@ K = TypeVar("K")
 class Estimate:
     """A value with its 95 % interval.
 
+    >>> print(Estimate(0.75, 0.71, 0.78), Estimate(None, reason="no row is positive"), sep="; ")
+    0.75 (0.71 to 0.78); – (no row is positive)
+
     Attributes:
         value: on all rows; None where it is undefined.
         lower: lower end of the interval, or None.
@@ -44,6 +48,16 @@ class Estimate:
     lower: float | None = None
     upper: float | None = None
     reason: str = ""
+
+    @property
+    def interval(self) -> str:
+        """The interval in words, or why there is none."""
+        if self.lower is None or self.upper is None:
+            return self.reason
+        return f"{show_number(self.lower)} to {show_number(self.upper)}"
+
+    def __str__(self) -> str:
+        return f"{show_number(self.value)} ({self.interval})"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form: None rather than NaN, and the reason where there is one."""

@@ -15,7 +15,7 @@ from lepton.evaluation.answers import Answers, gather
 from lepton.evaluation.bootstrap import CONFIDENCE, Estimate, difference, intervals, once
 from lepton.evaluation.metrics import Metric, MetricFunction, metrics_of
 from lepton.evaluation.metrics import metric as find_metric
-from lepton.evaluation.render import plain_table, show_interval, title_of
+from lepton.evaluation.render import plain_table, title_of
 from lepton.report import Facts, Page, Table, Text, show_number, show_share
 
 __all__ = ["Comparison", "Contender", "compare"]
@@ -132,7 +132,7 @@ class Comparison:
 
     def _rows(self) -> list[tuple[object, ...]]:
         return [
-            (name, self.first.metrics[name].value, self.second.metrics[name].value, each.value, show_interval(each))
+            (name, self.first.metrics[name].value, self.second.metrics[name].value, each.value, each.interval)
             for name, each in self.differences.items()
         ]
 
@@ -146,7 +146,7 @@ class Comparison:
     def _sentence(self) -> str:
         way = "higher" if self.metric.greater_is_better else "lower"
         difference = self.differences[self.metric.name]
-        told = f"{show_number(difference.value)}, 95 % interval {show_interval(difference)}"
+        told = f"{show_number(difference.value)}, 95 % interval {difference.interval}"
         return f"By {self.metric.name} ({way} is better), {_WORDS[self.verdict]}: second minus first is {told}."
 
 

@@ -1,28 +1,15 @@
-"""How results are written: estimates with their intervals, and plain tables for a terminal."""
+"""How results are written for a terminal: titles and plain tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from lepton.core import printable
-from lepton.evaluation.bootstrap import Estimate
 from lepton.report import show_number
 
-__all__ = ["plain_table", "show_estimate", "show_interval", "title_of"]
+__all__ = ["plain_table", "title_of"]
 
 _MAX_CELL = 60
-
-
-def show_interval(estimate: Estimate) -> str:
-    """`0.71 to 0.78`, or why there is no interval."""
-    if estimate.lower is None or estimate.upper is None:
-        return estimate.reason
-    return f"{show_number(estimate.lower)} to {show_number(estimate.upper)}"
-
-
-def show_estimate(estimate: Estimate) -> str:
-    """`0.75 (0.71 to 0.78)`, or a dash and why there is no value."""
-    return f"{show_number(estimate.value)} ({show_interval(estimate)})"
 
 
 def title_of(task: str, target: str) -> str:

@@ -13,7 +13,7 @@ from lepton.evaluation.answers import Answers
 from lepton.evaluation.bootstrap import CONFIDENCE, Estimate
 from lepton.evaluation.curves import Calibration, RankingCurves
 from lepton.evaluation.metrics import METRICS
-from lepton.evaluation.render import plain_table, show_estimate, show_interval, title_of
+from lepton.evaluation.render import plain_table, title_of
 from lepton.evaluation.segments import Segment
 from lepton.evaluation.threshold import NOTE, Decision
 from lepton.report import (
@@ -200,7 +200,7 @@ class Evaluation:
 
     def _metric_rows(self, titles: list[str]) -> list[tuple[object, ...]]:
         return [
-            (title, each.value, show_interval(each), self.baseline[name])
+            (title, each.value, each.interval, self.baseline[name])
             for title, (name, each) in zip(titles, self.metrics.items(), strict=True)
         ]
 
@@ -313,10 +313,7 @@ class Evaluation:
 
 
 def _decision_rows(decision: Decision) -> list[tuple[str, str, str]]:
-    return [
-        (name, show_estimate(each), show_estimate(decision.savings[name]))
-        for name, each in decision.alternatives.items()
-    ]
+    return [(name, str(each), str(decision.savings[name])) for name, each in decision.alternatives.items()]
 
 
 def _decision_text(decision: Decision) -> str:
@@ -328,7 +325,7 @@ def _decision_text(decision: Decision) -> str:
     )
     return (
         f"  Costs: {given}. Call a row positive from {show_number(decision.threshold)}: "
-        f"{show_estimate(decision.cost)} a row.\n"
+        f"{decision.cost} a row.\n"
         + plain_table(("instead", "cost a row", "the threshold saves"), _decision_rows(decision))
         + f"\n  {NOTE}"
     )
@@ -338,7 +335,7 @@ def _segment_rows(segments: tuple[Segment, ...]) -> tuple[list[str], list[tuple[
     names = next((list(each.metrics) for each in segments if each.metrics), [])
     rows: list[tuple[object, ...]] = []
     for each in segments:
-        found = [show_estimate(each.metrics[name]) for name in names] if each.metrics else [each.note] * len(names[:1])
+        found = [str(each.metrics[name]) for name in names] if each.metrics else [each.note] * len(names[:1])
         rows.append((each.value, each.num_rows, *found, *[""] * (len(names) - len(found))))
     return names, rows
 
