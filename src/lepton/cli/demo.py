@@ -14,6 +14,7 @@ from lepton.cli.options import Injected, Seed
 from lepton.cli.output import Result
 from lepton.client import Client
 from lepton.core import ErrorCode, ServingError, show_duration
+from lepton.store import make_folder
 
 __all__ = ["demo"]
 
@@ -42,7 +43,7 @@ def demo(
         context: given by the command line.
     """
     tour = _Tour(context)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     model_path, report_path = folder / "air.lepton", folder / "report.html"
 
     tour.step("The table", "What was measured at one station, every third hour: weather, wind, and fine dust (pm25).")
