@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -28,7 +29,7 @@ COLUMNS = tuple(ColumnRecord(f"column {number}", Kind.NUMBER) for number in rang
 TREES, DEPTH = 100, 5
 SERVER = (
     "import sys; from pathlib import Path; from lepton.serving import serve;"
-    "serve({'tree': Path(sys.argv[1])}, port=0, announce=lambda s: print(s.port, flush=True))"
+    "serve({'tree': Path(sys.argv[1])}, port=0, announce=lambda line: print(line, flush=True))"
 )
 
 
@@ -149,7 +150,7 @@ def main() -> None:
         print(f"in process, onnxruntime: {calls_in_process(open_model(path), given.seconds):,.0f} calls/s")
         server = subprocess.Popen([sys.executable, "-c", SERVER, path], stdout=subprocess.PIPE, text=True)
         try:
-            port = int(server.stdout.readline()) if server.stdout else 0
+            port = urlsplit(server.stdout.readline()).port or 0 if server.stdout else 0
             os.sched_setaffinity(0, {cores[-1]})
             for name, (address, value) in bodies.items():
                 body = json.dumps(value).encode()

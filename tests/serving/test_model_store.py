@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lepton.core import ErrorCode, ServingError, UsageError
-from lepton.serving import ModelState, ModelStore, names_of
+from lepton.serving import ModelState, ModelStore, named
 
 
 def test_a_damaged_model_does_not_take_the_others_down(store: ModelStore) -> None:
@@ -67,9 +67,9 @@ def test_no_model_is_refused() -> None:
 
 
 def test_names_of_files() -> None:
-    assert names_of(["a/houses.lepton", "best=b/x.lepton"]) == {
+    assert named(["a/houses.lepton", "best=b/x.lepton"]) == {
         "houses": Path("a/houses.lepton"),
         "best": Path("b/x.lepton"),
     }
     with pytest.raises(UsageError, match="two models have the name 'houses'"):
-        names_of(["a/houses.lepton", "b/houses.lepton"])
+        named(["a/houses.lepton", "b/houses.lepton"])

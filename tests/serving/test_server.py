@@ -21,7 +21,7 @@ import pytest
 
 from lepton.bundle import Predictor
 from lepton.core import CATALOGUE, ErrorCode, LeptonError, SecurityError, ServingError, UsageError
-from lepton.serving import Server, new_token
+from lepton.serving import Server, new_token, serve
 from tests.serving.wire import Address, Answer, post, read_answer, request
 
 ROW = {"rooms": 1, "town": "Basel", "garden": True}
@@ -264,6 +264,35 @@ class TestStarting:
             headers = {"Authorization": f"Bearer {token}", "Host": "models.example"}
             assert request(address, "GET", "/v2", headers=headers).status == 200
 
+    def test_an_open_address_gets_a_token_that_is_shown_once(
+        self, bundles: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lines: list[str] = []
+        seen: list[int] = []
+
+        def serve_and_stop(server: Server, announce: Any) -> None:
+            with server:
+                announce(server)
+                address = ("127.0.0.1", server.port)
+                token = lines[-1].removeprefix("Token, shown this once: ")
+                seen.append(request(address, "GET", "/v2", headers={"Authorization": f"Bearer {token}"}).status)
+
+        monkeypatch.setattr(Server, "serve_forever", serve_and_stop)
+        serve(bundles, host="0.0.0.0", port=0, announce=lines.append)
+        assert seen == [200]
+        assert [line.partition(" ")[0] for line in lines] == [lines[0], lines[1], "damaged", "Token,"]
+        with pytest.raises(SecurityError, match="token"):
+            serve(bundles, host="0.0.0.0", port=0)
+
+    def test_starting_twice_is_starting_once(self, bundles: dict[str, Path]) -> None:
+        with Server({"sold": bundles["sold"]}, port=0).start() as server:
+            port = server.port
+            assert server.start().port == port
+            threading.Timer(0.2, server.stop).start()
+            server.wait()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), 1)
+
     def test_without_uvloop(self, bundles: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("lepton.serving.server.uvloop", None)
         with Server({"sold": bundles["sold"]}, port=0) as server:
@@ -323,14 +352,14 @@ class TestStopping:
     ) -> None:
         program = (
             "import sys; from pathlib import Path; from lepton.serving import serve;"
-            "serve({'sold': Path(sys.argv[1])}, port=0, announce=lambda s: print(s.port, flush=True))"
+            "serve({'sold': Path(sys.argv[1])}, port=0, announce=lambda line: print(line, flush=True))"
         )
         process = subprocess.Popen(
             [sys.executable, "-c", program, bundles["sold"]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         with process:
             assert process.stdout is not None
-            port = int(process.stdout.readline())
+            port = int(process.stdout.readline().split("/")[2].split(":")[1])
             with socket.create_connection(("127.0.0.1", port), 5) as connection:
                 body = json.dumps(ROW).encode()
                 head = f"POST {ROWS} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()

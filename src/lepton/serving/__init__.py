@@ -2,7 +2,7 @@
 
 from lepton.serving.guard import Guard, new_token
 from lepton.serving.http import Limits
-from lepton.serving.model_store import ModelState, ModelStore, names_of
+from lepton.serving.model_store import ModelState, ModelStore, named
 from lepton.serving.server import Server, serve
 
-__all__ = ["Guard", "Limits", "ModelState", "ModelStore", "Server", "names_of", "new_token", "serve"]
+__all__ = ["Guard", "Limits", "ModelState", "ModelStore", "Server", "named", "new_token", "serve"]

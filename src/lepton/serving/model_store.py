@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import statistics
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +28,7 @@ from lepton.core import (
 )
 from lepton.serving.protocols.tensors import datatype_of
 
-__all__ = ["ModelState", "ModelStore", "ServedModel", "TensorRecord", "names_of"]
+__all__ = ["ModelState", "ModelStore", "ServedModel", "TensorRecord", "named"]
 
 VERSION = "1"
 """The one version that a model has until versions are kept."""
@@ -186,10 +187,10 @@ class ModelStore:
         return next(iter(self._models.values())).error
 
 
-def names_of(sources: Iterable[str]) -> dict[str, Path]:
+def named(sources: Iterable[str | os.PathLike[str]]) -> dict[str, Path]:
     """Names of models given as `file` or `name=file`; a file's name without its ending is its model's name.
 
-    >>> names_of(["models/houses.lepton", "champion=new.lepton"])
+    >>> named(["models/houses.lepton", "champion=new.lepton"])
     {'houses': PosixPath('models/houses.lepton'), 'champion': PosixPath('new.lepton')}
 
     Raises:
@@ -197,7 +198,7 @@ def names_of(sources: Iterable[str]) -> dict[str, Path]:
     """
     models: dict[str, Path] = {}
     for source in sources:
-        name, given, file = source.partition("=")
+        name, given, file = os.fspath(source).partition("=")
         path = Path(file if given else source)
         name = check_name(name if given else path.stem, "model name")
         if name in models:

@@ -14,13 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 from lepton.bundle import Predictor
 from lepton.core import ErrorCode, Resources, ServingError, UsageError, printable
 from lepton.serving.application import Application
-from lepton.serving.guard import Guard
+from lepton.serving.guard import Guard, is_loopback, new_token
 from lepton.serving.http import HttpService, Limits
-from lepton.serving.model_store import ModelStore
+from lepton.serving.model_store import ModelState, ModelStore
 from lepton.serving.protocols import InferenceProtocol
 
 try:
@@ -86,20 +87,21 @@ class Server:
         return f"http://{host}:{self.port}"
 
     def __enter__(self) -> Server:
-        self.start()
-        return self
+        return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
 
-    def start(self) -> None:
-        """Serve in a thread; returns when the models are open.
+    def start(self) -> Server:
+        """Serve in a thread; returns this server when the models are open, at once if it was started before.
 
         Raises:
             LeptonError: the address cannot be bound, or no model could be opened.
         """
+        if self._thread is not None:
+            return self
         started = threading.Event()
         failure: list[BaseException] = []
 
@@ -116,7 +118,14 @@ class Server:
         started.wait()
         if failure:
             self._thread.join()
+            self._thread = None
             raise failure[0]
+        return self
+
+    def wait(self) -> None:
+        """Wait until the server has stopped; Ctrl-C in the main thread ends the waiting, not the server."""
+        while self._thread is not None and self._thread.is_alive():
+            self._thread.join(0.2)
 
     def stop(self) -> None:
         """Finish the requests in flight and stop; returns when that is done."""
@@ -208,17 +217,44 @@ async def _accept_waiting(loop: asyncio.AbstractEventLoop, listening: socket.soc
 def serve(
     models: Mapping[str, Path | Predictor],
     *,
-    announce: Callable[[Server], None] = lambda _: None,
+    announce: Callable[[str], None] | None = None,
+    host: str = "127.0.0.1",
+    token: str | None = None,
+    insecure_no_token: bool = False,
     **options: Any,
 ) -> None:
-    """Serve `models` until SIGTERM or SIGINT; the arguments are those of `Server`.
+    """Serve `models` until SIGTERM or SIGINT.
+
+    On an address that other machines reach, a token is made and announced, unless one is given.
 
     Args:
         models: name to file, or to an opened model.
-        announce: called with the server when the models are open.
-        options: `host`, `port`, `token`, `insecure_no_token`, `limits`, `resources`.
+        announce: called with each line that the operator should read; None says nothing, and makes no token.
+        host: address to bind.
+        token: what callers must show.
+        insecure_no_token: serve other machines without a token.
+        options: `port`, `limits`, `resources`, as of `Server`.
 
     Raises:
         LeptonError: as `Server` and `Server.start`.
     """
-    Server(models, **options).serve_forever(announce)
+    say = announce or _say_nothing
+    made = None
+    if token is None and announce is not None and not insecure_no_token and not is_loopback(host):
+        made = token = new_token()
+    server = Server(models, host=host, token=token, insecure_no_token=insecure_no_token, **options)
+
+    def started(server: Server) -> None:
+        for model in server.models:
+            if model.state is ModelState.READY:
+                say(f"{server.url}/v2/models/{quote(model.name)}")
+            else:
+                say(f"{model.name} is not ready: {model.reason}")
+        if made is not None:
+            say(f"Token, shown this once: {made}")
+
+    server.serve_forever(started)
+
+
+def _say_nothing(_: str) -> None:
+    """What a quiet server says."""
