@@ -40,7 +40,7 @@ class Limits:
         write_time: in which a peer that does not read must have taken at least `slowest` bytes a second.
         slowest: bytes a second below which a peer counts as stalled.
         max_connections: open at once.
-        max_waiting: requests that wait for a thread.
+        max_waiting: requests that a thread works on, or that wait for one.
         drain_time: for requests in flight when the server stops.
     """
 
