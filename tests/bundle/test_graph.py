@@ -520,14 +520,34 @@ def test_values_of_branches_stay_in_them():
 # --- bounds ------------------------------------------------------------------------------------------------------
 
 
+def graph_of_fields(field: bytes, count: int) -> bytes:
+    graph = field * count
+    return b"\x08\x0a\x3a" + varint(len(graph)) + graph
+
+
+def varint(value: int) -> bytes:
+    low = bytes([value & 0x7F | 0x80]) if value > 0x7F else bytes([value])
+    return low + varint(value >> 7) if value > 0x7F else low
+
+
 def test_the_number_of_nodes_is_bounded_before_they_are_walked(stopwatch):
     one = node("Identity", ["nothing"], ["x"]).SerializeToString()
     field = b"\x0a" + bytes([len(one)]) + one
-    graph = field * (room.MAX_NODES + 1)
-    length = len(graph)
-    size = bytes([length & 0x7F | 0x80, length >> 7 & 0x7F | 0x80, length >> 14 & 0x7F | 0x80, length >> 21])
+    assert "takes 'nothing'" in refusal_of(b"\x42\x02\x10\x14" + graph_of_fields(field, room.MAX_NODES))
     with stopwatch(2.0):
-        assert "more than 1000000 nodes" in refusal_of(b"\x08\x0a\x3a" + size + graph)
+        assert "more than 100000 nodes" in refusal_of(graph_of_fields(field, room.MAX_NODES + 1))
+
+
+def test_a_flaw_at_the_very_end_is_found_in_time(stopwatch):
+    nodes = [node("Add", ["x", "x"], [f"v{i}"], name=f"node {i}") for i in range(room.MAX_NODES - 1)]
+    data = make_model([*nodes, identity("nothing")]).SerializeToString()
+    with stopwatch(2.0):
+        assert "takes 'nothing'" in refusal_of(data)
+
+
+def test_the_number_of_fields_is_bounded(stopwatch):
+    with stopwatch(4.0):
+        assert "more than 2000000 fields" in refusal_of(graph_of_fields(b"\x6a\x00", 3_000_000))
 
 
 def test_big_tensors_cost_nothing(stopwatch):

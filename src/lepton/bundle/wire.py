@@ -16,7 +16,7 @@ from lepton.core import BundleError, ErrorCode
 
 __all__ = ["BYTES", "FIXED32", "FIXED32_LIST", "VARINT", "VARINT_LIST", "Message", "WireReader", "refuse"]
 
-MAX_FIELDS = 10_000_000
+MAX_FIELDS = 2_000_000
 """Most fields that are looked at in one graph; runs of numbers and the data of tensors count as one."""
 
 VARINT, BYTES, FIXED32 = 0, 2, 5
