@@ -253,3 +253,18 @@ def test_a_bad_bundle_extracts_nothing(path, tmp_path):
     with pytest.raises(BundleError):
         extract_bundle(path, tmp_path / "out")
     assert contents(tmp_path) == {"houses.lepton"}
+
+
+def test_a_folder_that_appears_while_extracting_is_left_alone(path, tmp_path, monkeypatch):
+    check = room.inspect_archive
+
+    def slowly(archive: Archive, where: Path, passed: room.Passed) -> Bundle:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "mine").write_bytes(b"")
+        return check(archive, where, passed)
+
+    monkeypatch.setattr(room, "inspect_archive", slowly)
+    with pytest.raises(StoreError, match="'out' could not be made"):
+        extract_bundle(path, tmp_path / "out")
+    assert contents(tmp_path / "out") == {"mine"}
+    assert contents(tmp_path) == {"houses.lepton", "out"}

@@ -14,7 +14,7 @@ from lepton.bundle.documents import MAX_DOCUMENT, dump_document, parse_document
 from lepton.bundle.graph import GraphSummary, summarize_graph
 from lepton.bundle.interface import check_interface
 from lepton.bundle.manifest import GRAPH, MANIFEST, REPORTS, Manifest, MemberRecord, model_id_of
-from lepton.core import BundleError, DataError, ErrorCode, UsageError, printable
+from lepton.core import BundleError, DataError, ErrorCode, StoreError, UsageError, printable
 from lepton.store import make_folder, replace_file, scratch_folder
 
 __all__ = [
@@ -321,5 +321,10 @@ def extract_bundle(path: PathLike, folder: PathLike) -> tuple[str, ...]:
             make_folder(place.parent)
             with replace_file(place) as file:
                 file.writelines(archive.chunks(name))
-        (scratch / "bundle").rename(target)
+        try:
+            (scratch / "bundle").rename(target)
+        except OSError as error:  # somebody made it meanwhile, or took its folder away
+            raise StoreError(
+                ErrorCode.STORE_FAILED, f"'{printable(target.name)}' could not be made: {error.strerror}"
+            ) from None
         return archive.names
