@@ -73,10 +73,12 @@ def _present(found: Iterable[str], names: Sequence[str], row: int | None = None)
     missing = [name for name in names if name not in known]
     if not missing:
         return names
-    unused = [str(name) for name in known if name not in set(names)]
+    wanted = set(names)
+    # Looking for close names costs their product, so a stranger's row gets hints from a bounded part of it.
+    unused = [str(name) for name in known if name not in wanted][:200]
     hints = [
         f"rename '{printable(close[0])}' to '{printable(name)}'"
-        for name in missing
+        for name in missing[:5]
         if (close := difflib.get_close_matches(name, unused, n=1))
     ]
     where = "" if row is None else f" in row {row} (counted from 0)"
@@ -84,7 +86,7 @@ def _present(found: Iterable[str], names: Sequence[str], row: int | None = None)
         ErrorCode.MISSING_COLUMNS,
         f"missing columns{where}: " + _listed(missing),
         wanted="all of " + _listed(names),
-        fix="; ".join(hints[:5]) or "give each of them, with missing values where nothing is known",
+        fix="; ".join(hints) or "give each of them, with missing values where nothing is known",
         details={"missing": missing, **({} if row is None else {"row": row})},
     )
 
