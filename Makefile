@@ -29,7 +29,7 @@ test: setup
 	$(BIN)/pytest -q -n 2 -m "not slow"
 
 test-long: setup
-	LEPTON_HYPOTHESIS=long $(BIN)/pytest -q --timeout 1200
+	HYPOTHESIS_PROFILE=long $(BIN)/pytest -q --timeout 1200
 
 bench: setup
 	$(BIN)/python bench/run.py --quick

@@ -16,13 +16,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("long", parent=settings.get_profile("quick"), max_examples=1000)
-settings.load_profile(os.environ.get("LEPTON_HYPOTHESIS", "quick"))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of larger real data sets beside the checkout; skips where it is not."""
-    folder = Path(os.environ.get("LEPTON_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    folder = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip("the shared data sets are not on this machine")
     return folder

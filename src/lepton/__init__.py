@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lepton.client import Client as Client
-    from lepton.core import LeptonError as LeptonError
-    from lepton.core import Resources as Resources
-    from lepton.core import Work as Work
+    from lepton.core import LeptonError as LeptonError, Resources as Resources, Work as Work
     from lepton.data import Dataset as Dataset
-    from lepton.verbs import Model as Model
-    from lepton.verbs import compare as compare
-    from lepton.verbs import describe as describe
-    from lepton.verbs import evaluate as evaluate
-    from lepton.verbs import load as load
-    from lepton.verbs import predict as predict
-    from lepton.verbs import read as read
-    from lepton.verbs import serve as serve
-    from lepton.verbs import train as train
+    from lepton.verbs import (
+        Model as Model,
+        compare as compare,
+        describe as describe,
+        evaluate as evaluate,
+        load as load,
+        predict as predict,
+        read as read,
+        serve as serve,
+        train as train,
+    )
     from lepton.version import __version__ as __version__
 
 _HOMES = {

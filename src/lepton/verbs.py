@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 import weakref
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,7 @@ class Model:
     @property
     def task(self) -> str:
         """`regression`, `binary` or `multiclass`."""
-        return self._predictor.manifest.task
+        return self._predictor.task.name
 
     @property
     def target(self) -> str | None:
@@ -51,7 +52,7 @@ class Model:
     @property
     def labels(self) -> tuple[str | int, ...] | None:
         """Classes, in the order of the columns of probabilities; None for numbers."""
-        return self._predictor.manifest.labels
+        return self._predictor.labels
 
     @property
     def inputs(self) -> tuple[ColumnRecord, ...]:
@@ -129,7 +130,8 @@ class Model:
         """Write the model to `path`, whole or not at all, and go on from there."""
         target = Path(path)
         if not (target.exists() and target.samefile(self.path)):
-            store.copy_file(self.path, target)
+            with store.open_read(self.path) as source, store.replace_file(target) as copy:
+                shutil.copyfileobj(source, copy)
         self.path = target
         return target
 
@@ -147,7 +149,7 @@ def read(source: Source, **options: Any) -> data.Dataset:
 
 def describe(source: Source, target: str | None = None, work: Work | None = None) -> data.Description:
     """Counts, missing values, distributions, the relation to `target`, and what looks suspicious."""
-    return data.describe(read(source), target=target, work=work)
+    return read(source).describe(target, work)
 
 
 def train(
@@ -180,11 +182,9 @@ def train(
         if work is None:
             progress = stack.enter_context(TerminalProgress(quiet=not sys.stderr.isatty()))
             work = Work(within, seed=seed, reporter=progress)
-        table = read(source)
-        scratch = contextlib.ExitStack()
-        path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / f"{table.name}.lepton"
-        with scratch:
-            training.train(table, target=target, task=task, metric=metric, name=path.stem, output=path, work=work)
+        with contextlib.ExitStack() as scratch:
+            path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
+            training.train(read(source), target=target, task=task, metric=metric, output=path, work=work)
             model = Model(path, resources=work.resources)
             weakref.finalize(model, scratch.pop_all().close)
         return model
@@ -265,5 +265,5 @@ def compare(
 def serve(models: Model | str | Path | Sequence[Model | str | Path], **options: Any) -> serving.Server:
     """Start an inference server for `models` in the background; `with` stops it. Options: `lepton.serving.Server`."""
     several = [models] if isinstance(models, Model | str | Path) else list(models)
-    paths = [model.path if isinstance(model, Model) else Path(model) for model in several]
-    return serving.Server(serving.named(paths), **options).start()
+    names = serving.named(model.path if isinstance(model, Model) else model for model in several)
+    return serving.Server(names, **options).start()

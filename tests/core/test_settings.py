@@ -54,7 +54,7 @@ def test_flags_that_were_not_given_change_nothing():
 
 def test_other_tables_and_variables_are_not_ours():
     Path("lepton.toml").write_text("[other]\nport = 1\n")
-    assert load_settings(environ={"LEPTON_CONFIG": "lepton.toml", "PORT": "2", "LEPTON_CACHE_X": "3"}) == Settings()
+    assert load_settings(environ={"LEPTON_CONFIG": "lepton.toml", "PORT": "2", "TLEPTON_PORT": "3"}) == Settings()
 
 
 def test_a_named_file():
@@ -128,3 +128,8 @@ def test_the_folder_of_caches(monkeypatch):
     monkeypatch.setenv("LEPTON_CACHE", "/mine")
     assert cache_folder() == Path("/mine")
     assert Settings(cache="/chosen").cache_path == Path("/chosen")
+
+
+def test_an_unknown_variable_of_ours_is_refused():
+    with pytest.raises(UsageError, match=r"LEPTON|'prot'.*did you mean 'port'"):
+        load_settings(environ={"LEPTON_PROT": "9"})

@@ -21,6 +21,10 @@ ROOMS = sorted(p.parent.name for p in SOURCE.glob("*/__init__.py"))
 COMPOSITION_ROOTS = {"verbs.py"}
 
 
+def _constants_then_classes(name: str) -> tuple[int, str]:
+    return (0 if name.isupper() else 1 if name[0].isupper() else 2), name
+
+
 def _imports(path: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -50,7 +54,7 @@ def test_the_root_fits_on_a_page():
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_rooms_names_are_sorted_importable_and_defined_elsewhere(room: str):
     module = importlib.import_module(f"lepton.{room}")
-    assert list(module.__all__) == sorted(module.__all__)
+    assert list(module.__all__) == sorted(module.__all__, key=_constants_then_classes)
     for name in module.__all__:
         assert hasattr(module, name)
     tree = ast.parse((SOURCE / room / "__init__.py").read_text("utf-8"))

@@ -21,12 +21,11 @@ def inspect(model: Path, *, context: Injected) -> Result:
         context: given by the command line.
     """
     opened = bundle.read_bundle(model)
-    manifest = opened.manifest
-    graph = opened.summary
+    manifest, graph, size = opened.manifest, opened.summary, bundle.bundle_size(model)
     data = {
         "path": str(model),
         "model_id": opened.model_id,
-        "size": bundle.bundle_size(model),
+        "size": size,
         "manifest": manifest.to_dict(),
         "graph": {"nodes": graph.num_nodes, "operators": dict(graph.operators), "opsets": dict(graph.opsets)},
         "reports": {name: report.get("kind", name) for name, report in opened.reports.items()},
@@ -37,7 +36,7 @@ def inspect(model: Path, *, context: Injected) -> Result:
             f"{printable(manifest.name)} ({manifest.task} of {manifest.target.name if manifest.target else '-'})",
         ),
         ("model id", opened.model_id),
-        ("file", f"{model}, {show_size(data['size'])} without training and reports"),
+        ("file", f"{model}, {show_size(size)} without training and reports"),
         ("graph", f"{graph.num_nodes} nodes: " + ", ".join(f"{n} x{c}" for n, c in sorted(graph.operators.items()))),
         ("runs on", f"onnxruntime {manifest.minimum_onnxruntime} or newer"),
         ("outputs", ", ".join(f"{o.name} {o.dtype}" for o in manifest.outputs)),
@@ -62,7 +61,9 @@ def check(model: Path, *, context: Injected) -> Result:
         context: given by the command line.
     """
     report = bundle.check_bundle(model)
-    return Result(data=report.to_dict(), text=report.text(), error=report.error)
+    lines = [f"{row.verdict:<9}{row.name:<11}{printable(row.note)}".rstrip() for row in report.checks]
+    lines += [f"model id {report.model_id}"] if report.model_id else []
+    return Result(data=report.to_dict(), text="\n".join(lines), error=report.error)
 
 
 def extract(model: Path, folder: Path, *, context: Injected) -> Result:

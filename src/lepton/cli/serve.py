@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from lepton import serving
 from lepton.cli.options import Injected, Workers
 from lepton.cli.output import Result
@@ -12,9 +10,9 @@ __all__ = ["serve"]
 
 
 def serve(
-    model: Path,
+    model: str,
     /,
-    *models: Path,
+    *models: str,
     host: str | None = None,
     port: int | None = None,
     insecure_no_token: bool = False,
@@ -23,7 +21,8 @@ def serve(
 ) -> Result:
     """Serve models by the Open Inference Protocol until Ctrl-C.
 
-    A model in houses.lepton answers at /v2/models/houses/infer and, for plain JSON rows, /v2/models/houses/rows.
+    A model in houses.lepton answers at /v2/models/houses/infer and, for plain JSON rows, /v2/models/houses/rows;
+    name=houses.lepton gives it another name.
 
     Args:
         model: a .lepton file.

@@ -49,7 +49,7 @@ def train(
     with context.work(within, seed=seed, workers=workers) as work:
         table = (reading or ReadOptions()).read(source)
         roles = {name: role for name, role in ((weight, "weight"), (group, "group"), (time, "time")) if name}
-        path = output or Path(f"{table.name}.lepton")
+        path = output or Path(f"{_stem(source)}.lepton")
         replaced = path.exists()
         model = verbs.train(table.with_roles(roles), target=target, task=task, metric=metric, output=path, work=work)
         error = _verdict(work, path)
@@ -73,6 +73,12 @@ def train(
         ),
         error=error,
     )
+
+
+def _stem(source: str) -> str:
+    """What a model of the table at `source` is called: `data/houses.csv.gz` gives `houses`, a glob `model`."""
+    stem = Path(source).name.split(".", 1)[0]
+    return "model" if not stem or set("*?[") & set(stem) else stem
 
 
 def _verdict(work: Work, path: Path) -> LeptonError | None:

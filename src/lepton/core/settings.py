@@ -78,8 +78,9 @@ def load_settings(
         settings = _laid_over(settings, table, path.name)
     elif named:
         raise UsageError(ErrorCode.BAD_SETTING, f"there is no settings file {path.name!r}")
-    known = {f"LEPTON_{f.name.upper()}": f.name for f in fields(Settings)}
-    given = {known[key]: value for key, value in environ.items() if key in known and key not in _RESERVED}
+    prefix = "LEPTON_"
+    named_here = {key for key in environ if key.startswith(prefix)} - _RESERVED
+    given = {key.removeprefix(prefix).lower(): environ[key] for key in sorted(named_here)}
     settings = _laid_over(settings, given, "the environment")
     return _laid_over(settings, {k: v for k, v in (flags or {}).items() if v is not None}, "the command line")
 

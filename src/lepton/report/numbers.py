@@ -34,18 +34,18 @@ def show_number(value: float | None, digits: int = 4) -> str:
 
 
 def show_share(share: float | None) -> str:
-    """A share of 1 in per cent; small ones are not rounded to nothing.
+    r"""A share of 1 in per cent; small ones are not rounded to nothing. Its spaces do not break.
 
-    >>> [show_share(v) for v in (0.0, 0.00002, 0.1234, 1.0, 0.99999)]
-    ['0 %', '< 0.1 %', '12.3 %', '100 %', '> 99.9 %']
+    >>> [show_share(v).replace("\u00a0", "_") for v in (0.0, 0.00002, 0.1234, 1.0, 0.99999)]
+    ['0_%', '<_0.1_%', '12.3_%', '100_%', '>_99.9_%']
     """
     if share is None or not math.isfinite(share):
         return _MISSING
     if 0 < share < 0.001:
-        return "< 0.1 %"
+        return "<\u00a00.1\u00a0%"
     if 0.999 < share < 1:
-        return "> 99.9 %"
-    return f"{_trim(f'{100 * share:.1f}')} %"
+        return ">\u00a099.9\u00a0%"
+    return f"{_trim(f'{100 * share:.1f}')}\u00a0%"
 
 
 def show_time(microseconds: float | None) -> str:

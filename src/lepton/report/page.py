@@ -151,6 +151,11 @@ class Page:
         self._sections.append((heading, blocks))
         return self
 
+    def extend(self, other: Page) -> Page:
+        """Add the sections of `other`. Gives the page back."""
+        self._sections += other._sections
+        return self
+
     def html(self) -> str:
         """The whole document."""
         title = shown(self.title, 300)
