@@ -2,7 +2,19 @@
 
 from lepton.data.dataset import Dataset
 from lepton.data.decisions import DecisionRecord, Decisions
+from lepton.data.describe import Description
 from lepton.data.read import read
+from lepton.data.statistics import Baseline, ColumnStatistics
 from lepton.data.write import WRITERS, write_frame
 
-__all__ = ["WRITERS", "Dataset", "DecisionRecord", "Decisions", "read", "write_frame"]
+__all__ = [
+    "WRITERS",
+    "Baseline",
+    "ColumnStatistics",
+    "Dataset",
+    "DecisionRecord",
+    "Decisions",
+    "Description",
+    "read",
+    "write_frame",
+]

@@ -13,9 +13,10 @@ import polars as pl
 from numpy.typing import NDArray
 from polars.io.plugins import register_io_source
 
-from lepton.core import ErrorCode, Kind, Role, Schema, UsageError
+from lepton.core import ErrorCode, Kind, Role, Schema, UsageError, Work
 from lepton.data.convert import ColumnPlan, convert
 from lepton.data.decisions import DecisionRecord, Decisions
+from lepton.data.describe import Description, describe
 from lepton.data.detect import Wanted, detect
 from lepton.data.formats import Source
 from lepton.data.split import Method, check_share, split_by_group, split_by_time, split_random, split_stratified
@@ -253,6 +254,10 @@ class Dataset:
         return Dataset(self._source, self._plans, self.decisions, self._wanted, rows)
 
     # --- the whole -----------------------------------------------------------------------------------------------
+
+    def describe(self, target: str | None = None, work: Work | None = None) -> Description:
+        """Counts, distributions, relations to `target` and what to look at, in one pass; see `lepton.data.describe`."""
+        return describe(self, target, work)
 
     def fingerprint(self) -> str:
         """sha256 of the content: column names, kinds and values in order, as 64 hexadecimal digits.
