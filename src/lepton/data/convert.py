@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
+import polars.selectors as cs
 
 from lepton.bundle.codecs import nfc
 from lepton.bundle.encoding import BOOLEAN_TEXTS
-from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, printable
+from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Role, printable
 from lepton.data.formats import Chunk
 
 __all__ = ["ColumnPlan", "NumberFormat", "convert", "polars_type"]
@@ -68,38 +69,40 @@ class ColumnPlan:
             and all(marker in common or _number(marker) is not None for marker in self.record.missing_markers)
         )
 
-    def cleaned(self, raw: pl.DataType) -> pl.Expr:
+    def alike(self) -> ColumnPlan:
+        """The plan without what does not matter to conversion: columns of equal ones are converted together."""
+        return replace(self, record=replace(self.record, name="", role=Role.FEATURE, unit=None))
+
+    def cleaned(self, columns: pl.Expr, raw: pl.DataType) -> pl.Expr:
         """Missing texts as null; for all but texts, without the spaces around."""
-        column = pl.col(self.record.name)
         if isinstance(raw, pl.Categorical | pl.Enum):
-            column = column.cast(pl.String)
+            columns = columns.cast(pl.String)
         elif not isinstance(raw, pl.String):
-            return column
-        stripped = column.str.strip_chars()
-        kept = column if self.record.dtype == "string" else stripped
+            return columns
+        stripped = columns.str.strip_chars()
+        kept = columns if self.record.dtype == "string" else stripped
         return pl.when(~stripped.is_in(["", *self.record.missing_markers])).then(kept)
 
-    def parsed(self, raw: pl.DataType) -> pl.Expr:
-        """The typed column; null where the value cannot be of the type."""
-        column = pl.col(self.record.name)
+    def parsed(self, columns: pl.Expr, raw: pl.DataType) -> pl.Expr:
+        """The typed columns; null where the value cannot be of the type."""
         is_text = isinstance(raw, pl.String | pl.Categorical | pl.Enum)
         match self.record.kind:
             case Kind.NUMBER:
                 if isinstance(raw, pl.Duration):
-                    return column.dt.total_microseconds() / 1e6
-                number = (self.number_format.normal(column) if is_text else column).cast(self.dtype, strict=False)
+                    return columns.dt.total_microseconds() / 1e6
+                number = (self.number_format.normal(columns) if is_text else columns).cast(self.dtype, strict=False)
                 truncates = raw.is_float() and self.record.dtype == "int64"
-                return pl.when(number == column).then(number) if truncates else number
+                return pl.when(number == columns).then(number) if truncates else number
             case Kind.BOOLEAN:
                 if isinstance(raw, pl.Boolean):
-                    return column
-                texts = column.str.to_lowercase() if is_text else column.cast(pl.Float64, strict=False)
+                    return columns
+                texts = columns.str.to_lowercase() if is_text else columns.cast(pl.Float64, strict=False)
                 codes = BOOLEAN_TEXTS if is_text else {0.0: 0.0, 1.0: 1.0}
                 return texts.replace_strict(codes, default=None, return_dtype=pl.Float64).cast(pl.Boolean)
             case Kind.DATETIME:
-                return self._moment(column, raw, is_text)
+                return self._moment(columns, raw, is_text)
             case _:
-                return column.cast(pl.String)
+                return columns.cast(pl.String)
 
     @property
     def codes(self) -> list[float]:
@@ -107,26 +110,13 @@ class ColumnPlan:
         numbers = map(_number, self.record.missing_markers) if self.record.kind is Kind.NUMBER else ()
         return [number for number in numbers if number is not None]
 
-    def needs_finish(self, typed: pl.Series) -> bool:
-        """Whether the typed column holds NaN or may hold numbers that mean missing."""
-        return bool(self.codes) or (typed.dtype.is_float() and bool(typed.is_nan().any()))
-
-    def finished(self) -> pl.Expr:
-        """The typed column with null for NaN and for numbers that mean missing."""
-        column = pl.col(self.record.name)
-        number = column.fill_nan(None) if self.record.dtype == "float64" else column
-        return pl.when(~number.cast(pl.Float64).is_in(self.codes)).then(number) if self.codes else number
-
-    def _moment(self, column: pl.Expr, raw: pl.DataType, is_text: bool) -> pl.Expr:
+    def _moment(self, columns: pl.Expr, raw: pl.DataType, is_text: bool) -> pl.Expr:
         zone = self.record.time_zone
         if isinstance(raw, pl.Date | pl.Datetime):
-            moment = column.cast(pl.Datetime("us", raw.time_zone if isinstance(raw, pl.Datetime) else None))
-            return (
-                moment
-                if not zone or (isinstance(raw, pl.Datetime) and raw.time_zone)
-                else moment.dt.replace_time_zone(zone)
-            )
-        text = column if is_text else column.cast(pl.String)
+            own_zone = raw.time_zone if isinstance(raw, pl.Datetime) else None
+            moment = columns.cast(pl.Datetime("us", own_zone))
+            return moment.dt.replace_time_zone(zone) if zone and not own_zone else moment
+        text = columns if is_text else columns.cast(pl.String)
         moment = text.str.to_datetime(self.datetime_format, time_unit="us", strict=False)
         # %Y of Polars takes two digits for a year of the first century, which nobody means.
         return pl.when(moment.dt.year() >= 1000).then(moment)
@@ -143,21 +133,39 @@ def convert(chunk: Chunk, plans: Sequence[ColumnPlan]) -> pl.DataFrame:
     Raises:
         DataError: `BAD_VALUE`, naming file, row, column, value and the argument to change.
     """
-    raw = chunk.frame.schema
-    ready = {
-        plan.record.name for plan in plans if raw[plan.record.name] == plan.dtype and not plan.dtype.is_(pl.String)
-    }
-    work = [plan for plan in plans if plan.record.name not in ready]
-    cleaned = chunk.frame.with_columns([plan.cleaned(raw[plan.record.name]) for plan in work])
-    parsed = cleaned.with_columns([plan.parsed(raw[plan.record.name]) for plan in work])
-    for plan in work:
-        name = plan.record.name
-        if parsed[name].null_count() > cleaned[name].null_count():
-            broken = (parsed[name].is_null() & cleaned[name].is_not_null()).arg_max() or 0
-            raise _broken(plan.record, cleaned[name][broken], chunk.place(broken))
-    typed = parsed.with_columns([plan.finished() for plan in plans if plan.needs_finish(parsed[plan.record.name])])
-    texts = [nfc(typed[plan.record.name]) for plan in plans if plan.record.dtype == "string"]
-    return typed.with_columns(texts).select([plan.record.name for plan in plans])
+    frame = chunk.frame
+    types = frame.schema
+    groups: dict[tuple[ColumnPlan, pl.DataType], list[str]] = {}
+    for plan in plans:
+        raw = types[plan.record.name]
+        if raw != plan.dtype or isinstance(raw, pl.String):
+            groups.setdefault((plan.alike(), raw), []).append(plan.record.name)
+    if groups:
+        cleaned = frame.with_columns([plan.cleaned(pl.col(names), raw) for (plan, raw), names in groups.items()])
+        frame = cleaned.with_columns([plan.parsed(pl.col(names), raw) for (plan, raw), names in groups.items()])
+        for plan in plans:
+            before, after = cleaned[plan.record.name], frame[plan.record.name]
+            if after.null_count() > before.null_count():
+                broken = (after.is_null() & before.is_not_null()).arg_max() or 0
+                raise _broken(plan.record, before[broken], chunk.place(broken))
+    return _finished(frame, plans).select([plan.record.name for plan in plans])
+
+
+def _finished(frame: pl.DataFrame, plans: Sequence[ColumnPlan]) -> pl.DataFrame:
+    """Null for NaN and for numbers that mean missing; texts in NFC."""
+    tests = cs.float().is_nan().any(), cs.string().str.contains(r"[^\x00-\x7f]").any()
+    odd = frame.select(*tests)
+    odd_names = {name for name, found in zip(odd.columns, odd.row(0) if odd.width else (), strict=True) if found}
+    types = frame.schema
+    numbers = [pl.col(name).fill_nan(None) for name in odd_names if types[name].is_float()]
+    texts = [nfc(frame[name]) for name in odd_names if not types[name].is_float()]
+    if numbers or texts:
+        frame = frame.with_columns(*numbers, *texts)
+    coded = [plan for plan in plans if plan.codes]
+    return frame.with_columns(
+        pl.when(~pl.col(plan.record.name).cast(pl.Float64).is_in(plan.codes)).then(pl.col(plan.record.name))
+        for plan in coded
+    )
 
 
 def _broken(record: ColumnRecord, value: object, place: str) -> DataError:

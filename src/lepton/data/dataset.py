@@ -286,7 +286,7 @@ class Dataset:
         return whole.hexdigest()
 
     def save(self, path: str | Path) -> Path:
-        """Write the table in the format that `path` ends in (`.parquet .csv .tsv .jsonl .arrow`), whole or not at all."""
+        """Write the table, whole or not at all; `path` ends in `.parquet`, `.csv`, `.tsv`, `.jsonl` or `.arrow`."""
         return write_frame(self.frame(), path)
 
 

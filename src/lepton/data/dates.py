@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-__all__ = ["DateFormat", "date_formats", "parse_dates"]
+__all__ = ["DateFormat", "date_formats", "like_date", "parse_dates"]
 
 _DATES = (
     (r"\d{4}-\d{1,2}-\d{1,2}", "%Y-%m-%d"),
@@ -98,7 +98,7 @@ def parse_dates(texts: pl.Series, date_format: DateFormat) -> pl.Series:
 
 
 def date_formats(texts: pl.Series) -> list[tuple[DateFormat, int]]:
-    """Formats that read some of `texts` (no nulls), with how many they read, the most first; day before month at ties."""
+    """Formats that read some of `texts` (no nulls), with how many they read, the most first; at ties day first."""
     found: list[tuple[DateFormat, int]] = []
     left = texts.unique(maintain_order=True).head(2000)
     shapes = left.str.replace_all(r"\d+", "0").str.replace_all(r"[A-Za-z]+", "a")

@@ -6,14 +6,16 @@ Later rows are held against these decisions while they are read (`lepton.data.co
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import polars as pl
 
 from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Role, Schema, UsageError, printable
 from lepton.data.convert import ColumnPlan, NumberFormat
-from lepton.data.dates import DateFormat, date_formats, like_date
+from lepton.data.dates import DateFormat, date_formats, like_date, parse_dates
 from lepton.data.decisions import DecisionRecord
 from lepton.data.formats import Source
 
@@ -29,17 +31,23 @@ _TABLE_KINDS = (Kind.NUMBER, Kind.BOOLEAN, Kind.DATETIME, Kind.CATEGORY, Kind.TE
 _SUSPICIOUS_CODES = (-99.0, -999.0, -9999.0, -99999.0, 999.0, 9999.0, 99999.0, 999999.0)
 _ID_NAME = re.compile(r"(?i:(^|[_\s.-])(id|uuid|guid|key|index|idx|no|nr|row_?number)$)|[a-z](Id|ID|Key|No)$")
 _LOOKED_THROUGH = 64 * 2**20
-_UUID = r"^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
-_NUMBER_FORMATS = (
-    (NumberFormat(), r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity)$"),
-    (NumberFormat(",", "."), r"^[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$"),
-    (NumberFormat(" ", "."), r"^[+-]?\d{1,3}(?: \d{3})+(?:\.\d+)?$"),
-    (NumberFormat("'", "."), r"^[+-]?\d{1,3}(?:'\d{3})+(?:\.\d+)?$"),
-    (NumberFormat("", ","), r"^[+-]?\d+,\d+$"),
-    (NumberFormat(".", ","), r"^[+-]?\d{1,3}(?:\.\d{3})+(?:,\d+)?$|^[+-]?\d+,\d+$"),
-    (NumberFormat(" ", ","), r"^[+-]?\d{1,3}(?: \d{3})+(?:,\d+)?$|^[+-]?\d+,\d+$"),
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$")
+_DIGIT = re.compile(r"[0-9]")
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]{4}")
+_MOST_BOOLEAN_TEXTS = 6
+_BOOLEAN_PAIRS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"}, {"true"}, {"false"})
+_PLAIN_NUMBER = re.compile(r"(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?i:inf|infinity))$", re.ASCII)
+_NUMBER_FORMATS = tuple(
+    (number_format, re.compile(rf"[+-]?(?:{pattern})$", re.ASCII))
+    for number_format, pattern in (
+        (NumberFormat(",", "."), r"\d{1,3}(?:,\d{3})+(?:\.\d+)?"),
+        (NumberFormat(" ", "."), r"\d{1,3}(?: \d{3})+(?:\.\d+)?"),
+        (NumberFormat("'", "."), r"\d{1,3}(?:'\d{3})+(?:\.\d+)?"),
+        (NumberFormat("", ","), r"\d+,\d+"),
+        (NumberFormat(".", ","), r"\d{1,3}(?:\.\d{3})+(?:,\d+)?|\d+,\d+"),
+        (NumberFormat(" ", ","), r"\d{1,3}(?: \d{3})+(?:,\d+)?|\d+,\d+"),
+    )
 )
-_PLAIN_NUMBER = _NUMBER_FORMATS[0][1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +102,28 @@ def _texts(value: Sequence[str | float] | str | float) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The sample of one column: texts without missing ones (or typed values), and what was missing."""
+    """The sample of one text column: how often each text stands, missing ones left out."""
 
     name: str
-    values: pl.Series
-    num_missing: int
+    counts: Mapping[str, int]
+    num_rows: int
     markers: tuple[str, ...]
     textual: bool
 
-    def of(self, count: int) -> str:
-        return f"{count:,} of {len(self.values):,} values"
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    def share(self, fits: Callable[[str], object]) -> float:
+        """Share of values that fit."""
+        return sum(count for text, count in self.counts.items() if fits(text)) / max(self.total, 1)
+
+    def without(self, texts: Collection[str]) -> _Seen:
+        """The same column if `texts` mean missing; they become markers only if some are there."""
+        if not any(text in self.counts for text in texts):
+            return self
+        left = {text: count for text, count in self.counts.items() if text not in texts}
+        return replace(self, counts=left, markers=(*self.markers, *texts))
 
 
 def detect(source: Source, wanted: Wanted) -> tuple[tuple[ColumnPlan, ...], tuple[DecisionRecord, ...]]:
@@ -214,32 +234,41 @@ def _plain_numbers(sample: pl.DataFrame, wanted: Wanted) -> dict[str, tuple[Colu
         is_whole = whole[name].null_count() == texts[name].null_count()
         markers = MISSING_TEXTS + (NUMBER_MISSING_TEXTS if has_extra[name] else ())
         values = (whole if is_whole else floats)[name].drop_nulls()
-        seen = _Seen(name, values, sample.height - len(values), markers, True)
-        plan, about = _decide_numbers(seen, is_whole, num_distinct, NumberFormat())
+        numbers = _Numbers(name, values, num_distinct, is_whole, sample.height, markers)
+        plan, about = _decide_numbers(numbers, NumberFormat())
         if len(values) < sample.height:
-            about += _missing_report(name, stripped[name], markers)
+            about += _missing_report(name, Counter(stripped[name]), markers)
         found[name] = plan, about
     return found
 
 
-def _decide_numbers(
-    seen: _Seen, whole: bool, distinct: int, number_format: NumberFormat
-) -> tuple[ColumnPlan, list[DecisionRecord]]:
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """The sample of one column of numbers, missing ones left out."""
+
+    name: str
+    values: pl.Series
+    distinct: int
+    whole: bool
+    num_rows: int
+    markers: tuple[str, ...]
+
+
+def _decide_numbers(seen: _Numbers, number_format: NumberFormat) -> tuple[ColumnPlan, list[DecisionRecord]]:
     """Identifier or number, for values that all are numbers."""
     name, count = seen.name, len(seen.values)
-    if whole and distinct == count and seen.num_missing == 0 and count >= 5 and number_format == NumberFormat():
+    if seen.whole and seen.distinct == count == seen.num_rows >= 5:
         named = _ID_NAME.search(name) is not None
         counting = count >= 20 and seen.values[0] in (0, 1) and bool((seen.values.diff().drop_nulls() == 1).all())
         if named or counting:
             why = "all different, and the name says so" if named else f"counts up from {seen.values[0]}"
-            return _as_text(seen, Kind.IDENTIFIER, f"{count:,} whole numbers, {why}")
-    record = ColumnRecord(name, Kind.NUMBER, "int64" if whole else "float64", missing_markers=seen.markers)
-    what = "whole numbers" if whole else "numbers"
-    evidence = f"all {count:,} values are {what}"
+            return _as_text(name, Kind.IDENTIFIER, f"{count:,} whole numbers, {why}", seen.markers)
+    record = ColumnRecord(name, Kind.NUMBER, "int64" if seen.whole else "float64", missing_markers=seen.markers)
+    evidence = f"all {count:,} values are {'whole numbers' if seen.whole else 'numbers'}"
     if number_format != NumberFormat():
         evidence += f", written with {number_format.group!r} for thousands and {number_format.decimal!r} for decimals"
     about = [DecisionRecord(name, "kind", "number", evidence, f"kinds={{{name!r}: 'category'}}")]
-    return ColumnPlan(record, number_format), about + _number_reports(name, seen.values, distinct)
+    return ColumnPlan(record, number_format), about + _number_reports(name, seen.values, seen.distinct)
 
 
 def _number_reports(name: str, values: pl.Series, distinct: int) -> list[DecisionRecord]:
@@ -277,23 +306,21 @@ def _decide(raw: pl.Series, textual: bool, wanted: Wanted) -> tuple[ColumnPlan, 
     if isinstance(raw.dtype, pl.Categorical | pl.Enum | pl.Null | pl.Time):
         raw = raw.cast(pl.String)
     if not isinstance(raw.dtype, pl.String):
-        plan, about = _decide_typed(raw, kind, given or ())
+        return _decide_typed(raw, kind, given or ())
+    default: tuple[str, ...] = MISSING_TEXTS if textual else ()
+    if kind in (Kind.NUMBER, Kind.BOOLEAN, Kind.DATETIME):
+        default = MISSING_TEXTS + NUMBER_MISSING_TEXTS
+    markers = default if given is None else given
+    counts = Counter(text.strip() for text in raw if text is not None)
+    missing = {"", *markers}
+    seen = _Seen(name, {text: n for text, n in counts.items() if text not in missing}, len(raw), markers, textual)
+    if kind is not None:
+        plan, about = _as_asked(seen, kind, wanted.formats.get(name))
     else:
-        default: tuple[str, ...] = MISSING_TEXTS if textual else ()
-        if kind in (Kind.NUMBER, Kind.BOOLEAN, Kind.DATETIME):
-            default = MISSING_TEXTS + NUMBER_MISSING_TEXTS
-        markers = default if given is None else given
-        stripped = raw.str.strip_chars()
-        values = stripped.filter(~stripped.is_in(["", *markers]) & stripped.is_not_null())
-        seen = _Seen(name, values, len(raw) - len(values), markers, textual)
-        if kind is not None:
-            plan, about = _as_asked(seen, kind, wanted.formats.get(name))
-        else:
-            plan, about = _decide_text(seen)
-            if given is None and textual and plan.record.dtype == "string":
-                about += _marker_suspicions(name, values)
-        about += _missing_report(name, stripped, plan.record.missing_markers)
-    return plan, about
+        plan, about = _decide_text(seen)
+        if given is None and textual and plan.record.dtype == "string":
+            about += _marker_suspicions(seen)
+    return plan, about + _missing_report(name, counts, plan.record.missing_markers)
 
 
 def _decide_typed(
@@ -317,9 +344,8 @@ def _decide_typed(
     about = [DecisionRecord(name, "kind", str(kind), evidence, f"kinds={{{name!r}: 'category'}}")]
     if own is Kind.NUMBER and kind is Kind.NUMBER:
         whole = dtype.is_integer() and not isinstance(dtype, pl.UInt64 | pl.Int128)
-        seen = _Seen(name, values, len(raw) - len(values), markers, False)
         if dtype.is_integer():
-            plan, about = _decide_numbers(seen, whole, distinct, NumberFormat())
+            plan, about = _decide_numbers(_Numbers(name, values, distinct, whole, len(raw), markers), NumberFormat())
             about[0] = replace(about[0], evidence=f"{evidence}; {about[0].evidence}")
             return plan, about
         unit = "s" if isinstance(dtype, pl.Duration) else None
@@ -333,81 +359,70 @@ def _decide_typed(
 
 
 def _decide_text(seen: _Seen) -> tuple[ColumnPlan, list[DecisionRecord]]:
-    values = seen.values
-    if not len(values):
-        return _as_text(seen, Kind.CATEGORY, "every value is missing")
-    if seen.textual:
-        strict = _without(values, NUMBER_MISSING_TEXTS)
-        markers = seen.markers + (NUMBER_MISSING_TEXTS if len(strict) < len(values) else ())
-        left = replace(seen, values=strict, markers=markers, num_missing=seen.num_missing + len(values) - len(strict))
-        if len(strict) and (number_format := _number_format(strict)):
-            numbers = _read_numbers(strict, number_format)
-            return _decide_numbers(replace(left, values=numbers), False, numbers.n_unique(), number_format)
-        lower = set(strict.unique().head(6).str.to_lowercase()) if len(strict) else set()
-        if lower in ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"}) or lower in ({"true"}, {"false"}):
-            return _as_boolean(left, "the values are " + " and ".join(sorted(lower)))
-    dates = _decide_dates(seen)
+    """A text column: numbers or booleans written as text (in textual sources), datetimes, or words."""
+    if not seen.counts:
+        return _as_text(seen.name, Kind.CATEGORY, "every value is missing", seen.markers)
+    strict = seen.without(NUMBER_MISSING_TEXTS)
+    if seen.textual and strict.counts:
+        if number_format := _number_format(strict.counts):
+            values = _read_numbers(strict.counts, number_format)
+            numbers = _Numbers(seen.name, values, values.n_unique(), False, seen.num_rows, strict.markers)
+            plan, about = _decide_numbers(numbers, number_format)
+            return plan, [replace(about[0], evidence=f"{strict.total:,} values: {about[0].evidence}"), *about[1:]]
+        lower = {text.lower() for text in strict.counts} if len(strict.counts) <= _MOST_BOOLEAN_TEXTS else set()
+        if lower in _BOOLEAN_PAIRS:
+            return _as_boolean(strict, "the values are " + " and ".join(sorted(lower)))
+    dates = _decide_dates(strict if seen.textual else seen)
     if isinstance(dates, tuple):
         return dates
     plan, about = _decide_words(seen)
     return plan, about + ([dates] if dates else []) + _number_suspicion(seen)
 
 
-def _read_numbers(texts: pl.Series, number_format: NumberFormat) -> pl.Series:
-    frame = texts.alias("text").to_frame()
+def _read_numbers(texts: Collection[str], number_format: NumberFormat) -> pl.Series:
+    frame = pl.DataFrame({"text": list(texts)})
     return frame.select(number_format.normal(pl.col("text")).cast(pl.Float64, strict=False)).to_series()
 
 
-def _number_format(texts: pl.Series) -> NumberFormat | None:
-    """The format in which every text is a number, grouped or not; None if there is none."""
-    plain = texts.str.contains(_PLAIN_NUMBER)
-    if plain.all():
-        # Plain numbers come here only where zeros lead, as in codes.
-        return None
-    odd = texts.filter(~plain)
-    for number_format, pattern in _NUMBER_FORMATS[1:]:
-        if odd.str.contains(pattern).all():
-            mixes = number_format.decimal == "," and texts.filter(plain).str.contains(".", literal=True).any()
-            if not mixes:
-                return number_format
+def _number_format(texts: Collection[str]) -> NumberFormat | None:
+    """The format in which every text is a number, grouped or not; None if there is none.
+
+    Columns of plain numbers alone were found before, all at once: those that come here have leading zeros, as codes.
+    """
+    odd = [text for text in texts if not _PLAIN_NUMBER.match(text)]
+    points = len(odd) < len(texts) and any("." in text for text in texts if _PLAIN_NUMBER.match(text))
+    for number_format, pattern in _NUMBER_FORMATS:
+        if odd and all(map(pattern.match, odd)) and not (number_format.decimal == "," and points):
+            return number_format
     return None
 
 
 def _decide_dates(seen: _Seen) -> tuple[ColumnPlan, list[DecisionRecord]] | DecisionRecord | None:
     """A datetime column; or a report where dates are mixed with other things; or None."""
-    values = _without(seen.values, NUMBER_MISSING_TEXTS)
-    if not len(values) or not any(like_date(text) for text in values.head(20)):
+    if not any(map(like_date, islice(seen.counts, 20))):
         return None
-    found = date_formats(values)
-    whole = [date_format for date_format, count in found if count == len(values)]
-    if whole:
-        markers = seen.markers
-        if seen.textual and len(values) < len(seen.values):
-            markers += NUMBER_MISSING_TEXTS
-        return _as_moments(replace(seen, values=values, markers=markers), whole)
+    texts = pl.Series(list(seen.counts))
+    found = date_formats(texts)
+    if found and found[0][1] == len(texts):
+        return _as_moments(seen, [date_format for date_format, count in found if count == len(texts)])
     shown = "; ".join(f"{date_format.strptime} in {count:,}" for date_format, count in found[:3])
+    likely = found[0][0].strptime if found else "%Y-%m-%d"
     return DecisionRecord(
         seen.name,
         "dates",
         "not read as datetimes",
-        f"mixed formats: {shown or 'none fits'} of {len(values):,} values",
-        f"kinds={{{seen.name!r}: 'datetime:{found[0][0].strptime if found else '%Y-%m-%d'}'}}",
+        f"mixed formats: {shown or 'none fits'} of {len(texts):,} different values",
+        f"kinds={{{seen.name!r}: 'datetime:{likely}'}}",
     )
 
 
 def _as_moments(seen: _Seen, formats: list[DateFormat]) -> tuple[ColumnPlan, list[DecisionRecord]]:
-    chosen, other = formats[0], next((f for f in formats[1:] if f.day_first != formats[0].day_first), None)
-    name = seen.name
-    evidence = f"all {len(seen.values):,} values are dates as {chosen.strptime}"
-    about = []
-    if other is not None:
-        chosen, other, why = _day_or_month(seen.values, chosen, other)
+    name, chosen = seen.name, formats[0]
+    evidence, override = f"all {seen.total:,} values are dates as {chosen.strptime}", f"kinds={{{name!r}: 'category'}}"
+    if other := next((f for f in formats[1:] if f.day_first != chosen.day_first), None):
+        chosen, other, why = _day_or_month(list(seen.counts), chosen, other)
         evidence = f"AMBIGUOUS: all values are dates as {chosen.strptime} and as {other.strptime}; {why}"
-        about.append(
-            DecisionRecord(name, "kind", "datetime", evidence, f"kinds={{{name!r}: 'datetime:{other.strptime}'}}")
-        )
-    else:
-        about.append(DecisionRecord(name, "kind", "datetime", evidence, f"kinds={{{name!r}: 'category'}}"))
+        override = f"kinds={{{name!r}: 'datetime:{other.strptime}'}}"
     record = ColumnRecord(
         name,
         Kind.DATETIME,
@@ -416,69 +431,73 @@ def _as_moments(seen: _Seen, formats: list[DateFormat]) -> tuple[ColumnPlan, lis
         missing_markers=seen.markers,
         datetime_format=None if chosen.iso else chosen.strptime,
     )
+    about = [DecisionRecord(name, "kind", "datetime", evidence, override)]
     return ColumnPlan(record, datetime_format=chosen.format), about + _constant_report(
-        name, seen.values.n_unique(), len(seen.values)
+        name, len(seen.counts), seen.total
     )
 
 
-def _day_or_month(values: pl.Series, first: DateFormat, second: DateFormat) -> tuple[DateFormat, DateFormat, str]:
+def _day_or_month(texts: list[str], first: DateFormat, second: DateFormat) -> tuple[DateFormat, DateFormat, str]:
     """Choose between day-first and month-first where both fit: the one in which the rows are sorted, else day first."""
     from_day, from_month = (first, second) if first.day_first else (second, first)
+    # Different texts stand in the order in which they first came.
     in_order = {
-        each: len(values) > 2 and values.str.to_datetime(each.format, time_unit="us", strict=False).is_sorted()
-        for each in (from_day, from_month)
+        each: len(texts) > 2 and parse_dates(pl.Series(texts), each).is_sorted() for each in (from_day, from_month)
     }
     if in_order[from_month] and not in_order[from_day]:
-        return from_month, from_day, "in the first the rows are in order of time"
+        return from_month, from_day, "as the first, the rows are in order of time"
     if in_order[from_day] and not in_order[from_month]:
-        return from_day, from_month, "in the first the rows are in order of time"
+        return from_day, from_month, "as the first, the rows are in order of time"
     return from_day, from_month, "the day is taken to stand first"
 
 
 def _decide_words(seen: _Seen) -> tuple[ColumnPlan, list[DecisionRecord]]:
     """Identifier, free text or category."""
-    values, count = seen.values, len(seen.values)
-    distinct = values.n_unique()
-    lengths = values.str.len_chars()
-    mean_length = float(lengths.mean() or 0)  # type: ignore[arg-type]
-    spaced = float(values.str.contains(" ", literal=True).mean() or 0)  # type: ignore[arg-type]
-    if distinct == count and seen.num_missing == 0 and count >= 2:
-        if values.str.contains(_UUID).all():
-            return _as_text(seen, Kind.IDENTIFIER, f"{count:,} different UUIDs")
-        if count >= 5 and _ID_NAME.search(seen.name) and spaced < 0.1:
-            return _as_text(seen, Kind.IDENTIFIER, f"{count:,} values, all different, and the name says so")
-        uniform = lengths.min() == lengths.max() and bool(values.str.contains(r"\d").all())
-        if count >= 100 and uniform and spaced == 0:
-            return _as_text(seen, Kind.IDENTIFIER, f"{count:,} codes of one length, all different")
+    name, count, distinct = seen.name, seen.total, len(seen.counts)
+    mean_length = sum(len(text) * n for text, n in seen.counts.items()) / count
+    spaced = seen.share(lambda text: " " in text)
+    if distinct == count == seen.num_rows >= 2:
+        if all(map(_UUID.match, seen.counts)):
+            return _as_text(name, Kind.IDENTIFIER, f"{count:,} different UUIDs", seen.markers)
+        if count >= 5 and _ID_NAME.search(name) and spaced < 0.1:
+            evidence = f"{count:,} values, all different, and the name says so"
+            return _as_text(name, Kind.IDENTIFIER, evidence, seen.markers)
+        if (
+            count >= 100
+            and spaced == 0
+            and len(set(map(len, seen.counts))) == 1
+            and all(map(_DIGIT.search, seen.counts))
+        ):
+            return _as_text(name, Kind.IDENTIFIER, f"{count:,} codes of one length, all different", seen.markers)
+    wordy = mean_length > 50 or (spaced > 0.5 and mean_length > 20)
     # Chinese and Japanese put no spaces between words, and say more in fewer characters.
-    unspaced = float(values.str.contains(r"[\x{3040}-\x{30ff}\x{4e00}-\x{9fff}]{4}").mean() or 0)  # type: ignore[arg-type]
-    wordy = mean_length > 50 or (spaced > 0.5 and mean_length > 20) or (unspaced > 0.5 and mean_length > 10)
+    wordy = wordy or (mean_length > 10 and seen.share(_UNSPACED.search) > 0.5)
     if wordy and distinct > 0.5 * count and count >= 2:
-        return _as_text(seen, Kind.TEXT, f"{mean_length:.0f} characters on average, {distinct:,} different")
-    return _as_text(seen, Kind.CATEGORY, f"{distinct:,} different in {count:,} values")
+        evidence = f"{mean_length:.0f} characters on average, {distinct:,} different"
+        return _as_text(name, Kind.TEXT, evidence, seen.markers)
+    plan, about = _as_text(name, Kind.CATEGORY, f"{distinct:,} different in {count:,} values", seen.markers)
+    return plan, about + _constant_report(name, distinct, count)
 
 
-def _as_text(seen: _Seen, kind: Kind, evidence: str) -> tuple[ColumnPlan, list[DecisionRecord]]:
-    name = seen.name
+def _as_text(name: str, kind: Kind, evidence: str, markers: tuple[str, ...]) -> tuple[ColumnPlan, list[DecisionRecord]]:
     other = "text" if kind is Kind.CATEGORY else "category"
-    record = ColumnRecord(name, kind, "string", missing_markers=seen.markers)
-    about = [DecisionRecord(name, "kind", str(kind), evidence, f"kinds={{{name!r}: '{other}'}}")]
-    return ColumnPlan(record), about + _constant_report(name, seen.values.n_unique(), len(seen.values))
+    record = ColumnRecord(name, kind, "string", missing_markers=markers)
+    return ColumnPlan(record), [DecisionRecord(name, "kind", str(kind), evidence, f"kinds={{{name!r}: '{other}'}}")]
 
 
 def _as_boolean(seen: _Seen, evidence: str) -> tuple[ColumnPlan, list[DecisionRecord]]:
     record = ColumnRecord(seen.name, Kind.BOOLEAN, "bool", missing_markers=seen.markers)
     about = [DecisionRecord(seen.name, "kind", "boolean", evidence, f"kinds={{{seen.name!r}: 'category'}}")]
-    return ColumnPlan(record), about + _constant_report(seen.name, seen.values.n_unique(), len(seen.values))
+    return ColumnPlan(record), about + _constant_report(seen.name, len(seen.counts), seen.total)
 
 
 def _as_asked(seen: _Seen, kind: Kind, date_format: str | None) -> tuple[ColumnPlan, list[DecisionRecord]]:
     """A text column of the kind that the caller says; what does not fit is refused while it is read."""
-    name, values = seen.name, seen.values
+    name = seen.name
     override = f"kinds={{{name!r}: '{kind}'}}"
     about = [DecisionRecord(name, "kind", str(kind), "as asked", override)]
     if kind is Kind.NUMBER:
-        found = _number_format(values) if len(values) else None
+        found = _number_format(seen.counts)
         return ColumnPlan(
             ColumnRecord(name, kind, "float64", missing_markers=seen.markers), found or NumberFormat()
         ), about
@@ -497,11 +516,12 @@ def _as_asked(seen: _Seen, kind: Kind, date_format: str | None) -> tuple[ColumnP
             datetime_format=date_format,
         )
         return ColumnPlan(record, datetime_format=asked.format), about
-    formats = date_formats(values) if len(values) else [(DateFormat("%Y-%m-%d", ""), 0)]
+    formats = date_formats(pl.Series(list(seen.counts))) if seen.counts else [(DateFormat("%Y-%m-%d", ""), 0)]
     if not formats:
+        first = printable(next(iter(seen.counts)), 60)
         raise DataError(
             ErrorCode.BAD_VALUE,
-            f"column '{printable(name)}' holds '{printable(str(values[0]), 60)}', which is no date that is known",
+            f"column '{printable(name)}' holds '{first}', which is no date that is known",
             fix=f"say how it is written: kinds={{'{printable(name)}': 'datetime:%d.%m.%Y'}}",
         )
     plan, reports = _as_moments(seen, [f for f, count in formats if count == formats[0][1]])
@@ -509,10 +529,6 @@ def _as_asked(seen: _Seen, kind: Kind, date_format: str | None) -> tuple[ColumnP
 
 
 # --- reports -----------------------------------------------------------------------------------------------------
-
-
-def _without(values: pl.Series, texts: Sequence[str]) -> pl.Series:
-    return values.filter(~values.is_in(list(texts)))
 
 
 def _constant_report(name: str, distinct: int, count: int) -> list[DecisionRecord]:
@@ -523,43 +539,34 @@ def _constant_report(name: str, distinct: int, count: int) -> list[DecisionRecor
     ]
 
 
-def _missing_report(name: str, stripped: pl.Series, markers: Sequence[str]) -> list[DecisionRecord]:
+def _missing_report(name: str, counts: Mapping[str, int], markers: Sequence[str]) -> list[DecisionRecord]:
     """Which texts were taken for missing, if any."""
-    counts = (
-        stripped.alias("text").filter(stripped.is_in(list(markers))).value_counts(sort=True, name="times")
-        if markers
-        else None
-    )
-    if counts is None or not counts.height:
-        return []
-    shown = ", ".join(f"{text!r} {count:,} times" for text, count in counts.iter_rows())
-    return [DecisionRecord(name, "missing", "null", shown, f"missing={{{name!r}: []}}")]
+    shown = ", ".join(f"{text!r} {counts[text]:,} times" for text in markers if text in counts)
+    return [DecisionRecord(name, "missing", "null", shown, f"missing={{{name!r}: []}}")] if shown else []
 
 
-def _marker_suspicions(name: str, values: pl.Series) -> list[DecisionRecord]:
+def _marker_suspicions(seen: _Seen) -> list[DecisionRecord]:
     """Texts that may mean missing but stand among categories."""
-    counts = values.alias("text").filter(values.is_in(list(NUMBER_MISSING_TEXTS))).value_counts(sort=True, name="times")
     return [
         DecisionRecord(
-            name,
+            seen.name,
             "missing?",
             "kept as a category",
-            f"{text!r} stands {count:,} times: perhaps it means missing",
-            f"missing={{{name!r}: [{text!r}]}}",
+            f"{text!r} stands {seen.counts[text]:,} times: perhaps it means missing",
+            f"missing={{{seen.name!r}: [{text!r}]}}",
         )
-        for text, count in counts.iter_rows()
+        for text in NUMBER_MISSING_TEXTS
+        if text in seen.counts
     ]
 
 
 def _number_suspicion(seen: _Seen) -> list[DecisionRecord]:
     """A report where many, not all, texts are numbers, or where texts of a typed source all are."""
-    plain = seen.values.str.contains(_PLAIN_NUMBER)
-    count = int(plain.sum())
-    if count < 0.5 * len(seen.values) or (count == len(seen.values) and seen.textual):
+    other = [text for text in seen.counts if not _PLAIN_NUMBER.match(text)]
+    share = 1 - sum(seen.counts[text] for text in other) / max(seen.total, 1)
+    if share < 0.5 or (not other and seen.textual):
         return []
-    if count == len(seen.values):
-        evidence = "stored as text, though every value is a number"
-    else:
-        other = seen.values.filter(~plain)[0]
-        evidence = f"{seen.of(count)} are numbers, but not '{printable(str(other), 40)}'"
+    evidence = "stored as text, though every value is a number"
+    if other:
+        evidence = f"{share:.1%} of the values are numbers, but not '{printable(other[0], 40)}'"
     return [DecisionRecord(seen.name, "mixed", "not read as numbers", evidence, f"kinds={{{seen.name!r}: 'number'}}")]

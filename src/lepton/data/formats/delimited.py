@@ -397,12 +397,10 @@ def _last_record_end(data: bytes, quote: bytes) -> int:
     end = data.rfind(b"\n") + 1
     if not quote or quote not in data:
         return end
-    odd = data.count(quote, 0, end) % 2
-    while end and odd:
-        before = data.rfind(b"\n", 0, end - 1) + 1
-        odd ^= data.count(quote, before, end) % 2
-        end = before
-    return end
+    cells = np.frombuffer(data, np.uint8)
+    within = np.cumsum(cells == quote[0], dtype=np.uint8) & 1
+    ends = np.flatnonzero((cells == _NEWLINE) & (within == 0))
+    return int(ends[-1]) + 1 if len(ends) else 0
 
 
 def _first_record_end(block: bytes, quote: bytes) -> int:

@@ -83,6 +83,12 @@ def decide_dialect(
     encoding, record = choose_encoding(head, encoding)
     decisions.append(record)
     text = _decoded(head, encoding, whole)
+    if "\0" in text:
+        raise DataError(
+            ErrorCode.UNREADABLE,
+            f"the file holds NUL bytes, so it is no text in {encoding}",
+            fix="if it is UTF-16, say encoding='utf-16'",
+        )
     carriage_return = "\r" in text and "\n" not in text
     if carriage_return:
         text = text.replace("\r", "\n")
@@ -218,7 +224,7 @@ def _decide_delimiter(text: str, delimiter: str | None, whole: bool) -> tuple[st
         share, width, quote = _best_quoting(text, candidate, whole)
         if width > 1:
             found.append((share == 1.0, share, -rank, width, candidate, quote))
-    if not found or max(found)[1] < 0.7:
+    if not found or max(found)[1] < 0.5:
         chosen = NO_DELIMITER if "," in text else ","
         quote = _best_quoting(text, chosen, whole)[2]
         return chosen, quote, DecisionRecord(None, "delimiter", "none", "one column", "delimiter=")
@@ -229,7 +235,7 @@ def _decide_delimiter(text: str, delimiter: str | None, whole: bool) -> tuple[st
 
 def _best_quoting(text: str, delimiter: str, whole: bool) -> tuple[float, int, str | None]:
     """Share of records with the commonest width, that width, and the quote mark under which it is so."""
-    share, width = _consistency(parse_records(text, delimiter, '"', False, complete=whole))
+    share, width = _consistency(parse_records(text, delimiter, '"', True, complete=whole))
     if '"' in text:
         plain_share, plain_width = _consistency(parse_records(text, delimiter, None, False, complete=whole))
         if plain_share == 1.0 and not _quotes_match(text, delimiter, whole):
