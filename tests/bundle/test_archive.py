@@ -8,8 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lepton.bundle import archive as room
 from lepton.bundle.archive import check_member_name, open_archive, write_archive

@@ -4,8 +4,7 @@ import json
 import tracemalloc
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lepton.bundle.documents import MAX_DOCUMENT, dump_document, parse_document
 from lepton.core import BundleError, ErrorCode, UsageError

@@ -8,8 +8,16 @@ from typing import Any
 
 import pytest
 
-from lepton.bundle import Bundle, MemberRecord, OutputRecord, add_report, check_bundle, extract_bundle, read_bundle
-from lepton.bundle import files as room
+from lepton.bundle import (
+    Bundle,
+    MemberRecord,
+    OutputRecord,
+    add_report,
+    check_bundle,
+    extract_bundle,
+    files as room,
+    read_bundle,
+)
 from lepton.bundle.archive import Archive, open_archive, write_archive
 from lepton.bundle.manifest import model_id_of
 from lepton.core import BundleError, ColumnRecord, DataError, ErrorCode, Kind, StoreError, UsageError

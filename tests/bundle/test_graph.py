@@ -9,8 +9,7 @@ import numpy as np
 import onnx
 import onnx.backend.test
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from lepton.bundle import graph as room

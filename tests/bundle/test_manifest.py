@@ -6,8 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lepton.bundle import Manifest, MemberRecord, OutputRecord
 from lepton.bundle.documents import dump_document

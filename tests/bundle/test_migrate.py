@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lepton.bundle import archive, migrate_bundle, read_bundle
-from lepton.bundle import migrate as room
+from lepton.bundle import archive, migrate as room, migrate_bundle, read_bundle
 from lepton.bundle.documents import dump_document
 from lepton.core import BundleError, ErrorCode
 from tests.bundle.small import write_small

@@ -3,8 +3,7 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lepton.bundle import wire as room
 from lepton.bundle.wire import BYTES, FIXED32, FIXED32_LIST, VARINT, VARINT_LIST, Message, WireReader
