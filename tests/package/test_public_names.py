@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -57,9 +59,14 @@ def test_every_public_name_twice_in_a_fresh_interpreter_and_after_importing_ever
     assert int(out) == len(lepton.__all__)
 
 
+def test_the_stub_names_what_there_is():
+    stub = (Path(lepton.__file__).parent / "__init__.pyi").read_text("utf-8")
+    assert sorted(re.findall(r"(\w+) as \1", stub)) == lepton.__all__
+
+
 def test_an_unknown_name_says_what_there_is():
     with pytest.raises(AttributeError, match=r"'trian'.*train"):
-        lepton.trian  # noqa: B018
+        getattr(lepton, "trian")  # noqa: B009
 
 
 def test_importing_lepton_loads_no_library():

@@ -68,10 +68,10 @@ def demo(
     tour.step("Serving", f"lepton serve {model_path}")
     with _server(model_path, port, context) as server:
         row = _first_row(model, test)
-        client = Client(server.url)
-        started = time.perf_counter()
-        answer = client.predict("air", [row])
-        took = time.perf_counter() - started
+        with Client(server.url) as client:
+            started = time.perf_counter()
+            answer = client.predict("air", [row])
+            took = time.perf_counter() - started
         tour.say(f"POST {server.url}/v2/models/air/rows  {json.dumps([row])}")
         tour.say(f"answer {json.dumps(answer)} in {show_duration(took)} over HTTP")
         result = Result(

@@ -48,7 +48,7 @@ def predict(
         rows = 0
         for batch in table.batches():
             work.check()
-            parts.append(batch.select(kept).hstack(_answers(opened, batch)))
+            parts.append(pl.DataFrame([*batch.select(kept), *_answers(opened, batch)]))
             rows += batch.height
             work.report(rows, unit="rows", note="predicting")
     answers = pl.concat(parts) if parts else pl.DataFrame()
@@ -68,8 +68,11 @@ def predict(
 
 
 def _answers(model: verbs.Model, batch: pl.DataFrame) -> pl.DataFrame:
-    answers = pl.DataFrame({"prediction": model.predict(batch)})
-    if model.labels is None:
-        return answers
-    probabilities = model.predict_proba(batch)
-    return answers.hstack(probabilities.rename({name: f"probability_{name}" for name in probabilities.columns}))
+    outputs = model.predictor.outputs(batch)
+    answers = pl.DataFrame({"prediction": outputs["prediction"]})
+    if model.labels == (False, True):
+        answers = answers.cast(pl.Boolean)
+    names = model.predictor.label_names
+    return answers.with_columns(
+        pl.Series(f"probability_{name}", outputs["probabilities"][:, position]) for position, name in enumerate(names)
+    )

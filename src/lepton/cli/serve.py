@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import sys
+
 from lepton import serving
 from lepton.cli.options import Injected, Workers
-from lepton.cli.output import Result
+from lepton.cli.output import Console, Result
+from lepton.core import parse_size
 
 __all__ = ["serve"]
 
@@ -16,6 +20,7 @@ def serve(
     host: str | None = None,
     port: int | None = None,
     insecure_no_token: bool = False,
+    max_body: str = "64MiB",
     workers: Workers = None,
     context: Injected,
 ) -> Result:
@@ -30,6 +35,7 @@ def serve(
         host: address to bind; anything but loopback needs the token that is printed at the start.
         port: port to bind; 0 takes a free one.
         insecure_no_token: serve other machines without a token.
+        max_body: largest request body that is taken.
         workers: threads for large batches.
         context: given by the command line.
     """
@@ -39,7 +45,14 @@ def serve(
         host=host or settings.host,
         port=settings.port if port is None else port,
         insecure_no_token=insecure_no_token,
+        limits=serving.Limits(max_body=parse_size(max_body, "max_body")),
         resources=context.resources(workers),
-        announce=None if context.console.quiet else print,
+        announce=functools.partial(_announce, context.console),
     )
     return Result(data={"stopped": True})
+
+
+def _announce(console: Console, line: str) -> None:
+    """Say where the models are once they answer; programs read standard output, a quiet operator needs the token only."""
+    if not console.quiet or line.startswith("Token"):
+        print(line, file=sys.stdout if console.format == "text" else sys.stderr, flush=True)

@@ -1,0 +1,19 @@
+from lepton.client import Client as Client
+from lepton.core import LeptonError as LeptonError, Resources as Resources, Work as Work
+from lepton.data import Dataset as Dataset
+from lepton.verbs import (
+    Model as Model,
+    compare as compare,
+    describe as describe,
+    evaluate as evaluate,
+    load as load,
+    predict as predict,
+    read as read,
+    serve as serve,
+    train as train,
+)
+from lepton.version import __version__ as __version__
+
+__all__: list[str]
+
+def __dir__() -> list[str]: ...
