@@ -14,7 +14,8 @@ def make_frame(num_rows: int = 240, seed: int = 0) -> pl.DataFrame:
     size = rng.normal(50, 20, num_rows)
     rooms = rng.integers(1, 6, num_rows)
     town = rng.choice(["Oslo", "Køln", "大阪", "e\u0301"], num_rows)
-    when = [datetime.datetime(2024, 1, 1) + datetime.timedelta(hours=int(h)) for h in rng.integers(0, 9000, num_rows)]
+    start = datetime.datetime.fromisoformat("2024-01-01")
+    when = [start + datetime.timedelta(hours=int(hours)) for hours in rng.integers(0, 9000, num_rows)]
     new = rng.random(num_rows) < 0.3
     price = 3 * size + 20 * rooms + 50 * (town == "Oslo") + 30 * new + np.array([w.hour for w in when])
     price = price + rng.normal(0, 5, num_rows)

@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from lepton.bundle.inputs import TableInputs
+from lepton.bundle import TableInputs
 from lepton.core import Interrupted, Kind, Work
 from lepton.data.steps import apply_steps
 from lepton.training.base import LEARNERS, Problem, Rows
@@ -205,3 +205,32 @@ def test_linear_state_holds_steps_and_coefficients():
 def test_problem_of_the_tests_has_every_kind():
     kinds = {make_schema()[name].kind for name in FEATURES}
     assert kinds == {Kind.NUMBER, Kind.CATEGORY, Kind.DATETIME, Kind.BOOLEAN}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_linear_coefficients_are_those_of_scikit_learn(task):
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    weight = np.random.default_rng(0).random(240)
+    problem, _, rows, _ = prepared(task, weight=weight)
+    learner = configured("linear", problem)[0].fit(rows, valid=None, work=Work())
+    features = apply_steps(learner.steps, rows.block).numbers
+    theirs = Ridge(alpha=1.0) if task == "regression" else LogisticRegression(C=1.0, tol=1e-8, max_iter=10_000)
+    theirs.fit(features, rows.target, sample_weight=weight)
+    state = json.loads(learner.training_state()["linear.json"])
+    np.testing.assert_allclose(np.array(state["coefficients"]).T, np.atleast_2d(theirs.coef_), rtol=1e-3, atol=1e-3)
+
+
+def test_wide_regression_is_the_same_by_iterating(monkeypatch):
+    problem, _, rows, _ = prepared("regression")
+    exact = configured("linear", problem)[0].fit(rows, valid=None, work=Work()).raw(rows.block)
+    monkeypatch.setattr("lepton.training.learners.linear._MAX_NORMAL", 1)
+    iterated = configured("linear", problem)[0].fit(rows, valid=None, work=Work()).raw(rows.block)
+    np.testing.assert_allclose(iterated, exact, rtol=1e-3)
+
+
+def test_large_tables_give_the_linear_model_some_rows(monkeypatch):
+    problem, _, rows, _ = prepared("regression")
+    monkeypatch.setattr("lepton.training.learners.linear._MAX_CELLS", 2_000)
+    learner = configured("linear", problem)[0].fit(rows, valid=None, work=Work())
+    assert np.isfinite(learner.raw(rows.block)).all()

@@ -4,8 +4,7 @@ import lightgbm
 import numpy as np
 import onnxruntime
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lepton.bundle.build import GraphBuilder
 from lepton.training.learners.lightgbm_forest import forest_from_text
@@ -41,7 +40,7 @@ def training_rows(seed: int) -> np.ndarray:
     return x
 
 
-def booster(objective: str, seed: int, **parameters) -> lightgbm.Booster:
+def booster(objective: str, seed: int, **parameters: object) -> lightgbm.Booster:
     x = training_rows(seed)
     rng = np.random.default_rng(seed)
     signal = np.nan_to_num(x[:, 0]) + (np.nan_to_num(x[:, 3]) % 3) + (np.nan_to_num(x[:, 4]) % 5 > 2)
@@ -78,7 +77,7 @@ def awkward_rows(forest: Forest, seed: int) -> np.ndarray:
     return np.column_stack(columns)
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, object]] = {
     "plain": {},
     "zero as missing": {"zero_as_missing": True},
     "no missing": {"use_missing": False},

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lepton.bundle.build import GraphBuilder
-from lepton.bundle.manifest import OutputRecord
+from lepton.bundle import GraphBuilder, OutputRecord
 from lepton.training.base import Doubles, Problem
 from lepton.training.tasks import Scale
 
@@ -38,7 +37,7 @@ def emit_answers(
             scaled = builder.node("Mul", [numbers, builder.constant(scale.factor)])
             numbers = builder.node("Add", [scaled, builder.constant(scale.offset)])
         outputs = {"prediction": numbers}
-        records = (OutputRecord("prediction", "double", ("N",)),)
+        records = [OutputRecord("prediction", "double", ("N",))]
     else:
         if problem.task == "binary":
             second = builder.node("Sigmoid", [raw])
@@ -53,10 +52,10 @@ def emit_answers(
             "prediction": builder.node("Gather", [builder.constant(names), best]),
             "probabilities": probabilities,
         }
-        records = (
+        records = [
             OutputRecord("prediction", "string" if texts else "int64", ("N",)),
             OutputRecord("probabilities", "double", ("N", len(labels))),
-        )
+        ]
     for record in records:
         builder.output(record.name, outputs[record.name], record.dtype, record.shape)
-    return records
+    return tuple(records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.bundle.build import GraphBuilder
-from lepton.core import Registry, Work
+from lepton.bundle import GraphBuilder
+from lepton.core import MissingExtraError, Registry, Work
 from lepton.data.steps import Block, Ordinal, Step, Tensors
 
 __all__ = ["LEARNERS", "Doubles", "Problem", "Rows", "TableLearner"]
@@ -88,7 +89,7 @@ class TableLearner(ABC):
     kind: ClassVar[str] = "none"
     """What `training/` of a bundle holds of it: `none`, `linear` or `lightgbm` (contract 4)."""
     library: ClassVar[str] = ""
-    """Module of the library that `load` imports, "" for none."""
+    """Module of the optional library that it fits with, "" for none."""
 
     def __init__(self, problem: Problem, configuration: Mapping[str, Any], seed: int = 0) -> None:
         self.problem = problem
@@ -103,11 +104,17 @@ class TableLearner(ABC):
 
     @classmethod
     def load(cls) -> None:
-        """Import what fitting needs, so that a learner's time is its own.
+        """Import the library, so that a learner's time is its own.
 
         Raises:
-            MissingExtraError: the library is not installed.
+            MissingExtraError: it is not installed.
         """
+        if cls.library:
+            try:
+                importlib.import_module(cls.library)
+            except ImportError:
+                library = cls.library.partition(".")[0]
+                raise MissingExtraError(library, "train", f"The learner {cls.name!r}") from None
 
     @abstractmethod
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:

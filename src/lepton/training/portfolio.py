@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = ["Candidate", "Chosen", "Portfolio"]
 _LOAD_SECONDS = 1.5  # importing a training library for the first time
 _SLACK = 1.25  # of the time that is kept for the final fit
 _RESAMPLES = 200
+_SMALL = 50_000  # rows up to which folds are fitted side by side
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Candidate:
         settled: the configuration of the final fit.
         raw: raw scores of the rows of each finished fold.
         fit_seconds: time of all fits.
+        fold_seconds: the longest time of one fit.
         estimate: score with its interval; None where it was not finished.
         measured: bytes of the graph and µs a row.
         note: why it was not finished, or "".
@@ -52,14 +55,10 @@ class Candidate:
     settled: Mapping[str, Any] = field(default_factory=dict)
     raw: list[Doubles] = field(default_factory=list)
     fit_seconds: float = 0.0
+    fold_seconds: float = 0.0
     estimate: Estimate | None = None
     measured: tuple[int, float] | None = None
     note: str = ""
-
-    @property
-    def fold_seconds(self) -> float:
-        """Mean time of one fit."""
-        return self.fit_seconds / max(len(self.fitted), 1)
 
     @property
     def cut_short(self) -> bool:
@@ -135,6 +134,7 @@ class Portfolio:
         work: Work,
     ) -> None:
         self.problem, self.rows, self.folds = problem, rows, tuple(folds)
+        self.num_folds = len(self.folds)  # fewer where the time does not allow all
         self.metric, self.truth, self.scale, self.groups = metric, truth, scale, groups
         self.saving_seconds, self.measure, self.work = saving_seconds, measure, work
         self.candidates: list[Candidate] = []
@@ -155,8 +155,7 @@ class Portfolio:
         """Time of a final fit on all rows, judged by the folds; early stopping makes folds dearer than that."""
         if candidate.cut_short:
             return 0.0
-        share = np.mean([len(self.folds[i].train) for i in range(len(candidate.fitted))]) / self.rows.block.num_rows
-        return candidate.fold_seconds / share
+        return candidate.fold_seconds * self.problem.num_rows / max(len(fold.train) for fold in self.folds)
 
     # --- trying ------------------------------------------------------------------------------------------------
 
@@ -196,35 +195,52 @@ class Portfolio:
             candidate.fitted, candidate.raw = [], []
 
     def _fit_folds(self, candidate: Candidate, is_baseline: bool, *, alone: bool, left: float, total: int) -> None:
-        """Fit every fold; the only candidate of its learner may stop after one fold where the time is short."""
-        part = Work(resources=self.work.resources, seed=self.work.seed)
+        """Fit every fold; the only candidate of its learner may stop after some folds where the time is short."""
+        work = Work(resources=self.work.resources, seed=self.work.seed)
         if not is_baseline:
-            part = self.work.part(None if np.isinf(left) else left)
-        for position, fold in enumerate(self.folds):
+            work = self.work.part(None if np.isinf(left) else left)
+        together = min(work.resources.cpus, self.num_folds) if self.problem.num_rows <= _SMALL else 1
+        # Threads of one fit wait for each other at every step; on small tables whole folds share the cores better.
+        part = work.part(resources=replace(work.resources, cpus=max(1, work.resources.cpus // together)))
+        for first in range(0, self.num_folds, together):
             part.check()
-            learner = candidate.learner(
-                self.problem, candidate.configuration, self.work.seed_for(candidate.learner.name)
-            )
+            folds = self.folds[first : min(first + together, self.num_folds)]
             start = time.monotonic()
-            learner.fit(self.rows.take(fold.train), valid=self.rows.take(fold.valid), work=part)
-            candidate.fit_seconds += time.monotonic() - start
-            if learner.cut_short and (position or not alone):
+            learners = self._fit_together(candidate, folds, part)
+            seconds = time.monotonic() - start
+            candidate.fit_seconds += seconds
+            candidate.fold_seconds = max(candidate.fold_seconds, seconds)
+            cut_short = any(learner.cut_short for learner in learners)
+            if cut_short and (first or not alone):
                 part.check()
-            candidate.fitted.append(learner)
-            to_come = (len(self.folds) - position - 1) * candidate.fold_seconds
-            if learner.cut_short or (part.remaining is not None and to_come > part.remaining):
+            candidate.fitted += learners
+            waves_to_come = -(-(self.num_folds - len(candidate.fitted)) // together)
+            if cut_short or (part.remaining is not None and waves_to_come * seconds > part.remaining):
                 if not alone:
                     raise Interrupted(ErrorCode.INTERRUPTED, "the folds to come would not end in time")
-                self._be_content_with(position + 1, candidate)
+                self._be_content_with(len(candidate.fitted), candidate)
                 return
             self.work.report(self._done(), total, "fits", note=candidate.learner.name)
 
+    def _fit_together(self, candidate: Candidate, folds: Sequence[Fold], work: Work) -> list[TableLearner]:
+        """One fitted learner for each fold, on a thread each."""
+        seed = self.work.seed_for(candidate.learner.name)
+
+        def fitted(fold: Fold) -> TableLearner:
+            learner = candidate.learner(self.problem, candidate.configuration, seed)
+            return learner.fit(self.rows.take(fold.train), valid=self.rows.take(fold.valid), work=work)
+
+        if len(folds) == 1:
+            return [fitted(folds[0])]
+        with ThreadPoolExecutor(len(folds), thread_name_prefix="fold") as threads:
+            return list(threads.map(fitted, folds))
+
     def _be_content_with(self, num_folds: int, candidate: Candidate) -> None:
-        if num_folds < len(self.folds):
+        if num_folds < self.num_folds:
+            self.num_folds = num_folds
             self.notes.append(
                 f"the time allowed {num_folds} of {len(self.folds)} folds: candidates are compared on those rows"
             )
-            self.folds = self.folds[:num_folds]
         if candidate.cut_short:
             self.notes.append(f"the time ended the first fit of {candidate.learner.name} early")
 
@@ -246,11 +262,11 @@ class Portfolio:
 
     def scored_rows(self) -> NDArray[np.int64]:
         """Positions of the rows that every finished candidate has scored, fold by fold."""
-        return np.concatenate([fold.valid for fold in self.folds])
+        return np.concatenate([fold.valid for fold in self.folds[: self.num_folds]])
 
     def answers(self, candidate: Candidate) -> Doubles:
         """Numbers or probabilities of a finished candidate for `scored_rows`."""
-        raw = np.concatenate(candidate.raw[: len(self.folds)])
+        raw = np.concatenate(candidate.raw[: self.num_folds])
         return numbers_of(raw, self.scale) if self.problem.task == "regression" else probabilities_of(self.problem, raw)
 
     def _estimate(self, candidate: Candidate) -> Estimate:
@@ -298,7 +314,7 @@ class Portfolio:
     def choose(self) -> Chosen:
         """The best candidate, fitted on all rows where the time allows."""
         for candidate in self.candidates:  # folds may have been given up since it was scored
-            if candidate.estimate is not None and len(candidate.raw) > len(self.folds):
+            if candidate.estimate is not None and len(candidate.raw) > self.num_folds:
                 candidate.estimate = self._estimate(candidate)
         best = self.best()
         if best is None:

@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from lepton.bundle import Manifest, OutputRecord, write_bundle
-from lepton.bundle.inputs import TableInputs
-from lepton.bundle.build import GraphBuilder
+from lepton.bundle import GraphBuilder, Manifest, OutputRecord, TableInputs, write_bundle
 from lepton.data.steps import Block, Tensors
 from lepton.training.answers import emit_answers, numbers_of, probabilities_of
 from lepton.training.base import Doubles, Problem, TableLearner

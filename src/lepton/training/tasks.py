@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lepton.bundle.inputs import TableInputs
+from lepton.bundle import TableInputs
 from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, LeptonError, Role, Schema, check_label, printable
 from lepton.core.tasks import task_record
 from lepton.training.base import Doubles
@@ -19,6 +19,7 @@ MAX_CLASSES = 1_000
 _MAX_NUMBER_CLASSES = 10
 _ROWS_A_CLASS = 5
 _FAR_FROM_ZERO = 1e4  # standard deviations; beyond, the 24 bits in which boosting keeps targets are too few
+_LARGEST = 1e150
 _WITHIN_FLOAT32 = (1e-20, 1e20)
 _CLASS_KINDS = frozenset({Kind.CATEGORY, Kind.TEXT, Kind.BOOLEAN})
 
@@ -176,19 +177,17 @@ def _encoded(column: ColumnRecord, values: pl.Series) -> tuple[tuple[str, ...] |
 
 
 def _check_finite(name: str, values: Doubles, rows: NDArray[np.int64]) -> None:
-    infinite = np.flatnonzero(~np.isfinite(values))
-    if infinite.size:
+    bad = np.flatnonzero(~(np.abs(values) <= _LARGEST))
+    if bad.size:
         raise _bad(
-            f"the target {name!r} is {values[infinite[0]]} in row {rows[infinite[0]]}"
-            + (f" and infinite in {infinite.size - 1} more" if infinite.size > 1 else ""),
-            wanted="finite numbers",
+            f"the target {name!r} is {values[bad[0]]} in row {rows[bad[0]]}"
+            + (f" (and in {bad.size - 1} more rows something like it)" if bad.size > 1 else ""),
+            wanted=f"finite numbers of at most {_LARGEST:g}, whose squares are finite too",
             fix="drop those rows or mend them",
         )
 
 
-def _check_classes(
-    name: str, task: str, labels: tuple[str, ...] | tuple[int, ...], codes: NDArray[np.int64]
-) -> None:
+def _check_classes(name: str, task: str, labels: tuple[str, ...] | tuple[int, ...], codes: NDArray[np.int64]) -> None:
     counts = np.bincount(codes)
     if task == "binary" and len(labels) != 2:
         raise _bad(f"the target {name!r} has {len(labels)} classes", wanted="2 for binary", fix="task='multiclass'")
@@ -223,9 +222,7 @@ def prepare_weight(frame: pl.DataFrame, schema: Schema, rows: NDArray[np.int64])
         raise DataError(ErrorCode.BAD_VALUE, f"the columns {names} all have the role weight", wanted="at most one")
     column = columns[0]
     if column.kind not in {Kind.NUMBER, Kind.BOOLEAN}:
-        raise DataError(
-            ErrorCode.WRONG_KIND, f"the weight {column.name!r} is of kind {column.kind}", wanted="a number"
-        )
+        raise DataError(ErrorCode.WRONG_KIND, f"the weight {column.name!r} is of kind {column.kind}", wanted="a number")
     values = frame[column.name].cast(pl.Float64).fill_null(np.nan).to_numpy()[rows]
     bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0.0)))
     if bad.size:

@@ -5,13 +5,12 @@ A step of a third party is tested the same way: subclass `StepContract` and say 
 
 import json
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import onnxruntime
 import polars as pl
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hypothesis_numpy
 
 from lepton.bundle.build import GraphBuilder
@@ -34,7 +33,7 @@ def numbers(num_rows: int, num_columns: int, values: st.SearchStrategy[float]) -
 
 
 @st.composite
-def blocks(draw: Callable, values: st.SearchStrategy[float], num_strings: int = 2) -> Block:
+def blocks(draw: Callable[..., Any], values: st.SearchStrategy[float], num_strings: int = 2) -> Block:
     """A block of 3 number columns and `num_strings` text columns, of 1 to 20 rows."""
     num_rows = draw(st.integers(1, 20))
     columns = {f"s{i}": draw(st.lists(texts, min_size=num_rows, max_size=num_rows)) for i in range(num_strings)}

@@ -5,8 +5,7 @@ import datetime
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lepton.core import UsageError
 from lepton.data.steps import (
@@ -65,9 +64,13 @@ def numbers(**columns: list[float]) -> Block:
     return Block(np.column_stack([np.array(v, float) for v in columns.values()]), tuple(columns), pl.DataFrame())
 
 
-@given(st.datetimes(datetime.datetime(1600, 1, 1), datetime.datetime(2250, 1, 1)))
+BEGIN, END = (datetime.datetime.fromisoformat(f"{year}-01-01") for year in (1600, 2250))
+EPOCH = datetime.datetime.fromisoformat("1970-01-01")
+
+
+@given(st.datetimes(BEGIN, END))
 def test_calendar_parts_are_those_of_the_calendar(when):
-    microseconds = (when - datetime.datetime(1970, 1, 1)) // datetime.timedelta(microseconds=1)
+    microseconds = (when - EPOCH) // datetime.timedelta(microseconds=1)
     columns = ("year", "month", "day", "weekday", "day_of_year", "hour", "minute_of_day")
     step = Calendar(("when",) * 7, columns)
     parts = step.apply(numbers(when=[microseconds])).numbers[0, 1:]

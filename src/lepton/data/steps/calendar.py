@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from lepton.bundle.build import GraphBuilder
+from lepton.bundle import GraphBuilder
 from lepton.data.steps.base import Block, Numbers, Step, Tensors, concatenated, gathered, unique_names
 
 __all__ = ["PARTS", "Calendar"]

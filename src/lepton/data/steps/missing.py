@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 
-from lepton.bundle.build import GraphBuilder
+from lepton.bundle import GraphBuilder
 from lepton.data.steps.base import Block, Step, Tensors, concatenated, full_width, gathered, unique_names
 
 __all__ = ["Impute", "MissingIndicators"]

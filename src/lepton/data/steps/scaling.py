@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from lepton.bundle.build import GraphBuilder
+from lepton.bundle import GraphBuilder
 from lepton.data.steps.base import Block, Step, Tensors, full_width
 
 __all__ = ["Clip", "Standardise"]

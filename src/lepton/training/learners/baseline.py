@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from lepton.bundle.build import GraphBuilder
+from lepton.bundle import GraphBuilder
 from lepton.core import Work
 from lepton.data.steps import Block, Tensors, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from lepton.bundle.build import GraphBuilder
+from lepton.bundle import GraphBuilder
 from lepton.core import MissingExtraError, Work
 from lepton.data.steps import Block, Tensors, apply_steps, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
@@ -45,11 +45,6 @@ class LightGBM(TableLearner):
         if problem.categories:
             tried.append({**tried[1], "label": "slow, sampled, ordered categories", "native": False})
         return tuple(tried)
-
-    @classmethod
-    def load(cls) -> None:
-        """Import LightGBM."""
-        _lightgbm()
 
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Boost until `valid` has not improved for `patience` rounds, or for `max_rounds`."""
@@ -166,5 +161,5 @@ def _lightgbm() -> Any:
     try:
         import lightgbm
     except ImportError:
-        raise MissingExtraError("lightgbm", "train", "training boosted trees") from None
+        raise MissingExtraError("lightgbm", "train", "Training boosted trees") from None
     return lightgbm

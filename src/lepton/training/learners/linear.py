@@ -1,15 +1,15 @@
-"""Linear models by scikit-learn: ridge regression, and logistic regression of two or more classes."""
+"""Linear models: ridge regression, and logistic regression of two or more classes."""
 
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lepton.bundle.build import GraphBuilder
+from lepton.bundle import GraphBuilder
 from lepton.core import MissingExtraError, Work
 from lepton.data.steps import Block, Tensors, apply_steps, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
@@ -18,81 +18,101 @@ from lepton.training.features import linear_steps
 __all__ = ["Linear"]
 
 _MAX_ROWS = 200_000  # coefficients of some hundred columns are not better known from more
-_WIDE = 2_000  # columns from which iterative solving is quicker than the normal equations
-_CHUNK = 20  # iterations between two looks at the clock
-_MAX_ITERATIONS = 200
+_MAX_CELLS = 50_000_000
+_MAX_NORMAL = 2_000  # columns up to which the normal equations are quicker than iterating
+_MAX_ITERATIONS = 300
 _ABSENT = -30.0  # score of a class that the rows do not have
+
+Loss = Callable[[Doubles], tuple[Doubles, Doubles]]
+"""Scores [N, S] → the loss of each row [N] and its derivative by the scores [N, S]."""
 
 
 class Linear(TableLearner):
-    """Ridge or logistic regression on filled, clipped and standardised numbers and indicators of categories."""
+    """Ridge or logistic regression on filled, clipped and standardised numbers and indicators of categories.
+
+    Minimises the weighted sum of losses plus `penalty / 2` times the sum of squared coefficients (intercepts are
+    free): scikit-learn's `Ridge(alpha=penalty)` and `LogisticRegression(C=1 / penalty)`.
+    """
 
     name = "linear"
     kind = "linear"
-    library = "sklearn"
+    library = "scipy.optimize"
 
     @classmethod
     def configurations(cls, problem: Problem) -> tuple[Mapping[str, Any], ...]:
         """One, with a mild penalty."""
         return ({"label": "ridge" if problem.task == "regression" else "logistic", "penalty": 1.0},)
 
-    @classmethod
-    def load(cls) -> None:
-        """Import scikit-learn."""
-        _sklearn()
-
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
-        """Learn from at most 200,000 of the rows, drawn by the seed."""
-        if rows.block.num_rows > _MAX_ROWS:
-            drawn = np.random.default_rng(self.seed).choice(rows.block.num_rows, _MAX_ROWS, replace=False)
-            rows = rows.take(np.sort(drawn))
+        """Learn from at most 200,000 of the rows (fewer where there are very many columns), drawn by the seed."""
+        self._cut_short = False
+        rows = self._some(rows, _MAX_ROWS)
         self.steps, block = linear_steps(self.problem, rows.block)
         work.check()
+        num_features = block.numbers.shape[1]
+        if block.num_rows * num_features > _MAX_CELLS:
+            rows = self._some(rows, max(1, _MAX_CELLS // num_features))
+            block = apply_steps(self.steps, rows.block)
+        weight = np.ones(block.num_rows) if rows.weight is None else rows.weight
+        penalty = float(self.configuration["penalty"])
         if self.problem.task == "regression":
-            coefficients, intercepts = self._ridge(block.numbers, rows)
-        else:
-            coefficients, intercepts = self._logistic(block.numbers, rows, work)
-        self._coefficients = np.ascontiguousarray(coefficients.T)  # [F, S]
-        self._intercepts = intercepts
+            if num_features <= _MAX_NORMAL:
+                self._coefficients, self._intercepts = _ridge(block.numbers, rows.target, weight, penalty)
+            else:
+                self._descend(block.numbers, _squares(rows.target), weight, penalty, work)
+            return self
+        classes = rows.target.astype(np.int64)
+        self._descend(
+            block.numbers,
+            _logistic(classes) if self.problem.task == "binary" else _softmax(classes),
+            weight,
+            penalty,
+            work,
+        )
+        present = np.bincount(classes, minlength=self.problem.num_classes) > 0
+        if self.problem.task == "multiclass":
+            self._intercepts = np.where(present, self._intercepts, _ABSENT + self._intercepts[present].mean())
         return self
 
-    def _ridge(self, features: Doubles, rows: Rows) -> tuple[Doubles, Doubles]:
-        solver = "lsqr" if features.shape[1] > _WIDE else "cholesky"
-        model = _sklearn().Ridge(alpha=self.configuration["penalty"], solver=solver)
-        model.fit(features, rows.target, sample_weight=rows.weight)
-        return model.coef_.reshape(1, -1), np.array([float(model.intercept_)])
+    @property
+    def cut_short(self) -> bool:
+        """Whether the time ended the iterations."""
+        return self._cut_short
 
-    def _logistic(self, features: Doubles, rows: Rows, work: Work) -> tuple[Doubles, Doubles]:
-        present = np.unique(rows.target).astype(np.int64)
-        if len(present) == 1:
-            return self._spread(np.zeros((1, features.shape[1])), np.zeros(1), present)
-        model = _sklearn().LogisticRegression(C=1.0 / self.configuration["penalty"], warm_start=True, max_iter=_CHUNK)
-        for _ in range(_MAX_ITERATIONS // _CHUNK):
-            work.check()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the chunk ends before convergence: the next one goes on
-                model.fit(features, rows.target, sample_weight=rows.weight)
-            if model.n_iter_.max() < _CHUNK:
-                break
-        return self._spread(model.coef_, model.intercept_, present)
+    def _descend(self, features: Doubles, loss: Loss, weight: Doubles, penalty: float, work: Work) -> None:
+        """Coefficients [F, S] and intercepts [S] at the minimum, by L-BFGS; those so far where the time ends before."""
+        shape = (features.shape[1] + 1, self.problem.num_scores)
+        scale = max(weight.sum(), np.finfo(np.float64).tiny)
 
-    def _spread(
-        self, coefficients: Doubles, intercepts: Doubles, present: np.ndarray[Any, np.dtype[np.int64]]
-    ) -> tuple[Doubles, Doubles]:
-        """Coefficients for every class of the problem, where the rows may lack some."""
-        num_classes = self.problem.num_classes
-        if self.problem.task == "binary":
-            if len(present) == 2:
-                return coefficients, intercepts
-            return coefficients, np.array([-_ABSENT if present[0] == 1 else _ABSENT])
-        if len(present) == 2:  # scikit-learn gives one row for two classes
-            coefficients = np.vstack([-coefficients / 2, coefficients / 2])
-            intercepts = np.concatenate([-intercepts / 2, intercepts / 2])
-        full = np.zeros((num_classes, coefficients.shape[1]))
-        full[present] = coefficients
-        scores = np.full(num_classes, _ABSENT)
-        scores[present] = intercepts
-        return full, scores
+        def objective(flat: Doubles) -> tuple[float, Doubles]:
+            parameters = flat.reshape(shape)
+            values, slopes = loss(features @ parameters[:-1] + parameters[-1])
+            slopes = slopes * (weight / scale)[:, None]
+            gradient = np.vstack([features.T @ slopes + penalty / scale * parameters[:-1], slopes.sum(axis=0)[None, :]])
+            value = weight @ values / scale + 0.5 * penalty / scale * np.sum(parameters[:-1] ** 2)
+            return float(value), gradient.ravel()
+
+        def look_at_the_clock(flat: Doubles) -> None:
+            if work.stopped:
+                self._cut_short = True
+                raise StopIteration
+
+        found = _optimize().minimize(
+            objective,
+            np.zeros(shape).ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            callback=look_at_the_clock,
+            options={"maxiter": _MAX_ITERATIONS, "gtol": 1e-6, "ftol": 1e-12},
+        )
+        parameters = found.x.reshape(shape)
+        self._coefficients, self._intercepts = np.ascontiguousarray(parameters[:-1]), parameters[-1]
+
+    def _some(self, rows: Rows, limit: int) -> Rows:
+        if rows.block.num_rows <= limit:
+            return rows
+        drawn = np.random.default_rng(self.seed).choice(rows.block.num_rows, limit, replace=False)
+        return rows.take(np.sort(drawn))
 
     def raw(self, block: Block) -> Doubles:
         """Features times coefficients, plus intercepts."""
@@ -115,9 +135,54 @@ class Linear(TableLearner):
         return {"linear.json": json.dumps(state, ensure_ascii=False, sort_keys=True).encode()}
 
 
-def _sklearn() -> Any:
+def _ridge(features: Doubles, target: Doubles, weight: Doubles, penalty: float) -> tuple[Doubles, Doubles]:
+    """The exact minimum, by the normal equations of centred rows."""
+    total = max(weight.sum(), np.finfo(np.float64).tiny)
+    means = weight @ features / total
+    mean = weight @ target / total
+    centred = features - means
+    weighted = centred * weight[:, None]
+    gram = weighted.T @ centred
+    gram[np.diag_indices_from(gram)] += penalty
+    coefficients = np.linalg.solve(gram, weighted.T @ (target - mean))
+    return coefficients[:, None], np.array([mean - means @ coefficients])
+
+
+def _squares(target: Doubles) -> Loss:
+    def loss(scores: Doubles) -> tuple[Doubles, Doubles]:
+        rest = scores - target[:, None]
+        return 0.5 * rest[:, 0] ** 2, rest
+
+    return loss
+
+
+def _logistic(classes: NDArray[np.int64]) -> Loss:
+    sign = np.where(classes == 1, 1.0, -1.0)[:, None]
+
+    def loss(scores: Doubles) -> tuple[Doubles, Doubles]:
+        margin = sign * scores
+        return np.logaddexp(0.0, -margin)[:, 0], -sign * np.exp(-np.logaddexp(0.0, margin))
+
+    return loss
+
+
+def _softmax(classes: NDArray[np.int64]) -> Loss:
+    rows = np.arange(len(classes))
+
+    def loss(scores: Doubles) -> tuple[Doubles, Doubles]:
+        shifted = scores - scores.max(axis=1, keepdims=True)
+        powers = np.exp(shifted)
+        sums = powers.sum(axis=1)
+        slopes = powers / sums[:, None]
+        slopes[rows, classes] -= 1.0
+        return np.log(sums) - shifted[rows, classes], slopes
+
+    return loss
+
+
+def _optimize() -> Any:
     try:
-        from sklearn import linear_model
+        import scipy.optimize
     except ImportError:
-        raise MissingExtraError("scikit-learn", "train", "training a linear model") from None
-    return linear_model
+        raise MissingExtraError("scipy", "train", "Training a linear model") from None
+    return scipy.optimize

@@ -1,0 +1,58 @@
+"""Folds: every row is scored once, classes are even, groups stay whole, the past comes before the future."""
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from lepton.training.folds import make_folds, num_folds_for
+
+
+def scored(folds):
+    return np.sort(np.concatenate([fold.valid for fold in folds]))
+
+
+@given(st.integers(5, 60), st.integers(2, 5), st.integers(0, 99))
+def test_every_row_is_scored_once_and_never_learned_from(num_rows, num_folds, seed):
+    folds = make_folds(num_rows, num_folds, seed=seed)
+    assert scored(folds).tolist() == list(range(num_rows))
+    for fold in folds:
+        assert not set(fold.train) & set(fold.valid)
+        assert len(fold.train) + len(fold.valid) == num_rows
+
+
+@given(st.lists(st.integers(0, 3), min_size=10, max_size=60), st.integers(2, 5))
+def test_classes_are_spread_evenly(classes, num_folds):
+    codes = np.array(classes)
+    folds = make_folds(len(codes), num_folds, classes=codes)
+    for label in np.unique(codes):
+        counts = [int((codes[fold.valid] == label).sum()) for fold in folds]
+        assert max(counts) - min(counts) <= 1
+
+
+@given(st.lists(st.integers(0, 7), min_size=10, max_size=60).filter(lambda g: len(set(g)) > 1), st.integers(2, 5))
+def test_groups_stay_whole(groups, num_folds):
+    codes = np.unique(groups, return_inverse=True)[1]
+    folds = make_folds(len(codes), num_folds, groups=codes)
+    assert scored(folds).tolist() == list(range(len(codes)))
+    for fold in folds:
+        assert not set(codes[fold.train]) & set(codes[fold.valid])
+
+
+@given(st.lists(st.floats(0, 100), min_size=12, max_size=60), st.integers(2, 5))
+def test_the_past_comes_before_the_future(order, num_folds):
+    times = np.array(order)
+    folds = make_folds(len(times), num_folds, order=times)
+    assert len(folds) == num_folds
+    for fold in folds:
+        assert times[fold.train].max() <= times[fold.valid].min()
+
+
+def test_the_same_seed_gives_the_same_folds():
+    first, again, other = (make_folds(40, 4, seed=seed) for seed in (1, 1, 2))
+    assert [f.valid.tolist() for f in first] == [f.valid.tolist() for f in again]
+    assert [f.valid.tolist() for f in first] != [f.valid.tolist() for f in other]
+
+
+@pytest.mark.parametrize(("num_rows", "expected"), [(5, (5, 5)), (50_000, (5, 5)), (50_001, (3, 3)), (200_001, (5, 1))])
+def test_large_tables_need_fewer_folds(num_rows, expected):
+    assert num_folds_for(num_rows) == expected
