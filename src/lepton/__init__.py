@@ -10,7 +10,7 @@ _HOMES = {
     "lepton.version": "__version__",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
-__all__ = [*sorted(_HOME)]
+__all__ = sorted(_HOME)  # noqa: PLE0605 - one list of names, not two
 
 
 def __getattr__(name):  # noqa: ANN001, ANN202 - typed in __init__.pyi

@@ -70,7 +70,7 @@ def predict(
 def _answers(model: verbs.Model, batch: pl.DataFrame) -> pl.DataFrame:
     outputs = model.predictor.outputs(batch)
     answers = pl.DataFrame({"prediction": outputs["prediction"]})
-    if model.labels == (False, True):
+    if model.labels is not None and isinstance(model.labels[0], bool):
         answers = answers.cast(pl.Boolean)
     names = model.predictor.label_names
     return answers.with_columns(

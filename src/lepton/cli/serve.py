@@ -53,6 +53,6 @@ def serve(
 
 
 def _announce(console: Console, line: str) -> None:
-    """Say where the models are once they answer; programs read standard output, a quiet operator needs the token only."""
+    """Say where the models are once they answer; a quiet operator is told the token only."""
     if not console.quiet or line.startswith("Token"):
         print(line, file=sys.stdout if console.format == "text" else sys.stderr, flush=True)
