@@ -103,10 +103,12 @@ def _codes(series: pl.Series, kind: Kind) -> Codes:
 def _spearman(column: pl.Series, target: pl.Series) -> float:
     """Spearman's rank correlation on the rows that have both (Spearman 1904)."""
     both = column.is_not_null()
-    a, b = (s.filter(both).to_physical().rank("average").to_numpy() for s in (column, target))
-    if len(a) < 2 or a.std() == 0 or b.std() == 0:
+    if not both.any():
         return 0.0
-    return float(np.clip(np.corrcoef(a, b)[0, 1], -1, 1))
+    a, b = (s.filter(both).to_physical().rank("average").to_numpy() for s in (column, target))
+    a, b = (ranks - ranks.mean() for ranks in (a, b))
+    scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float(np.clip((a * b).sum() / scale, -1, 1)) if scale else 0.0
 
 
 def _correlation_ratio(codes: Codes, values: npt.NDArray[np.float64]) -> float:
@@ -151,8 +153,8 @@ def _explained(codes: Codes, values: npt.NDArray[np.float64]) -> float:
     means = np.where(counts > 0, sums / np.maximum(counts, 1), values[fitted].mean())
     rest = values[held] - means[codes[held]]
     spread = values[held] - values[held].mean()
-    total = float(spread @ spread)
-    return 1 - float(rest @ rest) / total if total else 0.0
+    total = float((spread * spread).sum())
+    return 1 - float((rest * rest).sum()) / total if total else 0.0
 
 
 def _fewer_errors(codes: Codes, labels: Codes) -> float:

@@ -33,7 +33,8 @@ class Moments:
             mean = float(values.mean())
             centred = values - mean
             squared = centred * centred
-            return cls(len(values), mean, float(squared.sum()), float(squared @ centred))
+            # Not a dot product: BLAS would start threads of its own, whose number could change the last bits.
+            return cls(len(values), mean, float(squared.sum()), float((squared * centred).sum()))
 
     def joined(self, other: Moments) -> Moments:
         """Moments of both parts (Chan, Golub and LeVeque 1983; cubes: Pébay 2008)."""
