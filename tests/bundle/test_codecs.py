@@ -10,8 +10,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lepton.bundle.codecs import CODECS, DatetimeParser, map_distinct, microseconds, nfc, nfc_casefold
 from lepton.core import UsageError

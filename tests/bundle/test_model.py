@@ -12,8 +12,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import lepton.bundle.model
 from lepton.bundle import Manifest, OutputRecord, Predictor, open_model, read_bundle, write_bundle
