@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from lepton.training.leaderboard import LeaderboardRow
 from lepton.training.tasks import Scale
 
 __all__ = ["Candidate", "Chosen", "Portfolio"]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _LOAD_SECONDS = 1.5  # importing a training library for the first time
 _SLACK = 1.25  # of the time that is kept for the final fit
@@ -200,11 +203,11 @@ class Portfolio:
         if not is_baseline:
             work = self.work.part(None if np.isinf(left) else left)
         together = min(work.resources.cpus, self.num_folds) if self.problem.num_rows <= _SMALL else 1
-        # Threads of one fit wait for each other at every step; on small tables whole folds share the cores better.
-        part = work.part(resources=replace(work.resources, cpus=max(1, work.resources.cpus // together)))
         for first in range(0, self.num_folds, together):
-            part.check()
+            work.check()
             folds = self.folds[first : min(first + together, self.num_folds)]
+            # Threads of one fit wait for each other at every step; on small tables whole folds share cores better.
+            part = work.part(resources=replace(work.resources, cpus=max(1, work.resources.cpus // len(folds))))
             start = time.monotonic()
             learners = self._fit_together(candidate, folds, part)
             seconds = time.monotonic() - start
@@ -230,10 +233,7 @@ class Portfolio:
             learner = candidate.learner(self.problem, candidate.configuration, seed)
             return learner.fit(self.rows.take(fold.train), valid=self.rows.take(fold.valid), work=work)
 
-        if len(folds) == 1:
-            return [fitted(folds[0])]
-        with ThreadPoolExecutor(len(folds), thread_name_prefix="fold") as threads:
-            return list(threads.map(fitted, folds))
+        return _together(fitted, folds)
 
     def _be_content_with(self, num_folds: int, candidate: Candidate) -> None:
         if num_folds < self.num_folds:
@@ -247,12 +247,11 @@ class Portfolio:
     def _score(self, candidate: Candidate) -> None:
         candidate.settled = candidate.learner.settled(candidate.configuration, candidate.fitted)
         candidate.fitted = [learner.limited(candidate.settled) for learner in candidate.fitted]
-        for learner, fold in zip(candidate.fitted, self.folds, strict=False):
-            raw = learner.raw(self.rows.block.take(fold.valid))
-            if not np.isfinite(raw).all():
-                candidate.note, candidate.raw = "gave scores that are not finite", []
-                return
-            candidate.raw.append(raw)
+        scored = list(zip(candidate.fitted, self.folds, strict=False))
+        candidate.raw = _together(lambda pair: pair[0].raw(self.rows.block.take(pair[1].valid)), scored)
+        if not all(np.isfinite(raw).all() for raw in candidate.raw):
+            candidate.note = "gave scores that are not finite"
+            return
         candidate.estimate = self._estimate(candidate)
         remaining = self.work.remaining
         if remaining is None or remaining > 2.0 + self.saving_seconds:
@@ -353,6 +352,14 @@ def _better(metric: Metric, value: float | None, than: Estimate | None) -> bool:
     if value is None:
         return False
     return than is None or than.value is None or metric.better(value, than.value)
+
+
+def _together(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """`function` of each item, on a thread each."""
+    if len(items) == 1:
+        return [function(items[0])]
+    with ThreadPoolExecutor(len(items), thread_name_prefix="fold") as threads:
+        return list(threads.map(function, items))
 
 
 def _load_seconds(learner: type[TableLearner]) -> float:
