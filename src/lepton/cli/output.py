@@ -54,7 +54,7 @@ class Console:
     def show(self, command: str, result: Result) -> None:
         """Print `result` to standard output."""
         if self.format == "json":
-            self._envelope(command, result.data, result.error, result.exit_code, result.notes, result.next)
+            self._envelope(command, result.data, result.error, exit_code_of(result), result.notes, result.next)
             return
         if result.text:
             _write(sys.stdout, result.text)
