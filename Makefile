@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-annotate --constraint requirements/constraints.txt --custom-compile-command "make lock" --upgrade --quiet
 
-.PHONY: setup demo test test-long check types layers bench docs lock clean
+.PHONY: setup demo test test-base test-long check bench docs lock clean
 
 setup: $(VENV)/.ready
 
@@ -28,6 +30,14 @@ check: setup
 test: setup
 	$(BIN)/pytest -q -n 2 -m "not slow"
 
+# The base install, in an environment of its own: it predicts, evaluates and serves, and stays small.
+test-base: setup
+	test -x $(VENV)-base/bin/python || $(PYTHON) -m venv $(VENV)-base
+	$(VENV)-base/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/base.txt
+	$(BIN)/python -m hatchling build -t wheel -d $(VENV)-base/wheel
+	$(VENV)-base/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall $(VENV)-base/wheel/*.whl
+	$(BIN)/python scripts/check_base.py $(VENV)-base/bin/python
+
 test-long: setup
 	HYPOTHESIS_PROFILE=long $(BIN)/pytest -q --timeout 1200
 
@@ -39,9 +49,8 @@ docs: setup
 
 # Resolves every requirement anew, for all platforms and Pythons, with hashes.
 lock:
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-annotate --extra all --group dev --constraint requirements/constraints.txt \
-		--custom-compile-command "make lock" --upgrade --quiet --output-file requirements/dev.txt
+	$(LOCK) --extra all --group dev --output-file requirements/dev.txt
+	$(LOCK) --output-file requirements/base.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/out
+	rm -rf $(VENV) $(VENV)-base .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/out

@@ -14,6 +14,7 @@ from lepton.cli.options import Injected, Seed
 from lepton.cli.output import Result
 from lepton.client import Client
 from lepton.core import ErrorCode, ServingError, show_duration
+from lepton.data.samples import sample
 from lepton.store import make_folder
 
 __all__ = ["demo"]
@@ -47,13 +48,14 @@ def demo(
     model_path, report_path = folder / "air.lepton", folder / "report.html"
 
     tour.step("The table", "What was measured at one station, every third hour: weather, wind, and fine dust (pm25).")
-    table = verbs.read(data.samples.sample(_TABLE))
+    table = verbs.read(sample(_TABLE))
     train, test = table.split(test=0.2, method="time", by=_WHEN)
     tour.say(verbs.describe(table, target=_TARGET).text())
     tour.say(f"Learn from the first {train.num_rows} rows, judge on the last {test.num_rows}: no look at the future.")
+    train_path = data.write_frame(train.frame(), folder / "train.csv")
     test_path = data.write_frame(test.frame(), folder / "test.csv")
 
-    tour.step("Training", f"lepton train air.csv --target {_TARGET} --time {_WHEN} --within {within}")
+    tour.step("Training", f"lepton train {train_path} --target {_TARGET} --time {_WHEN} --within {within}")
     with context.work(within, seed=seed) as work:
         model = verbs.train(train.with_roles({_WHEN: "time"}), target=_TARGET, output=model_path, work=work)
         trained = work.elapsed
