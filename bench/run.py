@@ -23,7 +23,7 @@ LIBRARIES = ("lepton-ai", "numpy", "polars", "onnxruntime", "lightgbm", "scikit-
 HEAD = """# Results
 
 Each section is what one command printed, with its date and machine. `python bench/run.py` writes them; ratios are side
-by side in one run, with their spread. What a figure is measured against, and what limits it, stands in the bench's own text.
+by side in one run, with their spread. What a figure is measured against stands in the text of its bench.
 """
 
 
