@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.core import ErrorCode, MissingExtraError, TrainingError, UsageError
+from lepton.core import ColumnRecord, DataError, ErrorCode, MissingExtraError, TrainingError, UsageError
+from lepton.data import Dataset
+from lepton.training.estimators.rows import Doubles, StreamedRows
 
-__all__ = ["Choice", "Estimator", "Interval", "check_fitted", "validated"]
-
-Doubles = NDArray[np.float64]
+__all__ = ["Choice", "Estimator", "Interval", "check_fitted", "checked_weight", "validated"]
 
 
 class Interval:
-    """A number of a range, for `Estimator.parameters`.
+    """A number of a range, for `Estimator.rules`.
 
     Args:
         low: smallest value.
@@ -55,7 +56,7 @@ class Interval:
 
 
 class Choice:
-    """One of some values, for `Estimator.parameters`."""
+    """One of some values, for `Estimator.rules`."""
 
     def __init__(self, *values: Any) -> None:
         self.values = values
@@ -71,14 +72,19 @@ class Choice:
 class Estimator:
     """Parameters are stored as given by the constructor and checked once, when fitting.
 
-    A subclass declares `parameters`: name to `Interval` or `Choice`.
+    A subclass declares `rules`: name to `Interval` or `Choice`.
     """
 
-    parameters: Mapping[str, Interval | Choice] = {}
+    rules: ClassVar[Mapping[str, Interval | Choice]] = {}
     kind: str
     """`regressor`, `classifier` or `clusterer`, in scikit-learn's words."""
     multi_output = False
     """Whether several targets are fitted at once."""
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
+    columns_: tuple[ColumnRecord, ...]
+    target_: ColumnRecord | None
+    _dataset: Dataset | None = None
 
     @classmethod
     def _names(cls) -> list[str]:
@@ -98,11 +104,52 @@ class Estimator:
         return self
 
     def _check_parameters(self) -> None:
-        for name, rule in self.parameters.items():
+        for name, rule in self.rules.items():
             value = getattr(self, name)
             if not rule.takes(value):
                 came = f"{type(self).__name__} got {name}={value!r}"
                 raise UsageError(ErrorCode.USAGE, came, wanted=str(rule))
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Nothing half done: where the block fails, the estimator is what it was before."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _take_columns(self, rows: StreamedRows) -> None:
+        """Be fitted to the columns of a stream."""
+        self.n_features_in_ = len(rows.names)
+        self.feature_names_in_ = np.array(rows.names, dtype=object)
+        self.columns_ = rows.features
+        self.target_ = rows.target
+        self._dataset = rows.dataset
+
+    def _forget_columns(self) -> None:
+        """Be fitted to arrays: what an earlier stream said of its columns is no longer true."""
+        for name in ("columns_", "target_", "_dataset"):
+            vars(self).pop(name, None)
+
+    def _check_columns(self, names: tuple[str, ...]) -> None:
+        """Refuse a part of the data that has other columns than the fit."""
+        if names != self._column_names():
+            raise DataError(
+                ErrorCode.WRONG_SHAPE,
+                f"a part has the columns {_listed(names)}",
+                wanted=f"those of the fit, in their order: {_listed(self._column_names())}",
+            )
+
+    def _column_names(self) -> tuple[str, ...]:
+        names = getattr(self, "feature_names_in_", None)
+        return tuple(f"x{i}" for i in range(self.n_features_in_)) if names is None else tuple(names)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A data set is a place on this machine, not part of what was learned.
+        return {name: value for name, value in vars(self).items() if name != "_dataset"}
 
     def __repr__(self) -> str:
         defaults = {name: p.default for name, p in inspect.signature(type(self).__init__).parameters.items()}
@@ -111,18 +158,23 @@ class Estimator:
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn asks of an estimator before it uses one."""
-        from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
+        from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags, TransformerTags
 
         return Tags(
             estimator_type=self.kind,
             target_tags=TargetTags(required=self.kind != "clusterer", multi_output=self.multi_output),
             classifier_tags=ClassifierTags() if self.kind == "classifier" else None,
             regressor_tags=RegressorTags() if self.kind == "regressor" else None,
+            transformer_tags=TransformerTags(preserves_dtype=[]) if hasattr(self, "transform") else None,
             input_tags=InputTags(),
         )
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "n_features_in_")
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(map(repr, names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -152,9 +204,9 @@ def checked_weight(sample_weight: Any, x: NDArray[Any]) -> Doubles | None:
     weight = np.asarray(_check_sample_weight(sample_weight, x, dtype=np.float64), dtype=np.float64)
     if (weight < 0).any():
         row = int(np.flatnonzero(weight < 0)[0])
-        raise UsageError(ErrorCode.BAD_VALUE, f"sample_weight is {weight[row]:g} in row {row}", wanted="at least 0")
+        raise UsageError(ErrorCode.USAGE, f"sample_weight is {weight[row]:g} in row {row}", wanted="at least 0")
     if not weight.any():
-        raise UsageError(ErrorCode.BAD_VALUE, "every sample_weight is 0", wanted="a row that counts")
+        raise UsageError(ErrorCode.USAGE, "every sample_weight is 0", wanted="a row that counts")
     return weight
 
 
@@ -168,4 +220,3 @@ def check_fitted(estimator: Estimator) -> None:
     except ImportError:
         raise TrainingError(ErrorCode.NOT_FITTED, message) from None
     raise NotFittedError(message)
-

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lepton.core import ErrorCode, TrainingError, Work
+from lepton.training.estimators.rows import Doubles
 
 __all__ = ["Descent", "descend", "drawn_batches", "stochastic_descent"]
 
-Doubles = NDArray[np.float64]
 Gradient = Callable[[Doubles], tuple[float, Doubles]]
 """Parameters to the mean loss and its gradient."""
 

@@ -1,38 +1,45 @@
 """Least squares from moments where that is exact, from triangular factors of blocks where the condition asks for it.
 
 Columns are scaled to unit length first: what is judged and factored is the correlation, so units do not matter. The
-factors of blocks are combined as in Demmel et al., "Communication-optimal parallel and sequential QR" (2012); columns are
-pivoted in the last step, so the rank is seen.
+factors of blocks are combined as in Demmel et al., "Communication-optimal parallel and sequential QR" (2012); columns
+are pivoted in the last step, so the rank is seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lepton.core import MissingExtraError
 from lepton.training.estimators.moments import Moments
+from lepton.training.estimators.rows import Block, Doubles
 
 __all__ = ["Solution", "elastic_net", "is_ill_conditioned", "solve_factor", "solve_moments", "triangular_factor"]
 
-Doubles = NDArray[np.float64]
-
 _ILL_CONDITION = 1e-5
 """Smallest eigenvalue of the correlation, relative to the largest, above which moments keep some 10 digits."""
-_BLOCK_ROWS = 16_384
+_NOISE = 1e-13
+"""Eigenvalues of the correlation below this, relative to the largest, are rounding."""
+_BLOCK_ROWS = 8_192
 
 
 @dataclass(frozen=True)
 class Solution:
-    """Coefficients [K, T], the rank, and the inverse of the scatter [K, K] (None below full rank)."""
+    """Least squares of minimal length.
+
+    Attributes:
+        coefficients: [K, T].
+        rank: of the features.
+        inverse: of the scatter [K, K]; None below full rank.
+        residual: sums of squares that are left [T]; None where only the moments could tell.
+    """
 
     coefficients: Doubles
     rank: int
     inverse: Doubles | None
+    residual: Doubles | None = None
 
 
 def _scaled(moments: Moments, columns: int) -> tuple[Doubles, Doubles, Doubles]:
@@ -60,49 +67,36 @@ def is_ill_conditioned(moments: Moments, columns: int) -> bool:
 def solve_moments(moments: Moments, columns: int, penalty: float = 0.0) -> Solution:
     """Least squares with an L2 `penalty` from moments whose first `columns` variables are the features.
 
-    The condition must be fair (`is_ill_conditioned`) unless there is a penalty.
+    Moments have half the digits of the rows: directions in which the scaled features vary by less than 3·10⁻⁷ of the
+    largest count as none, where factors of the rows (`solve_factor`) still see them.
     """
     lengths, correlation, products = _scaled(moments, columns)
     used = lengths > 0
     coefficients = np.zeros_like(products)
-    inverse = None
-    if used.any():
-        length = lengths[used]
-        matrix = correlation[np.ix_(used, used)] + np.diag(penalty / length**2)
-        try:
-            factor = np.linalg.cholesky(matrix)
-        except np.linalg.LinAlgError:
-            # A penalty too small to lift the smallest eigenvalue above rounding: the same equations by eigenvectors.
-            values, vectors = np.linalg.eigh(matrix)
-            kept = values > values[-1] * np.finfo(float).eps * len(values)
-            inner = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
-            rank = int(kept.sum())
-        else:
-            half = np.linalg.inv(factor)
-            inner = half.T @ half
-            rank = len(length)
-        coefficients[used] = (inner @ products[used]) / length[:, None]
-        if rank == columns:
-            inverse = inner / np.outer(length, length)
-    else:
-        rank = 0
+    if not used.any():
+        return Solution(coefficients, 0, None)
+    length = lengths[used]
+    values, vectors = np.linalg.eigh(correlation[np.ix_(used, used)] + np.diag(penalty / length**2))
+    kept = values > values[-1] * (_NOISE if not penalty else np.finfo(float).eps * len(values))
+    inner = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
+    coefficients[used] = (inner @ products[used]) / length[:, None]
+    rank = int(kept.sum())
+    if rank < len(length):
+        coefficients[used] = _without(vectors[:, ~kept] / length[:, None], coefficients[used])
+    inverse = inner / np.outer(length, length) if rank == columns else None
     return Solution(coefficients, rank, inverse)
 
 
-def triangular_factor(blocks: Iterable[tuple[Doubles, Doubles | None]], mean: Doubles) -> Doubles:
-    """R of the QR factors of all rows minus `mean`, block by block; at most V rows by V columns.
-
-    Args:
-        blocks: rows [n, V] with their weights or None.
-        mean: of all rows, [V].
-    """
+def triangular_factor(blocks: Iterable[Block], mean: Doubles) -> Doubles:
+    """R of the QR factors [V, V] of all rows of features, then targets, less their `mean` [V]."""
     factor = np.empty((0, mean.size))
-    for rows, weight in blocks:
-        for start in range(0, len(rows), _BLOCK_ROWS):
-            part = rows[start : start + _BLOCK_ROWS] - mean
+    for x, y, weight in blocks:
+        for start in range(0, len(x), _BLOCK_ROWS):
+            rows = slice(start, start + _BLOCK_ROWS)
+            part = np.column_stack([x[rows], y[rows]]) - mean
             if weight is not None:
-                part *= np.sqrt(weight[start : start + _BLOCK_ROWS])[:, None]
-            factor = np.linalg.qr(np.concatenate([factor, part]), mode="r")
+                part *= np.sqrt(weight[rows])[:, None]
+            factor = np.asarray(np.linalg.qr(np.concatenate([factor, part]), mode="r"))
     return factor
 
 
@@ -124,23 +118,21 @@ def solve_factor(factor: Doubles, columns: int) -> Solution:
     coefficients = np.empty_like(scaled)
     coefficients[order] = scaled
     coefficients /= safe[:, None]
+    residual = np.sum((targets - q[:, :rank] @ (q[:, :rank].T @ targets)) ** 2, axis=0)
     if rank < columns:
-        return Solution(_shortest(coefficients, r, order, rank, safe, solve_triangular), rank, None)
+        # Columns of `null` are the directions that no row decides.
+        null = np.empty((columns, columns - rank))
+        null[order[:rank]] = -solve_triangular(r[:rank, :rank], r[:rank, rank:])
+        null[order[rank:]] = np.eye(columns - rank)
+        return Solution(_without(null / safe[:, None], coefficients), rank, None, residual)
     half = np.empty((columns, columns))
     half[order] = solve_triangular(r, np.eye(columns))
     half /= safe[:, None]
-    return Solution(coefficients, rank, half @ half.T)
+    return Solution(coefficients, rank, half @ half.T, residual)
 
 
-def _shortest(
-    coefficients: Doubles, r: Doubles, order: NDArray[np.int_], rank: int, safe: Doubles, solve_triangular: Any
-) -> Doubles:
-    """The solution of minimal length: `coefficients` without their part in the null space of the features."""
-    columns = len(order)
-    null = np.zeros((columns, columns - rank))
-    null[order[:rank]] = -solve_triangular(r[:rank, :rank], r[:rank, rank:])
-    null[order[rank:]] = np.eye(columns - rank)
-    null /= safe[:, None]
+def _without(null: Doubles, coefficients: Doubles) -> Doubles:
+    """`coefficients` [K, T] less their part in the span of `null` [K, M]: the shortest that fit as well."""
     basis = np.linalg.qr(null)[0]
     return np.asarray(coefficients - basis @ (basis.T @ coefficients))
 

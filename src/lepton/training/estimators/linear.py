@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lepton.core import DataError, ErrorCode, UsageError, Work
-from lepton.data import Dataset
-from lepton.training.estimators.base import (
-    Choice,
-    Estimator,
-    Interval,
-    check_fitted,
-    checked_weight,
-    validated,
-)
+from lepton.training.estimators.base import Choice, Estimator, Interval, check_fitted, checked_weight, validated
 from lepton.training.estimators.descent import Descent, descend, drawn_batches, stochastic_descent
 from lepton.training.estimators.least_squares import (
     Solution,
@@ -29,13 +20,10 @@ from lepton.training.estimators.least_squares import (
     triangular_factor,
 )
 from lepton.training.estimators.moments import Moments, moments_of
-from lepton.training.estimators.rows import StreamedRows, is_stream
+from lepton.training.estimators.rows import Blocks, Doubles, StreamedRows, is_stream
 from lepton.training.estimators.summary import Summary, coefficient_summary
 
 __all__ = ["LinearRegression", "Ridge"]
-
-Doubles = NDArray[np.float64]
-Blocks = Callable[[], Iterator[tuple[NDArray[Any], NDArray[Any], Doubles | None]]]
 
 _SMALL_CELLS = 1_000_000
 """Up to so many cells the triangular factor takes no time that one would notice, and keeps the most digits."""
@@ -83,17 +71,21 @@ class _LeastSquares(Estimator):
             ValueError: values that are missing, not finite or of another shape; the message says which.
         """
         self._check_parameters()
-        blocks = self._opened(x, y, sample_weight, target)
-        self._solve(_moments(blocks), blocks, Work.of(work))
+        with self._whole():
+            blocks = self._opened(x, y, sample_weight, target)
+            self._solve(_moments(blocks), blocks, Work.of(work))
         return self
 
-    def partial_fit(self, x: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Take more rows in: the result is that of one fit on all rows so far; the descents take full steps here."""
+    def partial_fit(self, x: Any, y: Any = None, sample_weight: Any = None, *, target: str | None = None) -> Self:
+        """Take more rows in: the result is that of one fit on all rows so far; the descents take full steps here.
+
+        The arguments are those of `fit`.
+        """
         self._check_parameters()
         earlier = getattr(self, "moments_", None)
-        blocks = self._opened(x, y, sample_weight, None, reset=earlier is None)
-        later = _moments(blocks)
-        self._solve(later if earlier is None else earlier.merge(later), None, Work())
+        with self._whole():
+            later = _moments(self._opened(x, y, sample_weight, target, reset=earlier is None))
+            self._solve(later if earlier is None else earlier.merge(later), None, Work())
         return self
 
     def merge(self, other: Self) -> Self:
@@ -104,9 +96,7 @@ class _LeastSquares(Estimator):
         """
         check_fitted(self)
         check_fitted(other)
-        if self._column_names() != other._column_names():
-            came = f"the parts have the columns {self._column_names()} and {other._column_names()}"
-            raise DataError(ErrorCode.WRONG_SHAPE, came, fix="give every part the same columns in the same order")
+        self._check_columns(other._column_names())
         joint = type(self)(**self.get_params())
         joint.__dict__.update({name: value for name, value in vars(self).items() if name in _DESCRIBES_COLUMNS})
         joint._solve(self.moments_.merge(other.moments_), None, Work())
@@ -115,12 +105,12 @@ class _LeastSquares(Estimator):
     def _opened(self, x: Any, y: Any, sample_weight: Any, target: str | None, *, reset: bool = True) -> Blocks:
         """Where the rows come from: arrays, or a stream that can be read again."""
         if is_stream(x):
-            rows = StreamedRows(x, target)
-            self.n_features_in_ = len(rows.names)
-            self.feature_names_in_ = np.array(rows.names, dtype=object)
-            self.columns_ = rows.features
-            self.target_ = rows.dataset.schema[rows.target or ""]
-            self._flat = True
+            rows = StreamedRows(x, target, self.kind)
+            if reset:
+                self._take_columns(rows)
+                self._flat = True
+            else:
+                self._check_columns(rows.names)
             return rows.blocks
         if y is None:
             raise UsageError(
@@ -130,21 +120,27 @@ class _LeastSquares(Estimator):
             )
         x, y = validated(self, x, y, reset=reset, y_numeric=True, multi_output=True)
         weight = checked_weight(sample_weight, x)
-        self._flat = y.ndim == 1
-        columns = y[:, None] if self._flat else y
+        if reset:
+            self._forget_columns()
+            self._flat = y.ndim == 1
+        columns = y.reshape(len(y), -1)
         return lambda: iter([(x, columns, weight)])
 
     def _solve(self, moments: Moments, blocks: Blocks | None, work: Work) -> None:
         """Coefficients from moments; `blocks` give the rows again where a solver needs them."""
         columns = self.n_features_in_
         if not moments.count:
-            raise DataError(ErrorCode.EMPTY_DATA, "there are no rows", wanted="at least one row")
+            raise DataError(ErrorCode.EMPTY_DATA, "no row counts: every weight is 0", wanted="at least one row")
+        if not np.isfinite(moments.scatter).all():
+            came = "the numbers are so large that sums of their squares overflow"
+            raise DataError(ErrorCode.BAD_VALUE, came, wanted="at most about 1e150", fix="divide them by a power of 10")
         self.moments_ = moments
         used = moments if self.fit_intercept else moments.about_zero()
         l1, l2 = self._penalties(moments.weight)
         self.n_iter_ = 1
         self.loss_curve_: list[float] = []
         self._inverse: Doubles | None = None
+        self._residual: Doubles | None = None
         if self.solver in ("gradient_descent", "sgd"):
             descent = self._descended(used, blocks, l1, l2, work)
             coefficients, self.rank_ = descent.parameters, columns
@@ -155,6 +151,7 @@ class _LeastSquares(Estimator):
         else:
             solution = self._exact(used, blocks, l2 * moments.weight)
             coefficients, self.rank_, self._inverse = solution.coefficients, solution.rank, solution.inverse
+            self._residual = None if l2 else solution.residual
         self._set(coefficients, used)
 
     def _exact(self, moments: Moments, blocks: Blocks | None, penalty: float) -> Solution:
@@ -170,12 +167,12 @@ class _LeastSquares(Estimator):
         )
         if not stable or blocks is None:
             return solve_moments(moments, columns, penalty)
-        factor = triangular_factor(((np.column_stack([x, y]), w) for x, y, w in blocks()), moments.mean)
+        factor = triangular_factor(blocks(), moments.mean)
         if penalty:
             # Ridge is least squares with one more row for each column: √penalty there, 0 elsewhere and in the target.
             extra = np.zeros((columns, factor.shape[1]))
             np.fill_diagonal(extra, np.sqrt(penalty))
-            factor = np.linalg.qr(np.concatenate([factor, extra]), mode="r")
+            factor = np.asarray(np.linalg.qr(np.concatenate([factor, extra]), mode="r"))
         return solve_factor(factor, columns)
 
     def _descended(self, moments: Moments, blocks: Blocks | None, l1: float, l2: float, work: Work) -> Descent:
@@ -198,9 +195,9 @@ class _LeastSquares(Estimator):
         start = np.zeros_like(products)
         settings: dict[str, Any] = {"max_iter": self.max_iter, "tol": self.tol, "work": work}
         if self.solver == "gradient_descent" or blocks is None:
-            # A step longer than 1 over the largest curvature would diverge: the rate is a share of that length.
-            steepest = max(float(np.linalg.eigvalsh(matrix + np.diag(shrink[:, 0]))[-1]), 1.0) if columns else 1.0
-            found = descend(full, start, learning_rate=self.learning_rate / steepest, **settings)
+            steepest = float(np.linalg.eigvalsh(matrix + np.diag(shrink[:, 0]))[-1])
+            rate = min(self.learning_rate, 1 / max(steepest, np.finfo(float).tiny))
+            found = descend(full, start, learning_rate=rate, **settings)
         else:
             found = stochastic_descent(
                 self._minibatches(blocks, moments, scale, shrink), start, learning_rate=self.learning_rate, **settings
@@ -260,7 +257,11 @@ class _LeastSquares(Estimator):
         used = moments if self.fit_intercept else moments.about_zero()
         w = self.coef_
         total = float(used.scatter[columns, columns])
-        residual = max(total - float(w @ (2 * used.scatter[:columns, columns] - used.scatter[:columns, :columns] @ w)), 0.0)
+        if self._residual is not None:
+            residual = float(self._residual[0])
+        else:
+            explained = w @ (2 * used.scatter[:columns, columns] - used.scatter[:columns, :columns] @ w)
+            residual = max(total - float(explained), 0.0)
         freedom = moments.count - columns - int(self.fit_intercept)
         l1, l2 = self._penalties(moments.weight)
         errors = np.full(columns + 1, np.nan)
@@ -281,12 +282,9 @@ class _LeastSquares(Estimator):
         values = np.concatenate([[self.intercept_], w])
         return coefficient_summary(names[first:], values[first:], errors[first:], float(freedom), facts, level)
 
-    def _column_names(self) -> tuple[str, ...]:
-        names = getattr(self, "feature_names_in_", None)
-        return tuple(names) if names is not None else tuple(f"x{i}" for i in range(self.n_features_in_))
-
 
 _DESCRIBES_COLUMNS = ("n_features_in_", "feature_names_in_", "columns_", "target_", "_flat")
+"""What a merged fit has from its first part."""
 
 
 class LinearRegression(_LeastSquares):
@@ -305,14 +303,14 @@ class LinearRegression(_LeastSquares):
         l1_ratio: share of L1 in `"elasticnet"`.
         solver: `"auto"` is exact and as stable as the condition asks; `"moments"` and `"qr"` choose one of its two ways;
             `"gradient_descent"` and `"sgd"` descend, and keep `loss_curve_`.
-        learning_rate: of the descents, over standardised features, as a share of the longest step that is stable.
+        learning_rate: of the descents, over standardised features; never longer than is stable.
         max_iter: most steps, sweeps or epochs of the iterative solvers.
         tol: relative change at which they stop.
         batch_size: rows of a step of `"sgd"`.
         random_state: seed of the shuffles of `"sgd"`.
     """
 
-    parameters: ClassVar[Mapping[str, Interval | Choice]] = {
+    rules: ClassVar[Mapping[str, Interval | Choice]] = {
         "fit_intercept": Choice(True, False),
         "penalty": Choice(None, "l1", "l2", "elasticnet"),
         "alpha": Interval(0),
@@ -371,8 +369,8 @@ class Ridge(_LeastSquares):
         random_state: seed of the shuffles of `"sgd"`.
     """
 
-    parameters: ClassVar[Mapping[str, Interval | Choice]] = {
-        name: rule for name, rule in LinearRegression.parameters.items() if name not in ("penalty", "l1_ratio")
+    rules: ClassVar[Mapping[str, Interval | Choice]] = {
+        name: rule for name, rule in LinearRegression.rules.items() if name not in ("penalty", "l1_ratio")
     }
 
     def __init__(

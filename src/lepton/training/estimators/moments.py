@@ -1,6 +1,7 @@
 """Moments of numbers: count, mean and centred scatter, which merge exactly and are all that least squares needs.
 
-Merging follows Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979).
+Merging follows Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances"
+(1979).
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.core import DataError, ErrorCode
+from lepton.training.estimators.rows import Doubles
 
 __all__ = ["Moments", "moments_of"]
 
-Doubles = NDArray[np.float64]
-
-_BLOCK_ROWS = 16_384
+_BLOCK_ROWS = 8_192
 
 
 @dataclass(frozen=True)
@@ -124,4 +124,3 @@ def moments_of(x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None = N
 
 def _mean(block: NDArray[Any]) -> Doubles:
     return np.asarray(block.mean(axis=0, dtype=np.float64))
-

@@ -1,24 +1,34 @@
-"""Rows for an estimator, from a data set of any size: numbers and targets, block by block, as often as needed."""
+"""Rows for an estimator, block by block and as often as needed: from arrays, or from a data set of any size."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
+from operator import add
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lepton.core import DataError, ErrorCode, Kind, Role, UsageError
+from lepton.core import DataError, ErrorCode, Kind, MissingExtraError, Role, UsageError
 from lepton.data import Dataset, read
 
-__all__ = ["StreamedRows", "is_stream"]
+__all__ = ["Block", "Blocks", "Doubles", "StreamedRows", "Thinned", "is_stream", "total"]
 
 Doubles = NDArray[np.float64]
-Blocks = Iterator[tuple[NDArray[Any], NDArray[Any], Doubles | None]]
+Block = tuple[NDArray[Any], NDArray[Any], Doubles | None]
+"""Features [n, K], targets [n] or [n, T], weights [n] or None."""
+Blocks = Callable[[], Iterator[Block]]
+"""Gives all rows from the start, each time it is called."""
+R = TypeVar("R")
 
 _NUMERIC = (Kind.NUMBER, Kind.BOOLEAN)
+_PART_CELLS = 131_072
+_MIN_PART_ROWS = 256
+_MAX_PART_ROWS = 8_192
 
 
 def is_stream(source: Any) -> bool:
@@ -31,23 +41,27 @@ class StreamedRows:
 
     Args:
         source: a data set or a path.
-        target: name of the target, or None for estimators without one.
+        target: name of the target; None for the column whose role that is, or for an estimator without one.
+        kind: `regressor`, `classifier` or `clusterer`.
 
     Raises:
-        DataError: a feature is no number, or there is none.
+        DataError: a feature is no number, there is none, or the target is of the wrong kind.
         UsageError: the estimator needs a target and none is named.
     """
 
-    def __init__(self, source: Dataset | str | Path, target: str | None, *, needs_target: bool = True) -> None:
+    def __init__(self, source: Dataset | str | Path, target: str | None, kind: str) -> None:
         self.dataset = source if isinstance(source, Dataset) else read(source)
         schema = self.dataset.schema
-        if target is None and needs_target:
+        if target is None and kind != "clusterer":
             named = schema.of_role(Role.TARGET)
             if len(named) != 1:
                 raise UsageError(ErrorCode.USAGE, "the target is not named", fix='fit(table, target="column")')
             target = named[0].name
-        self.target = None if target is None else schema[target].name
-        features = [c for c in schema if c.role is Role.FEATURE and c.name != self.target]
+        self.target = None if target is None else schema[target]
+        self._classifies = kind == "classifier"
+        if self.target is not None:
+            self._check_target(self.target.name, self.target.kind)
+        features = [c for c in schema if c.role is Role.FEATURE and c is not self.target]
         if others := [c for c in features if c.kind not in _NUMERIC]:
             listed = ", ".join(f"{c.name!r} ({c.kind})" for c in others[:10])
             raise DataError(
@@ -61,23 +75,35 @@ class StreamedRows:
         self.features = tuple(features)
         self.names = tuple(c.name for c in features)
         weights = schema.of_role(Role.WEIGHT)
+        if len(weights) > 1:
+            listed = ", ".join(repr(c.name) for c in weights)
+            raise DataError(ErrorCode.BAD_VALUE, f"the columns {listed} all have the role weight", wanted="at most one")
         self.weight = weights[0].name if weights else None
 
-    def blocks(self) -> Blocks:
-        """Features [n, K], targets [n] and weights [n] or None, in order.
+    def _check_target(self, name: str, kind: Kind) -> None:
+        if self._classifies and kind is Kind.DATETIME:
+            came = f"the target {name!r} holds dates"
+            raise DataError(ErrorCode.BAD_TARGET, came, wanted="classes: texts, whole numbers or booleans")
+        if not self._classifies and kind not in _NUMERIC:
+            came = f"the target {name!r} is of kind {kind}"
+            raise DataError(ErrorCode.BAD_TARGET, came, wanted="numbers", fix="use LogisticRegression for classes")
+
+    def blocks(self) -> Iterator[Block]:
+        """Features, targets (empty without one) and weights, in order.
 
         Raises:
             DataError: a value is missing or not finite; the message names the column and the way out.
         """
-        wanted = [*self.names, *filter(None, (self.target, self.weight))]
+        target = None if self.target is None else self.target.name
+        wanted = [*self.names, *filter(None, (target, self.weight))]
         seen = 0
-        for frame in self.dataset.batches(columns=wanted):
+        for frame in self.dataset.batches(columns=list(dict.fromkeys(wanted))):
             x = _numbers(frame.select(self.names), seen)
-            y = np.empty(0) if self.target is None else self._targets(frame[self.target], seen)
+            y = np.empty(0) if target is None else self._targets(frame[target], seen)
             weight = None if self.weight is None else _numbers(frame.select(self.weight), seen)[:, 0]
             if weight is not None and (weight < 0).any():
-                row = seen + int(np.flatnonzero(weight < 0)[0])
-                came = f"the weight in column {self.weight!r}, row {row}, is below 0"
+                row = int(np.flatnonzero(weight < 0)[0])
+                came = f"the weight in column {self.weight!r} is {weight[row]:g} in row {seen + row}"
                 raise DataError(ErrorCode.BAD_VALUE, came, wanted="at least 0")
             seen += frame.height
             yield x, y, weight
@@ -85,11 +111,12 @@ class StreamedRows:
             raise DataError(ErrorCode.EMPTY_DATA, "the table has no rows", wanted="at least one row")
 
     def _targets(self, column: pl.Series, seen: int) -> NDArray[Any]:
-        if column.dtype.is_numeric() or column.dtype == pl.Boolean:
+        if not self._classifies or column.dtype.is_float():
             return _numbers(column.to_frame(), seen)[:, 0]
         if column.null_count():
-            raise _missing(column.name, seen + int(column.is_null().arg_max() or 0))
-        return column.to_numpy()
+            raise _missing(column, seen)
+        # Booleans and whole numbers stay what they are: they are the classes.
+        return column.to_numpy().astype(str) if column.dtype == pl.String else column.to_numpy()
 
 
 def _numbers(frame: pl.DataFrame, seen: int) -> Doubles:
@@ -97,7 +124,7 @@ def _numbers(frame: pl.DataFrame, seen: int) -> Doubles:
     x = np.empty(frame.shape)
     for position, column in enumerate(frame):
         if column.null_count():
-            raise _missing(column.name, seen + int(column.is_null().arg_max() or 0))
+            raise _missing(column, seen)
         x[:, position] = column.to_numpy()
     # A sum is finite unless a cell is not (or it overflows): one pass without a mask.
     if not np.isfinite(x.sum()) and not (finite := np.isfinite(x)).all():
@@ -107,10 +134,87 @@ def _numbers(frame: pl.DataFrame, seen: int) -> Doubles:
     return x
 
 
-def _missing(column: str, row: int) -> DataError:
+def _missing(column: pl.Series, seen: int) -> DataError:
     return DataError(
         ErrorCode.BAD_VALUE,
-        f"column {column!r} has no value in row {row}",
+        f"column {column.name!r} has no value in row {seen + int(column.is_null().arg_max() or 0)}",
         wanted="every cell filled: the textbook estimators do not guess",
         fix="drop the rows, fill the column, or use lepton.train, which handles missing values",
     )
+
+
+class Thinned:
+    """Rows spread evenly over a source of unknown length: every one up to `limit`, then every second, fourth, ...
+
+    Args:
+        limit: at most so many rows are kept, and more than half of it of a longer source.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.num_rows = 0
+        self._stride = 1
+        self._kept: list[tuple[NDArray[Any], ...]] = []
+        self._size = 0
+
+    def add(self, *arrays: NDArray[Any]) -> None:
+        """Take the next rows in, given as arrays of the same length."""
+        length = len(arrays[0])
+        self._keep(tuple(np.array(a[(-self.num_rows) % self._stride :: self._stride]) for a in arrays))
+        self.num_rows += length
+        while self._size > self.limit:
+            halved = tuple(column[::2] for column in self.arrays())
+            self._kept, self._size, self._stride = [], 0, self._stride * 2
+            self._keep(halved)
+
+    def _keep(self, arrays: tuple[NDArray[Any], ...]) -> None:
+        self._kept.append(arrays)
+        self._size += len(arrays[0])
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every row was kept."""
+        return self._stride == 1
+
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """The rows that were kept, as arrays in the order of `add`."""
+        return tuple(np.concatenate(parts) for parts in zip(*self._kept, strict=True))
+
+
+def total(blocks: Iterator[Block], measure: Callable[..., R], num_threads: int) -> R:
+    """The sum of `measure(x, y, weight)` over all rows, in parts that stay in a core's cache.
+
+    Parts are added in their order, so that the result does not depend on the number of threads.
+
+    Args:
+        blocks: the rows.
+        measure: gives something that `+` adds.
+        num_threads: how many parts are measured at once.
+
+    Raises:
+        DataError: there are no rows.
+    """
+    found: R | None = None
+    for block in blocks:
+        parts = _parts(*block)
+        record = measure(*parts[0]) if len(parts) == 1 else _measured(parts, measure, num_threads)
+        found = record if found is None else found + record  # type: ignore[operator]
+    if found is None:
+        raise DataError(ErrorCode.EMPTY_DATA, "there are no rows", wanted="at least one row")
+    return found
+
+
+def _measured(parts: list[Block], measure: Callable[..., R], num_threads: int) -> R:
+    try:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    except ImportError:
+        raise MissingExtraError("scikit-learn", "train", "Fitting") from None
+    # The parts are the threads: more of them inside each product of small matrices would only wait for each other.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(num_threads) as pool:
+        return reduce(add, pool.map(lambda part: measure(*part), parts))
+
+
+def _parts(x: NDArray[Any], y: NDArray[Any], weight: Doubles | None) -> list[Block]:
+    rows = min(max(_PART_CELLS // x.shape[1], _MIN_PART_ROWS), _MAX_PART_ROWS)
+    slices = [slice(start, start + rows) for start in range(0, len(x), rows)]
+    return [(x[part], y[part], None if weight is None else weight[part]) for part in slices]

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.core import printable
+from lepton.training.estimators.rows import Doubles
 
 __all__ = ["Summary", "coefficient_summary"]
-
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,11 @@ class Summary:
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
         keys = ("name", "coefficient", "standard_error", "statistic", "p_value", "lower", "upper")
-        return {**dict(self.facts), "level": self.level, "coefficients": [dict(zip(keys, r, strict=True)) for r in self.rows]}
+        return {
+            **dict(self.facts),
+            "level": self.level,
+            "coefficients": [dict(zip(keys, r, strict=True)) for r in self.rows],
+        }
 
     def __str__(self) -> str:
         head = ("", "coefficient", "std. error", "statistic", "p", f"lower {self.level:.0%}", f"upper {self.level:.0%}")
@@ -37,7 +40,9 @@ class Summary:
             "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
             for row in (head, *body)
         ]
-        facts = [f"{name}: {value:.6g}" if isinstance(value, float) else f"{name}: {value}" for name, value in self.facts]
+        facts = [
+            f"{name}: {value:.6g}" if isinstance(value, float) else f"{name}: {value}" for name, value in self.facts
+        ]
         return "\n".join([*lines, "", *facts])
 
 
