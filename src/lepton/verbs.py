@@ -12,11 +12,12 @@ from typing import Any
 
 from lepton import bundle, data, evaluation, serving, store, training
 from lepton.core import ColumnRecord, Kind, Resources, Work, show_size
-from lepton.report import Facts, Page, TerminalProgress
+from lepton.report import Facts, Page, Table, TerminalProgress, Text
 
 __all__ = ["Model", "compare", "describe", "evaluate", "load", "predict", "read", "rows_for", "serve", "train"]
 
 DEFAULT_WITHIN = "60s"
+_SHOWN_INPUTS = 50
 
 Source = Any
 """A `Dataset`, a path or glob, or a table in memory: whatever `read` takes."""
@@ -105,7 +106,18 @@ class Model:
     def report(self, source: Source | None = None) -> Page:
         """One page about the model: what it is, how it was found and, with `source`, how good it is there."""
         page = Page(f"Model {self._predictor.manifest.name}", subtitle=f"{self.task} of {self.target}")
-        page.section("What it is", Facts(self.facts()))
+        facts = self.facts()
+        model_id = facts.pop("model id")
+        page.section(
+            "What it is",
+            Facts({name: value for name, value in facts.items() if value is not None}),
+            Table(
+                ("input", "kind"),
+                [(c.name, str(c.kind)) for c in self.inputs[:_SHOWN_INPUTS]],
+                caption="What a row has",
+            ),
+            Text(f"Model id {model_id}", tone="note"),
+        )
         board = self.leaderboard()
         if board.rows:
             page.section("How it was found", *board.blocks())
