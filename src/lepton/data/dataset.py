@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 from polars.io.plugins import register_io_source
 
-from lepton.core import ErrorCode, Kind, Role, Schema, UsageError, Work
+from lepton.core import ColumnRecord, ErrorCode, Kind, Role, Schema, UsageError, Work
 from lepton.data.convert import ColumnPlan, convert
 from lepton.data.decisions import DecisionRecord, Decisions
 from lepton.data.describe import Description, describe
@@ -181,7 +181,7 @@ class Dataset:
         kept = [d for d in self.decisions if d.column not in changed]
         return Dataset(
             self._source,
-            [changed.get(plan.record.name, plan) for plan in self._plans],
+            [_with_role(changed[p.record.name], p.record) if p.record.name in changed else p for p in self._plans],
             [*kept, *(d for d in decisions if d.column in changed)],
             wanted,
             self._rows,
@@ -288,6 +288,12 @@ class Dataset:
     def save(self, path: str | Path) -> Path:
         """Write the table, whole or not at all; `path` ends in `.parquet`, `.csv`, `.tsv`, `.jsonl` or `.arrow`."""
         return write_frame(self.frame(), path)
+
+
+def _with_role(plan: ColumnPlan, before: ColumnRecord) -> ColumnPlan:
+    """The new plan of a column with the role that it had, unless that came from its kind alone."""
+    from_kind = Role.IGNORED if before.kind is Kind.IDENTIFIER else Role.FEATURE
+    return plan if before.role is from_kind else replace(plan, record=replace(plan.record, role=before.role))
 
 
 def _canonical(series: pl.Series) -> bytes:

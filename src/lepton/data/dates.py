@@ -10,6 +10,12 @@ import polars as pl
 
 __all__ = ["DateFormat", "date_formats", "like_date", "parse_dates"]
 
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
+_MONTH = f"(?i:{'|'.join(_MONTHS)})"
+_SHORT_MONTH = f"(?i:{'|'.join(month[:3] for month in _MONTHS)})"
 _DATES = (
     (r"\d{4}-\d{1,2}-\d{1,2}", "%Y-%m-%d"),
     (r"\d{4}/\d{1,2}/\d{1,2}", "%Y/%m/%d"),
@@ -24,13 +30,13 @@ _DATES = (
         for first, second in (("d", "m"), ("m", "d"))
     ),
     *(
-        (rf"\d{{1,2}}{mark}[A-Za-z]{{3}}{mark}\d{{{digits}}}", f"%d{mark}%b{mark}%{year}")
+        (rf"\d{{1,2}}{mark}{_SHORT_MONTH}{mark}\d{{{digits}}}", f"%d{mark}%b{mark}%{year}")
         for mark in " -"
         for digits, year in ((4, "Y"), (2, "y"))
     ),
-    (r"\d{1,2} [A-Za-z]{4,9} \d{4}", "%d %B %Y"),
-    (r"[A-Za-z]{3} \d{1,2}, \d{4}", "%b %d, %Y"),
-    (r"[A-Za-z]{4,9} \d{1,2}, \d{4}", "%B %d, %Y"),
+    (rf"\d{{1,2}} {_MONTH} \d{{4}}", "%d %B %Y"),
+    (rf"{_SHORT_MONTH} \d{{1,2}}, \d{{4}}", "%b %d, %Y"),
+    (rf"{_MONTH} \d{{1,2}}, \d{{4}}", "%B %d, %Y"),
 )
 _ZONE = r"(?:Z|[+-]\d{2}:?\d{2})"
 _TIMES = (

@@ -6,10 +6,12 @@ Later rows are held against these decisions while they are read (`lepton.data.co
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import TypeVar
 
 import polars as pl
 
@@ -18,6 +20,8 @@ from lepton.data.convert import ColumnPlan, NumberFormat
 from lepton.data.dates import DateFormat, date_formats, like_date, parse_dates
 from lepton.data.decisions import DecisionRecord
 from lepton.data.formats import Source
+
+T = TypeVar("T")
 
 __all__ = ["MISSING_TEXTS", "NUMBER_MISSING_TEXTS", "Wanted", "detect"]
 
@@ -75,7 +79,7 @@ class Wanted:
         """From the arguments of `read`; `UsageError` for a kind that is none."""
         formats = {}
         checked = {}
-        for name, kind in (kinds or {}).items():
+        for name, kind in _normal(kinds).items():
             word, _, date_format = str(kind).partition(":")
             if word not in _TABLE_KINDS or (date_format and word != Kind.DATETIME):
                 raise UsageError(
@@ -86,13 +90,18 @@ class Wanted:
             checked[name] = Kind(word)
             if date_format:
                 formats[name] = date_format
-        by_column = {name: _texts(v) for name, v in missing.items()} if isinstance(missing, Mapping) else None
+        by_column = {name: _texts(v) for name, v in _normal(missing).items()} if isinstance(missing, Mapping) else None
         everywhere = None if missing is None or isinstance(missing, Mapping) else _texts(missing)
-        return cls(checked, formats, roles or {}, everywhere if by_column is None else by_column)
+        return cls(checked, formats, _normal(roles), everywhere if by_column is None else by_column)
 
     def markers(self, name: str) -> tuple[str, ...] | None:
         """Missing markers that the caller gave for a column; None where detection decides."""
         return self.missing.get(name) if isinstance(self.missing, Mapping) else self.missing
+
+
+def _normal(by_column: Mapping[str, T] | None) -> dict[str, T]:
+    """The same by column names in NFC, as columns are called."""
+    return {unicodedata.normalize("NFC", name): value for name, value in (by_column or {}).items()}
 
 
 def _texts(value: Sequence[str | float] | str | float) -> tuple[str, ...]:

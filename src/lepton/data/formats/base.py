@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +20,20 @@ __all__ = [
     "Chunk",
     "ReadOptions",
     "Source",
+    "Usable",
     "check_columns",
     "choose_format",
     "head_of",
     "shown",
+    "usable_columns",
 ]
 
 SAMPLE_ROWS = 20_000
 """Rows that detection looks at; every later row is held against what it decided."""
 
 MAX_COLUMNS = 100_000
+
+_NO_CELLS = (pl.List, pl.Array, pl.Struct, pl.Object, pl.Binary)
 
 READERS = Registry(
     "readers",
@@ -220,6 +224,12 @@ def check_columns(names: Sequence[str], where: str) -> tuple[str, ...]:
                 wanted=error.wanted or "names of visible characters",
                 fix="rename it in the source",
             ) from None
+        if name == "*" or (name.startswith("^") and name.endswith("$")):
+            raise DataError(
+                ErrorCode.BAD_COLUMN_NAMES,
+                f"column {number} of {where} is called '{printable(name)}', which is a pattern for many columns",
+                fix="rename it in the source",
+            )
         if name in seen:
             raise DataError(
                 ErrorCode.BAD_COLUMN_NAMES,
@@ -228,3 +238,38 @@ def check_columns(names: Sequence[str], where: str) -> tuple[str, ...]:
             )
         seen[name] = number
     return tuple(seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """The columns of a typed source that a table can hold.
+
+    Attributes:
+        columns: name (in NFC) → type.
+        original: name → name in the source.
+        decisions: one for each column that is left out, because its cells hold several values.
+    """
+
+    columns: Mapping[str, pl.DataType]
+    original: Mapping[str, str]
+    decisions: tuple[DecisionRecord, ...]
+
+    def select(self, names: Iterable[str]) -> list[pl.Expr]:
+        """What selects the columns from the source, under their names."""
+        return [pl.col(self.original[name]).alias(name) for name in names]
+
+
+def usable_columns(schema: Mapping[str, pl.DataType], where: str) -> Usable:
+    """The columns of a typed source that a table can hold; `DataError` if there are none."""
+    original = dict(zip(check_columns(list(schema), where), schema, strict=True))
+    left_out = {name: schema[key] for name, key in original.items() if isinstance(schema[key], _NO_CELLS)}
+    columns = {name: schema[key] for name, key in original.items() if name not in left_out}
+    if not columns:
+        raise DataError(
+            ErrorCode.UNREADABLE, f"every column of {where} holds lists, records or bytes", wanted="single values"
+        )
+    decisions = tuple(
+        DecisionRecord(name, "column", "left out", f"its cells are {dtype}, not single values")
+        for name, dtype in left_out.items()
+    )
+    return Usable(columns, original, decisions)

@@ -8,14 +8,12 @@ from pathlib import Path
 import polars as pl
 
 from lepton.core import DataError, ErrorCode, printable
-from lepton.data.decisions import DecisionRecord
-from lepton.data.formats.base import SAMPLE_ROWS, Chunk, ReadOptions, Source, check_columns, shown
+from lepton.data.formats.base import SAMPLE_ROWS, Chunk, ReadOptions, Source, Usable, shown, usable_columns
 from lepton.store.files import FileStamp, open_read, stamp
 
 __all__ = ["ColumnarSource", "open_arrow", "open_parquet"]
 
 _CHUNK_CELLS = 5_000_000
-_NO_CELLS = (pl.List, pl.Array, pl.Struct, pl.Object, pl.Binary)
 
 
 def open_parquet(files: tuple[Path, ...], options: ReadOptions) -> Source:
@@ -32,23 +30,6 @@ def _scan_arrow(path: Path) -> pl.LazyFrame:
     return pl.scan_ipc(path)
 
 
-def usable_columns(
-    schema: Mapping[str, pl.DataType], where: str
-) -> tuple[dict[str, pl.DataType], list[DecisionRecord]]:
-    """Columns that a table can hold, and a decision for each that is left out because its cells hold several values."""
-    check_columns(list(schema), where)
-    left_out = [name for name, dtype in schema.items() if isinstance(dtype, _NO_CELLS)]
-    columns = {name: dtype for name, dtype in schema.items() if name not in set(left_out)}
-    if not columns:
-        raise DataError(
-            ErrorCode.UNREADABLE, f"every column of {where} holds lists, records or bytes", wanted="single values"
-        )
-    return columns, [
-        DecisionRecord(name, "column", "left out", f"its cells are {schema[name]}, not single values")
-        for name in left_out
-    ]
-
-
 def _open(files: tuple[Path, ...], what: str, scan: Callable[[Path], pl.LazyFrame]) -> Source:
     stamps = tuple(map(stamp, files))
     schemas: list[Mapping[str, pl.DataType]] = []
@@ -61,8 +42,7 @@ def _open(files: tuple[Path, ...], what: str, scan: Callable[[Path], pl.LazyFram
             heights.append(int(lazy.select(pl.len()).collect().item()))
     for path, schema in zip(files, schemas, strict=True):
         _check_same(schemas[0], schema, shown(files[0]), shown(path))
-    columns, decisions = usable_columns(schemas[0], shown(files[0]))
-    return ColumnarSource(files, stamps, what, scan, columns, tuple(decisions), tuple(heights))
+    return ColumnarSource(files, stamps, what, scan, usable_columns(schemas[0], shown(files[0])), tuple(heights))
 
 
 class ColumnarSource(Source):
@@ -74,16 +54,16 @@ class ColumnarSource(Source):
         stamps: tuple[FileStamp, ...],
         what: str,
         scan: Callable[[Path], pl.LazyFrame],
-        columns: Mapping[str, pl.DataType],
-        decisions: tuple[DecisionRecord, ...],
+        usable: Usable,
         heights: tuple[int, ...],
     ) -> None:
         self.files = files
         self.stamps = stamps
         self.what = what
         self.scan = scan
-        self.columns = columns
-        self.decisions = decisions
+        self.columns = usable.columns
+        self.decisions = usable.decisions
+        self.usable = usable
         self.heights = heights
         self.num_rows = sum(heights)
 
@@ -114,7 +94,7 @@ class ColumnarSource(Source):
 
     def _slice(self, path: Path, names: Sequence[str], start: int, length: int) -> pl.DataFrame:
         with _blamed(path, self.what):
-            return self.scan(path).select(names).slice(start, length).collect()
+            return self.scan(path).select(self.usable.select(names)).slice(start, length).collect()
 
 
 class _blamed:  # noqa: N801 - reads as a phrase: with _blamed(path, ...)

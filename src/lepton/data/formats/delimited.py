@@ -60,19 +60,17 @@ def open_delimited(files: tuple[Path, ...], options: ReadOptions) -> Source:
         head, whole = _head(path)
         if not head.strip():
             raise DataError(ErrorCode.EMPTY_DATA, f"{shown(path)} is empty", wanted="a header or rows")
-        _refuse_binary(head, path)
+        said = options if dialect is None else ReadOptions(dialect.delimiter, dialect.encoding, dialect.header)
+        own, records, about = decide_dialect(
+            head,
+            file=shown(path),
+            delimiter=said.delimiter,
+            encoding=said.encoding,
+            header=said.header,
+            whole=whole,
+        )
         if dialect is None:
-            dialect, records, decisions = decide_dialect(
-                head, delimiter=options.delimiter, encoding=options.encoding, header=options.header, whole=whole
-            )
-        else:
-            _, records, _ = decide_dialect(
-                head,
-                delimiter=dialect.delimiter,
-                encoding=dialect.encoding,
-                header=dialect.header,
-                whole=whole,
-            )
+            dialect, decisions = own, about
         found, unnamed = _column_names(records[0], dialect, shown(path))
         if not names:
             names = found
@@ -150,7 +148,7 @@ class DelimitedSource(Source):
             self.num_rows = rows
         return pl.concat(frames) if frames else pl.DataFrame(schema=dict(self.columns))
 
-    def _chunks(self, request: _Request, block_size: int = _BLOCK, at_once: bool = False) -> Iterator[Chunk]:
+    def _chunks(self, request: _Request, block_size: int | None = None, at_once: bool = False) -> Iterator[Chunk]:
         total = 0
         for path, before in zip(self.files, self.stamps, strict=True):
             before.check(path)
@@ -260,7 +258,7 @@ class Lines:
     newlines: NDArray[np.bool_]
 
 
-def text_lines(path: Path, dialect: Dialect, block_size: int = _BLOCK) -> Iterator[Lines]:
+def text_lines(path: Path, dialect: Dialect, block_size: int | None = None) -> Iterator[Lines]:
     """The records of a text file behind its header, in blocks of whole records, in UTF-8.
 
     Raises:
@@ -271,7 +269,7 @@ def text_lines(path: Path, dialect: Dialect, block_size: int = _BLOCK) -> Iterat
     header = dialect.header
     rest = b""
     line = 1
-    for data in _decoded_blocks(path, dialect, block_size):
+    for data in _decoded_blocks(path, dialect, block_size or _BLOCK):
         data = rest + data
         end = _last_record_end(data, quote)
         if not end and len(data) > MAX_RECORD:
@@ -382,14 +380,7 @@ def _first_line(path: Path) -> bytes:
 def decide_encoding(path: Path, encoding: str | None) -> tuple[str, DecisionRecord]:
     """The encoding of a text file: as asked, by its mark, or by what its beginning allows."""
     head, _ = _head(path)
-    _refuse_binary(head, path)
     return choose_encoding(head, encoding)
-
-
-def _refuse_binary(head: bytes, path: Path) -> None:
-    wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE))
-    if not wide and head[:1024].count(b"\0") > 0 and head[:4].count(b"\0") == 0 and b"\n" not in head[:1024]:
-        raise DataError(ErrorCode.UNREADABLE, f"{shown(path)} holds NUL bytes, so it is no text")
 
 
 def _last_record_end(data: bytes, quote: bytes) -> int:

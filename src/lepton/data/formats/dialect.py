@@ -64,12 +64,13 @@ class Dialect:
 
 
 def decide_dialect(
-    head: bytes, *, delimiter: str | None, encoding: str | None, header: bool | None, whole: bool
+    head: bytes, *, file: str, delimiter: str | None, encoding: str | None, header: bool | None, whole: bool
 ) -> tuple[Dialect, list[list[str]], list[DecisionRecord]]:
     """The dialect of a text that begins with `head`, its first records, and what was decided.
 
     Args:
         head: the first bytes of the file.
+        file: its name, for messages.
         delimiter: as the caller says, or None.
         encoding: as the caller says, or None.
         header: as the caller says, or None.
@@ -82,11 +83,11 @@ def decide_dialect(
     decisions = []
     encoding, record = choose_encoding(head, encoding)
     decisions.append(record)
-    text = _decoded(head, encoding, whole)
+    text = _decoded(head, encoding, whole, file)
     if "\0" in text:
         raise DataError(
             ErrorCode.UNREADABLE,
-            f"the file holds NUL bytes, so it is no text in {encoding}",
+            f"{file} holds NUL bytes, so it is no text in {encoding}",
             fix="if it is UTF-16, say encoding='utf-16'",
         )
     carriage_return = "\r" in text and "\n" not in text
@@ -105,7 +106,7 @@ def decide_dialect(
         )
     records = parse_records(text, delimiter, quote, spaces, complete=whole)
     if not records:
-        raise DataError(ErrorCode.EMPTY_DATA, "the text holds no records", wanted="a header or rows")
+        raise DataError(ErrorCode.EMPTY_DATA, f"{file} holds no records", wanted="a header or rows")
     has_header, record = _decide_header(records, header)
     decisions.append(record)
     dialect = Dialect(encoding, delimiter, quote, has_header, spaces, carriage_return)
@@ -189,20 +190,19 @@ def _guess_legacy(head: bytes) -> tuple[str, str]:
     return "latin-1", "it holds bytes that Windows-1252 lacks"
 
 
-def _decoded(head: bytes, encoding: str, whole: bool) -> str:
+def _decoded(head: bytes, encoding: str, whole: bool, file: str) -> str:
     name = "utf-8-sig" if encoding == "utf-8" else encoding
     try:
         return codecs.getincrementaldecoder(name)().decode(head, final=whole)
     except UnicodeDecodeError as error:
-        raise bad_encoding(encoding, error.start, head[error.start : error.start + 1]) from None
+        raise bad_encoding(encoding, error.start, head[error.start : error.start + 1], file) from None
 
 
-def bad_encoding(encoding: str, offset: int, found: bytes, file: str = "") -> DataError:
+def bad_encoding(encoding: str, offset: int, found: bytes, file: str) -> DataError:
     """The error for a byte that `encoding` does not allow."""
-    of_file = f" of {file}" if file else ""
     return DataError(
         ErrorCode.BAD_ENCODING,
-        f"byte {offset:,}{of_file} is 0x{found.hex()}, which is not valid {encoding}",
+        f"byte {offset:,} of {file} is 0x{found.hex()}, which is not valid {encoding}",
         fix="say which encoding it is, for example encoding='cp1252' or encoding='gb18030'",
         details={"offset": offset, "encoding": encoding},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,7 @@ import polars as pl
 
 from lepton.core import DataError, ErrorCode, printable, show_size
 from lepton.data.decisions import DecisionRecord
-from lepton.data.formats.base import SAMPLE_ROWS, Chunk, ReadOptions, Source, shown
-from lepton.data.formats.columnar import usable_columns
+from lepton.data.formats.base import SAMPLE_ROWS, Chunk, ReadOptions, Source, shown, usable_columns
 from lepton.data.formats.delimited import Lines, decide_encoding, text_lines
 from lepton.data.formats.dialect import Dialect
 from lepton.data.formats.memory import MemorySource, frame_of_rows
@@ -84,11 +84,11 @@ class JsonLinesSource(Source):
         if not rows:
             raise DataError(ErrorCode.EMPTY_DATA, f"{shown(files[0])} holds no rows", wanted="one JSON object a line")
         frame = frame_of_rows([dict.fromkeys(expected), *rows])[1:] if expected else frame_of_rows(rows)
-        columns, left_out = usable_columns(dict(frame.schema), shown(files[0]))
-        self.columns = columns
-        self.decisions = (decision, *left_out)
+        usable = usable_columns(dict(frame.schema), shown(files[0]))
+        self.columns = usable.columns
+        self.decisions = (decision, *usable.decisions)
         self._known = frozenset(frame.columns)
-        self._sample = frame.select(list(columns))
+        self._sample = frame.select(list(usable.columns))
 
     def chunks(
         self,
@@ -186,8 +186,11 @@ def _parsed(text: str, file: str, line: int) -> Any:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object with its keys in NFC, if no two are the same."""
     found = dict(pairs)
+    if not all(map(str.isascii, found)):
+        found = {unicodedata.normalize("NFC", key): value for key, value in found.items()}
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
+        names = [unicodedata.normalize("NFC", name) for name, _ in pairs]
         raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} comes twice")
     return found

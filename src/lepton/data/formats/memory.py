@@ -11,8 +11,7 @@ import numpy as np
 import polars as pl
 
 from lepton.core import DataError, ErrorCode, UsageError, printable
-from lepton.data.formats.base import SAMPLE_ROWS, Chunk, Source, check_columns
-from lepton.data.formats.columnar import usable_columns
+from lepton.data.formats.base import SAMPLE_ROWS, Chunk, Source, check_columns, usable_columns
 
 __all__ = ["MemorySource", "frame_of_rows", "open_memory", "series_of"]
 
@@ -49,11 +48,11 @@ class MemorySource(Source):
     """A frame in memory."""
 
     def __init__(self, frame: pl.DataFrame, file: str = "") -> None:
-        columns, decisions = usable_columns(dict(frame.schema), file or "the table")
+        usable = usable_columns(dict(frame.schema), file or "the table")
         self.file = file
-        self.frame = frame.select(list(columns))
-        self.columns = columns
-        self.decisions = tuple(decisions)
+        self.frame = frame.select(usable.select(usable.columns))
+        self.columns = usable.columns
+        self.decisions = usable.decisions
         self.num_rows = frame.height
 
     def chunks(
@@ -80,9 +79,10 @@ class LazySource(Source):
             schema = dict(query.collect_schema())
         except pl.exceptions.PolarsError as error:
             raise _query_failed(error) from None
-        self.columns, decisions = usable_columns(schema, "the query")
-        self.query = query
-        self.decisions = tuple(decisions)
+        usable = usable_columns(schema, "the query")
+        self.columns = usable.columns
+        self.decisions = usable.decisions
+        self.query = query.select(usable.select(usable.columns))
 
     def chunks(
         self,
