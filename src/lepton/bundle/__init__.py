@@ -8,6 +8,7 @@ from lepton.bundle.manifest import Manifest, MemberRecord, OutputRecord
 from lepton.bundle.measure import LatencyRecord, bundle_size, machine, measure_latency
 from lepton.bundle.migrate import migrate_bundle
 from lepton.bundle.model import Predictor, open_model
+from lepton.bundle.signing import SignatureRecord, SignatureReport, sign_bundle, verify_bundle
 
 __all__ = [
     "Bundle",
@@ -20,6 +21,8 @@ __all__ = [
     "OutputRecord",
     "Packed",
     "Predictor",
+    "SignatureRecord",
+    "SignatureReport",
     "TableInputs",
     "add_report",
     "bundle_size",
@@ -30,5 +33,7 @@ __all__ = [
     "migrate_bundle",
     "open_model",
     "read_bundle",
+    "sign_bundle",
+    "verify_bundle",
     "write_bundle",
 ]

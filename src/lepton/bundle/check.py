@@ -9,9 +9,14 @@ from typing import Any
 
 from lepton.bundle.archive import open_archive
 from lepton.bundle.files import CHECKS, inspect_archive
-from lepton.core import BundleError
+from lepton.bundle.signing import verify_bundle
+from lepton.core import BundleError, LeptonError, SecurityError
+from lepton.security import PublicKey, TrustList
 
-__all__ = ["CheckRecord", "CheckReport", "check_bundle"]
+__all__ = ["SIGNATURE_CHECK", "CheckRecord", "CheckReport", "check_bundle"]
+
+SIGNATURE_CHECK = "signature"
+"""The check that comes after those of `CHECKS`, where somebody is to be trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +24,7 @@ class CheckRecord:
     """One check.
 
     Attributes:
-        name: one of `CHECKS`.
+        name: one of `CHECKS`, or `SIGNATURE_CHECK`.
         verdict: `passed`, `failed`, or `not reached`, because an earlier one failed.
         note: what was seen.
     """
@@ -34,18 +39,18 @@ class CheckReport:
     """The verdicts on one bundle.
 
     Attributes:
-        checks: one row per entry of `CHECKS`, in order.
-        model_id: identity of the model, or None if a check failed.
-        error: the refusal that opening the bundle gives, or None.
+        checks: one row per entry of `CHECKS`, in order, and one for the signature if it was asked for.
+        model_id: identity of the model, or None if the bundle cannot be opened.
+        error: the refusal that opening or verifying the bundle gives, or None.
     """
 
     checks: tuple[CheckRecord, ...]
     model_id: str | None
-    error: BundleError | None
+    error: LeptonError | None
 
     @property
     def passed(self) -> bool:
-        """Whether the bundle can be opened."""
+        """Whether the bundle can be opened and, if that was asked, is signed by somebody trusted."""
         return self.error is None
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,22 +63,31 @@ class CheckReport:
         }
 
 
-def check_bundle(path: str | os.PathLike[str]) -> CheckReport:
+def check_bundle(path: str | os.PathLike[str], trusted: PublicKey | TrustList | None = None) -> CheckReport:
     """Check the bundle at `path` as opening it does, and tell the verdict of each check.
+
+    Args:
+        path: the bundle.
+        trusted: who must have signed it, if anybody must; see `verify_bundle`.
 
     Raises:
         DataError: there is no such file, or it is not a regular file.
     """
+    names = CHECKS if trusted is None else (*CHECKS, SIGNATURE_CHECK)
     rows: list[CheckRecord] = []
-    model_id, refusal = None, None
+    model_id: str | None = None
+    refusal: LeptonError | None = None
     try:
         with open_archive(path) as archive:
             bundle = inspect_archive(
                 archive, Path(path), lambda check, note: rows.append(CheckRecord(check, "passed", note))
             )
         model_id = bundle.model_id
-    except BundleError as error:
+        if trusted is not None:
+            signers = verify_bundle(bundle, trusted).signers
+            rows.append(CheckRecord(SIGNATURE_CHECK, "passed", "by " + ", ".join(signers)))
+    except (BundleError, SecurityError) as error:
         refusal = error
-        rows.append(CheckRecord(CHECKS[len(rows)], "failed", str(error)))
-        rows += [CheckRecord(name, "not reached") for name in CHECKS[len(rows) :]]
+        rows.append(CheckRecord(names[len(rows)], "failed", str(error)))
+        rows += [CheckRecord(name, "not reached") for name in names[len(rows) :]]
     return CheckReport(tuple(rows), model_id, refusal)

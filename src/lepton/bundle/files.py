@@ -20,16 +20,21 @@ from lepton.store import make_folder, replace_file, scratch_folder
 __all__ = [
     "CHECKS",
     "MAX_GRAPH",
+    "SIGNATURES",
     "Bundle",
     "add_report",
     "extract_bundle",
     "inspect_archive",
+    "put_report",
     "read_bundle",
     "write_bundle",
 ]
 
 MAX_GRAPH = 2_000_000_000
 """Most bytes of `model.onnx` in format 1."""
+
+SIGNATURES = "signature-"
+"""How names of reports begin that `bundle.signing` alone writes."""
 
 CHECKS = ("archive", "manifest", "members", "graph", "interface", "reports")
 """What opening a bundle checks, in order."""
@@ -133,7 +138,8 @@ def write_bundle(
     check_interface(manifest, summarize_graph(graph))
     model_id = model_id_of({name: MemberRecord.of(data) for name, data in members.items()})
     written = {
-        f"{REPORTS}{name}.json": _dump_report(name, report, model_id) for name, report in (reports or {}).items()
+        f"{REPORTS}{_free_name(name)}.json": _dump_report(name, report, model_id)
+        for name, report in (reports or {}).items()
     }
     _check_reports_size(sum(map(len, written.values())))
     with replace_file(path) as file:
@@ -146,13 +152,18 @@ def add_report(path: PathLike, name: str, report: Mapping[str, Any]) -> None:
 
     Args:
         path: the bundle; a new file takes its place.
-        name: without folder and `.json`: a-z, 0-9, `_` and `-`.
+        name: without folder and `.json`: a-z, 0-9, `_` and `-`; names that begin with `signature-` are kept.
         report: JSON-ready, with `time` (ISO 8601 with zone) and `machine`; `model_id` is added.
 
     Raises:
         UsageError: the name or the report cannot be written.
         BundleError: the bundle is not in order.
     """
+    put_report(path, _free_name(name), report)
+
+
+def put_report(path: PathLike, name: str, report: Mapping[str, Any]) -> None:
+    """`add_report` for names of every kind."""
     member = f"{REPORTS}{name}.json"
     with replace_file(path) as file, open_archive(path) as archive:
         bundle = inspect_archive(archive, Path(path), lambda check, note: None)
@@ -162,6 +173,14 @@ def add_report(path: PathLike, name: str, report: Mapping[str, Any]) -> None:
         chunks: dict[str, Iterable[bytes]] = {other: archive.chunks(other) for other in kept}
         write_archive(file, chunks | {member: [data]})
         archive.index.stamp.check(path)  # else a report that another process added meanwhile would be lost
+
+
+def _free_name(name: str) -> str:
+    if name.startswith(SIGNATURES):
+        raise UsageError(
+            ErrorCode.BAD_NAME, f"the report '{printable(name)}' would be a signature", fix="lepton bundle sign"
+        )
+    return name
 
 
 def _dump_report(name: str, report: Mapping[str, Any], model_id: str) -> bytes:

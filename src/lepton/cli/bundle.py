@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
+import sys
 from pathlib import Path
 
-from lepton import bundle
+from lepton import bundle, security
 from lepton.cli.options import Injected, Output
 from lepton.cli.output import Result
-from lepton.core import ErrorCode, UsageError, printable, show_size
+from lepton.core import ErrorCode, SecurityError, UsageError, printable, show_size
 
-__all__ = ["check", "extract", "inspect", "migrate"]
+__all__ = ["check", "extract", "inspect", "make_key", "migrate", "sign"]
 
 
 def inspect(model: Path, *, context: Injected) -> Result:
@@ -53,17 +56,96 @@ def inspect(model: Path, *, context: Injected) -> Result:
     return Result(data=data, text="\n".join(lines), next=(f"lepton bundle check {model}",))
 
 
-def check(model: Path, *, context: Injected) -> Result:
+def check(model: Path, *, key: Path | None = None, trusted: Path | None = None, context: Injected) -> Result:
     """Check a model file whole: structure, hashes, bounds and graph. Exit code 4 if it must not be used.
 
     Args:
         model: a .lepton file.
+        key: public key that must have signed the model.
+        trusted: list of public keys, one of which must have signed the model.
         context: given by the command line.
     """
-    report = bundle.check_bundle(model)
-    lines = [f"{row.verdict:<9}{row.name:<11}{printable(row.note)}".rstrip() for row in report.checks]
+    if key is not None and trusted is not None:
+        raise UsageError(ErrorCode.USAGE, "got --key and --trusted", wanted="one of them")
+    signer: security.PublicKey | security.TrustList | None = None
+    if key is not None:
+        signer = security.read_public_key(key)
+    elif trusted is not None:
+        signer = security.read_trusted(trusted)
+    report = bundle.check_bundle(model, signer)
+    lines = [f"{row.verdict:<12}{row.name:<11}{printable(row.note)}".rstrip() for row in report.checks]
     lines += [f"model id {report.model_id}"] if report.model_id else []
     return Result(data=report.to_dict(), text="\n".join(lines), error=report.error)
+
+
+def sign(model: Path, *, key: Path, passphrase_env: str | None = None, context: Injected) -> Result:
+    """Sign a model file: the signature is added to it, the model stays as it is.
+
+    Args:
+        model: a .lepton file.
+        key: private key, from lepton bundle key. If it is encrypted, its passphrase is asked for.
+        passphrase_env: name of the environment variable that holds the passphrase.
+        context: given by the command line.
+    """
+    private = security.read_private_key(key, passphrase=lambda: _passphrase(passphrase_env))
+    model_id = bundle.sign_bundle(model, private)
+    return Result(
+        data={"model": str(model), "model_id": model_id, "key_id": private.key_id},
+        text=f"{model} is signed by the key {private.key_id}\nmodel id {model_id}",
+        next=(f"lepton bundle check {model} --key PUBLIC.pub",),
+    )
+
+
+def make_key(
+    *,
+    output: Output = None,
+    name: str | None = None,
+    passphrase: bool = False,
+    passphrase_env: str | None = None,
+    context: Injected,
+) -> Result:
+    """Make a pair of keys: a private one to sign with, and a public one (.pub) to give to others.
+
+    Args:
+        output: file of the private key; neither it nor OUTPUT.pub may be there yet.
+        name: that others shall know the key by; the name of the file by default.
+        passphrase: ask for a passphrase to encrypt the private key with.
+        passphrase_env: name of the environment variable that holds the passphrase.
+        context: given by the command line.
+    """
+    if output is None:
+        raise UsageError(ErrorCode.USAGE, "there is no -o", wanted="the file to write: -o my.key")
+    secret = _passphrase(passphrase_env, twice=True) if passphrase or passphrase_env is not None else None
+    private = security.PrivateKey.generate()
+    public = security.write_key_pair(private, output, name or output.stem, passphrase=secret)
+    return Result(
+        data={"private": str(output), "public": f"{output}.pub", "key_id": public.key_id, "name": public.name},
+        text=f"private key  {output}: keep it, show it to nobody\npublic key   {output}.pub: {public.to_text()}",
+        notes=() if secret is not None else ("the private key is not encrypted: whoever can read the file can sign with it",),
+        next=(f"lepton bundle sign MODEL.lepton --key {output}",),
+    )
+
+
+def _passphrase(variable: str | None, *, twice: bool = False) -> str:
+    """The passphrase, from the environment or the terminal; a name that is none is not repeated: it may be secret."""
+    if variable is not None:
+        if variable not in os.environ:
+            raise UsageError(
+                ErrorCode.USAGE,
+                "--passphrase-env names no variable of the environment",
+                wanted="the name of a variable that holds the passphrase, not the passphrase itself",
+            )
+        return os.environ[variable]
+    if not sys.stdin.isatty():
+        raise SecurityError(
+            ErrorCode.BAD_KEY,
+            "a passphrase is needed, and there is no terminal to ask for it",
+            fix="put it into an environment variable and name that: --passphrase-env NAME",
+        )
+    given = getpass.getpass("passphrase: ")
+    if twice and getpass.getpass("again: ") != given:
+        raise UsageError(ErrorCode.USAGE, "the two passphrases differ")
+    return given
 
 
 def extract(model: Path, folder: Path, *, context: Injected) -> Result:

@@ -41,7 +41,9 @@ GROUPS: dict[str, tuple[CommandRecord, ...]] = {
     "Tables": (_command("data describe", "data:describe", "What a table holds and what looks suspicious in it."),),
     "Model files": (
         _command("bundle inspect", "bundle:inspect", "What a model file says of itself."),
-        _command("bundle check", "bundle:check", "Hashes, bounds and graph of a model file."),
+        _command("bundle check", "bundle:check", "Hashes, bounds, graph and signature of a model file."),
+        _command("bundle sign", "bundle:sign", "Sign a model file."),
+        _command("bundle key", "bundle:make_key", "Make the keys to sign with."),
         _command("bundle extract", "bundle:extract", "Unpack a model file into a new folder."),
         _command("bundle migrate", "bundle:migrate", "Raise a model file to the current format."),
     ),
@@ -51,6 +53,6 @@ GROUPS: dict[str, tuple[CommandRecord, ...]] = {
 COMMANDS: tuple[CommandRecord, ...] = tuple(record for group in GROUPS.values() for record in group)
 
 NOUNS = {
-    "bundle": "Model files: inspect, check, extract, migrate.",
+    "bundle": "Model files: inspect, check, sign, extract, migrate; keys.",
     "data": "Tables: describe.",
 }

@@ -1,5 +1,6 @@
 """Storage: the one place that opens files for writing; a file is replaced as a whole or not at all."""
 
+from lepton.store.fetch import FetchLimits, fetch
 from lepton.store.files import (
     FileStamp,
     expand,
@@ -11,12 +12,15 @@ from lepton.store.files import (
     scratch_folder,
     stamp,
     write_bytes,
+    write_new,
     write_text,
 )
 
 __all__ = [
+    "FetchLimits",
     "FileStamp",
     "expand",
+    "fetch",
     "make_folder",
     "open_read",
     "remove_leftovers",
@@ -25,5 +29,6 @@ __all__ = [
     "scratch_folder",
     "stamp",
     "write_bytes",
+    "write_new",
     "write_text",
 ]

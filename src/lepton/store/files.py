@@ -35,6 +35,7 @@ __all__ = [
     "scratch_folder",
     "stamp",
     "write_bytes",
+    "write_new",
     "write_text",
 ]
 
@@ -43,6 +44,7 @@ PathLike = str | os.PathLike[str]
 _TEMPORARY = ".lepton-part-"
 _LEFTOVER_AGE = 24 * 3600.0
 _FILE_MODE = 0o644
+_PRIVATE_MODE = 0o600
 _FOLDER_MODE = 0o755
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BROKEN = frozenset({errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM})
@@ -57,7 +59,7 @@ def _flags(*names: str) -> int:
 
 _SHORT_WRITE = re.compile(r"[0-9]+ requested and [0-9]+ written")  # how numpy says that a disk filled while it wrote
 _READ_FLAGS = _flags("RDONLY", "CLOEXEC", "BINARY", "NOCTTY", "NONBLOCK")  # a FIFO without a writer must not block
-_CREATE_FLAGS = _flags("WRONLY", "CREAT", "EXCL", "NOFOLLOW", "CLOEXEC")
+_CREATE_FLAGS = _flags("WRONLY", "CREAT", "EXCL", "NOFOLLOW", "CLOEXEC", "BINARY")
 _SYNC_FLAGS = _flags("RDWR" if os.name == "nt" else "RDONLY", "NOFOLLOW", "CLOEXEC")  # Windows syncs writers only
 _FOLDER_FLAGS = _flags("RDONLY", "DIRECTORY", "CLOEXEC")
 
@@ -126,6 +128,48 @@ def write_bytes(path: PathLike, data: bytes | bytearray | memoryview) -> None:
 def write_text(path: PathLike, text: str) -> None:
     """Make or replace the file `path` with `text` in UTF-8, line ends as they are; see `replace_path`."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def write_new(path: PathLike, data: bytes, *, private: bool = False) -> None:
+    """Make the file `path`, which must not be there yet, with `data`.
+
+    It is written in place, so that no copy of a secret can be left under another name; where writing fails, the file
+    is removed again. A kill in the middle leaves a part of it, under its own name and permissions.
+
+    Args:
+        path: the file to make. Its folder must exist.
+        data: what it shall hold.
+        private: readable by this user only, whatever the umask says.
+
+    Raises:
+        UsageError: there is a file of that name.
+        DataError: there is a folder, link or the like of that name, or the folder for it does not exist.
+        StoreError: `STORE_FULL` where space ran out; `STORE_FAILED` for any other refusal of the disk.
+    """
+    target = _checked(path)
+    try:
+        handle = os.open(target, _CREATE_FLAGS, _PRIVATE_MODE if private else _FILE_MODE)
+    except FileExistsError:
+        raise UsageError(
+            ErrorCode.USAGE,
+            f"{_shown(target)} exists already and is not overwritten",
+            fix="name a file that is not there yet",
+        ) from None
+    except OSError as error:
+        raise _store_error(error.errno, target, 0) from None
+    whole = False
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+        _sync_folder(target.parent)
+        whole = True
+    except OSError as error:
+        raise _store_error(error.errno, target, _size(target)) from None
+    finally:
+        if not whole:
+            target.unlink()
 
 
 def make_folder(path: PathLike) -> Path:
