@@ -16,6 +16,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # for both: see docs/decisions/0054
+
 import lightgbm
 import numpy as np
 import onnxruntime

@@ -53,6 +53,6 @@ def test_the_same_seed_gives_the_same_folds():
     assert [f.valid.tolist() for f in first] != [f.valid.tolist() for f in other]
 
 
-@pytest.mark.parametrize(("num_rows", "expected"), [(5, (5, 5)), (50_000, (5, 5)), (50_001, (3, 3)), (200_001, (5, 1))])
+@pytest.mark.parametrize(("num_rows", "expected"), [(4, (4, 4)), (10_000, (5, 5)), (10_001, (4, 4)), (100_001, (5, 1))])
 def test_large_tables_need_fewer_folds(num_rows, expected):
     assert num_folds_for(num_rows) == expected

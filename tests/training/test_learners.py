@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from lepton.bundle import TableInputs
-from lepton.core import Interrupted, Kind, Work
+from lepton.core import Interrupted, Kind, Resources, Work
 from lepton.data.steps import apply_steps
 from lepton.training.base import LEARNERS, Problem, Rows
 from lepton.training.learners.lightgbm import LightGBM
@@ -17,6 +17,7 @@ from lepton.training.tasks import Scale, prepare_target
 from tests.training.conftest import TARGETS, make_frame, make_schema
 
 TASKS = tuple(TARGETS)
+ONE_THREAD = Work(resources=Resources(cpus=1))
 FEATURES = ("size", "rooms", "town", "when", "new")
 
 
@@ -68,7 +69,7 @@ def test_the_graph_answers_as_the_trainer(name, task):
     for learner in configured(name, problem):
         if name == "lightgbm":
             learner.configuration |= {"max_rounds": 20, "patience": None}
-        learner.fit(rows, valid=None, work=Work())
+        learner.fit(rows, valid=None, work=ONE_THREAD)
         model = TableModel(problem, inputs, learner, labels, Scale())
         strange = strange_rows()
         given = graph_answers(model, strange)
@@ -87,7 +88,7 @@ def test_trees_are_equal_to_the_last_bit(task):
     problem, inputs, rows, labels = prepared(task)
     for learner in configured("lightgbm", problem):
         learner.configuration |= {"max_rounds": 20, "patience": None}
-        learner.fit(rows, valid=None, work=Work())
+        learner.fit(rows, valid=None, work=ONE_THREAD)
         graph, _, _ = TableModel(problem, inputs, learner, labels, Scale()).graph()
         builder_graph = _with_raw(graph)
         raw = session(builder_graph).run(["raw", "features"], inputs.tensors(strange_rows()))
@@ -111,8 +112,8 @@ def _with_raw(graph):
 def test_learning_beats_the_baseline(name, task):
     problem, _, rows, _ = prepared(task)
     train, valid = rows.take(np.arange(180)), rows.take(np.arange(180, 240))
-    baseline = configured("baseline", problem)[0].fit(train, valid=None, work=Work())
-    learner = configured(name, problem)[0].fit(train, valid=valid, work=Work())
+    baseline = configured("baseline", problem)[0].fit(train, valid=None, work=ONE_THREAD)
+    learner = configured(name, problem)[0].fit(train, valid=valid, work=ONE_THREAD)
 
     def loss(raw):
         if task == "regression":
@@ -130,8 +131,8 @@ def test_weights_count_as_repeated_rows(name, task):
     problem, _, rows, _ = prepared(task)
     weight = np.array([0.0, 1.0, 3.0] * 80)
     weighted = Rows(rows.block, rows.target, weight)
-    learner = configured(name, problem)[0].fit(weighted, valid=None, work=Work())
-    plain = configured(name, problem)[0].fit(rows, valid=None, work=Work())
+    learner = configured(name, problem)[0].fit(weighted, valid=None, work=ONE_THREAD)
+    plain = configured(name, problem)[0].fit(rows, valid=None, work=ONE_THREAD)
     assert not np.allclose(learner.raw(rows.block), plain.raw(rows.block))
 
 
@@ -144,7 +145,7 @@ def test_a_fold_without_some_classes(name, task):
         learner = configured(name, problem)[0]
         if name == "lightgbm":
             learner.configuration["max_rounds"] = 5
-        raw = learner.fit(some, valid=None, work=Work()).raw(rows.block)
+        raw = learner.fit(some, valid=None, work=ONE_THREAD).raw(rows.block)
         assert raw.shape == (240, problem.num_scores)
         assert np.isfinite(raw).all()
         if task == "multiclass":
@@ -175,7 +176,7 @@ def test_early_stopping_settles_on_the_median_fold():
     for part in (np.arange(160), np.arange(40, 240), np.arange(20, 200)):
         rest = np.setdiff1d(np.arange(240), part)
         learner = LightGBM(problem, configuration, seed=1)
-        fitted.append(learner.fit(rows.take(part), valid=rows.take(rest), work=Work()))
+        fitted.append(learner.fit(rows.take(part), valid=rows.take(rest), work=ONE_THREAD))
     settled = LightGBM.settled(configuration, fitted)
     assert settled["patience"] is None
     rounds = sorted(learner._rounds for learner in fitted)
@@ -186,7 +187,7 @@ def test_early_stopping_settles_on_the_median_fold():
 @pytest.mark.parametrize("task", TASKS)
 def test_lightgbm_reads_the_state_again(task):
     problem, _, rows, _ = prepared(task)
-    learner = configured("lightgbm", problem)[0].fit(rows, valid=None, work=Work())
+    learner = configured("lightgbm", problem)[0].fit(rows, valid=None, work=ONE_THREAD)
     text = learner.training_state()["lightgbm.txt"].decode()
     features = apply_steps(learner.steps, rows.block).numbers
     again = lightgbm.Booster(model_str=text).predict(features, raw_score=True)
@@ -196,7 +197,7 @@ def test_lightgbm_reads_the_state_again(task):
 
 def test_linear_state_holds_steps_and_coefficients():
     problem, _, rows, _ = prepared("multiclass")
-    learner = configured("linear", problem)[0].fit(rows, valid=None, work=Work())
+    learner = configured("linear", problem)[0].fit(rows, valid=None, work=ONE_THREAD)
     state = json.loads(learner.training_state()["linear.json"])
     assert [len(state["coefficients"][0]), len(state["intercepts"])] == [3, 3]
     assert state["steps"][0]["step"] == "calendar"
@@ -213,7 +214,7 @@ def test_linear_coefficients_are_those_of_scikit_learn(task):
 
     weight = np.random.default_rng(0).random(240)
     problem, _, rows, _ = prepared(task, weight=weight)
-    learner = configured("linear", problem)[0].fit(rows, valid=None, work=Work())
+    learner = configured("linear", problem)[0].fit(rows, valid=None, work=ONE_THREAD)
     features = apply_steps(learner.steps, rows.block).numbers
     theirs = Ridge(alpha=1.0) if task == "regression" else LogisticRegression(C=1.0, tol=1e-8, max_iter=10_000)
     theirs.fit(features, rows.target, sample_weight=weight)
@@ -223,14 +224,14 @@ def test_linear_coefficients_are_those_of_scikit_learn(task):
 
 def test_wide_regression_is_the_same_by_iterating(monkeypatch):
     problem, _, rows, _ = prepared("regression")
-    exact = configured("linear", problem)[0].fit(rows, valid=None, work=Work()).raw(rows.block)
+    exact = configured("linear", problem)[0].fit(rows, valid=None, work=ONE_THREAD).raw(rows.block)
     monkeypatch.setattr("lepton.training.learners.linear._MAX_NORMAL", 1)
-    iterated = configured("linear", problem)[0].fit(rows, valid=None, work=Work()).raw(rows.block)
+    iterated = configured("linear", problem)[0].fit(rows, valid=None, work=ONE_THREAD).raw(rows.block)
     np.testing.assert_allclose(iterated, exact, rtol=1e-3)
 
 
 def test_large_tables_give_the_linear_model_some_rows(monkeypatch):
     problem, _, rows, _ = prepared("regression")
     monkeypatch.setattr("lepton.training.learners.linear._MAX_CELLS", 2_000)
-    learner = configured("linear", problem)[0].fit(rows, valid=None, work=Work())
+    learner = configured("linear", problem)[0].fit(rows, valid=None, work=ONE_THREAD)
     assert np.isfinite(learner.raw(rows.block)).all()

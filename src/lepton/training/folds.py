@@ -23,11 +23,11 @@ class Fold:
 def num_folds_for(num_rows: int) -> tuple[int, int]:
     """How many parts the rows are cut into, and how many of them are scored, by the number of rows.
 
-    Five of five for up to 50,000 rows, three of three for up to 200,000, and beyond one of five: a holdout.
+    Five of five for up to 10,000 rows, four of four for up to 100,000, and beyond one of five: a holdout.
     """
-    if num_rows <= 50_000:
+    if num_rows <= 10_000:
         return min(5, num_rows), min(5, num_rows)
-    return (3, 3) if num_rows <= 200_000 else (5, 1)
+    return (4, 4) if num_rows <= 100_000 else (5, 1)
 
 
 def make_folds(

@@ -6,6 +6,8 @@ give whenever the time ends. A candidate is scored out of fold; the best is fitt
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.core import ErrorCode, Interrupted, LeptonError, TrainingError, Work
+from lepton.core.budgets import time_allowed
 from lepton.evaluation import Estimate, Metric, intervals
 from lepton.training.answers import numbers_of, probabilities_of
 from lepton.training.base import LEARNERS, Doubles, Problem, Rows, TableLearner
@@ -171,8 +174,9 @@ class Portfolio:
             for first, configuration in zip([True] + [False] * len(configurations), configurations, strict=False):
                 candidate = Candidate(learner, configuration)
                 self.candidates.append(candidate)
-                # What others have not begun must get its turn: the first of each learner takes its share only.
-                share = 1.0 / (len(plan) - position) if first else 1.0
+                # What others have not begun must get its turn: the first of each learner takes its share only, and
+                # less than an equal one, because the cheap come first.
+                share = 1.0 / (len(plan) - position) ** 2 if first else 1.0
                 self._try(candidate, share, total)
                 self._report(candidate, total)
 
@@ -233,7 +237,8 @@ class Portfolio:
             learner = candidate.learner(self.problem, candidate.configuration, seed)
             return learner.fit(self.rows.take(fold.train), valid=self.rows.take(fold.valid), work=work)
 
-        return _together(fitted, folds)
+        with _algebra_threads(work.resources.cpus):
+            return _together(fitted, folds)
 
     def _be_content_with(self, num_folds: int, candidate: Candidate) -> None:
         if num_folds < self.num_folds:
@@ -323,7 +328,10 @@ class Portfolio:
     def _final(self, best: Candidate) -> TableLearner:
         remaining = self.work.remaining
         allowed = np.inf if remaining is None else remaining - self.saving_seconds
-        part = self.work.part(None if remaining is None else max(allowed, 0.0))
+        part = Work(cancel=self.work.cancel, resources=self.work.resources, seed=self.work.seed)
+        if remaining is not None and self.work.within is not None:
+            # Half of what the contract allows beyond the time is for a fit that takes longer than it should.
+            part = part.part(max(allowed + 0.5 * (time_allowed(self.work.within) - self.work.within), 0.0))
         if not best.cut_short and not part.stopped and self._refit_seconds(best) <= allowed:
             self.work.report(self._done(), None, "fits", note=f"{best.learner.name}, on all rows")
             learner = best.learner(self.problem, best.settled, self.work.seed_for(best.learner.name))
@@ -360,6 +368,16 @@ def _together(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
         return [function(items[0])]
     with ThreadPoolExecutor(len(items), thread_name_prefix="fold") as threads:
         return list(threads.map(function, items))
+
+
+def _algebra_threads(num_threads: int) -> contextlib.AbstractContextManager[Any]:
+    """Hold numpy's linear algebra to so many threads; scikit-learn brings the library that can."""
+    try:
+        threadpoolctl = importlib.import_module("threadpoolctl")
+    except ImportError:
+        return contextlib.nullcontext()
+    limits: contextlib.AbstractContextManager[Any] = threadpoolctl.threadpool_limits(num_threads, user_api="blas")
+    return limits
 
 
 def _load_seconds(learner: type[TableLearner]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, Self
@@ -19,6 +20,7 @@ from lepton.training.learners.lightgbm_forest import forest_from_text
 __all__ = ["LightGBM"]
 
 _OBJECTIVES = {"regression": "regression", "binary": "binary", "multiclass": "multiclass"}
+_CELLS_A_THREAD = 100_000
 _SLOW = {"learning_rate": 0.05, "max_rounds": 1500, "patience": 60}
 
 
@@ -46,11 +48,22 @@ class LightGBM(TableLearner):
             tried.append({**tried[1], "label": "slow, sampled, ordered categories", "native": False})
         return tuple(tried)
 
+    @classmethod
+    def load(cls) -> None:
+        """Import LightGBM, its threads told to sleep while they wait for each other.
+
+        By default they spin: on two cores beside other work, two threads took ten times as long as one.
+        """
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        super().load()
+
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Boost until `valid` has not improved for `patience` rounds, or for `max_rounds`."""
         lightgbm = _lightgbm()
         self.steps, block = tree_steps(self.problem, rows.block)
         work.check()
+        # Threads wait for each other at every split, which costs more than it gives where there is little to do.
+        self._num_threads = min(work.resources.cpus, 1 + block.numbers.size // _CELLS_A_THREAD)
         # Codes stand behind the numbers, in the order of the text columns.
         first_code = block.numbers.shape[1] - len(self.problem.categories)
         native = self.configuration["native"]
@@ -59,7 +72,7 @@ class LightGBM(TableLearner):
             rows.target,
             weight=rows.weight,
             categorical_feature=list(range(first_code, block.numbers.shape[1])) if native else [],
-            params=self._parameters(work),
+            params=self._parameters(),
         )
         callbacks = [_Clock(lightgbm, work)]
         scored = []
@@ -70,22 +83,21 @@ class LightGBM(TableLearner):
             callbacks.append(lightgbm.early_stopping(self.configuration["patience"], verbose=False))
         work.check()
         self._booster = lightgbm.train(
-            self._parameters(work), data, self.configuration["max_rounds"], valid_sets=scored, callbacks=callbacks
+            self._parameters(), data, self.configuration["max_rounds"], valid_sets=scored, callbacks=callbacks
         )
         self._cut_short = callbacks[0].stopped
         self._rounds = self._booster.best_iteration if scored and not self._cut_short else 0
         self._rounds = self._rounds if self._rounds > 0 else self._booster.current_iteration()
-        self._num_threads = work.resources.cpus
         return self
 
-    def _parameters(self, work: Work) -> dict[str, Any]:
+    def _parameters(self) -> dict[str, Any]:
         ours = {"label", "native", "max_rounds", "patience"}
         parameters = {
             "objective": _OBJECTIVES[self.problem.task],
             "seed": self.seed % 2**31,
             "deterministic": True,
             "force_row_wise": True,
-            "num_threads": work.resources.cpus,
+            "num_threads": self._num_threads,
             "verbosity": -1,
             **{key: value for key, value in self.configuration.items() if key not in ours},
         }

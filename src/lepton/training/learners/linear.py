@@ -20,7 +20,7 @@ __all__ = ["Linear"]
 _MAX_ROWS = 200_000  # coefficients of some hundred columns are not better known from more
 _MAX_CELLS = 50_000_000
 _MAX_NORMAL = 2_000  # columns up to which the normal equations are quicker than iterating
-_MAX_ITERATIONS = 300
+_MAX_ITERATIONS = 200
 _ABSENT = -30.0  # score of a class that the rows do not have
 
 Loss = Callable[[Doubles], tuple[Doubles, Doubles]]
@@ -103,7 +103,7 @@ class Linear(TableLearner):
             jac=True,
             method="L-BFGS-B",
             callback=look_at_the_clock,
-            options={"maxiter": _MAX_ITERATIONS, "gtol": 1e-6, "ftol": 1e-12},
+            options={"maxiter": _MAX_ITERATIONS, "gtol": 1e-5, "ftol": 1e-9},
         )
         parameters = found.x.reshape(shape)
         self._coefficients, self._intercepts = np.ascontiguousarray(parameters[:-1]), parameters[-1]
