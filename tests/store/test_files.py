@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lepton.core import DataError, ErrorCode, LeptonError, StoreError, UsageError
 from lepton.store import (
@@ -496,3 +495,14 @@ def test_the_order_is_really_checked(folder, monkeypatch):
     write_bytes("a", b"x")
     with pytest.raises(AssertionError):
         recorder.check()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://me:canary@host/a.csv", "https:/host/a?canary", "s3://canary/a", "FILE:///canary"]
+)
+@pytest.mark.parametrize("call", [open_read, stamp, expand, lambda path: write_bytes(path, b"")])
+def test_where_a_file_is_wanted_a_url_is_refused_and_not_repeated(call, url):
+    with pytest.raises(DataError) as caught:
+        call(url)
+    assert caught.value.code is ErrorCode.NOT_A_FILE
+    assert "canary" not in str(caught.value)

@@ -58,6 +58,7 @@ def _flags(*names: str) -> int:
 
 
 _SHORT_WRITE = re.compile(r"[0-9]+ requested and [0-9]+ written")  # how numpy says that a disk filled while it wrote
+_URL = re.compile(r"(https?|ftps?|sftp|file|data|s3|gs|gcs|az|abfss?):/", re.IGNORECASE)
 _READ_FLAGS = _flags("RDONLY", "CLOEXEC", "BINARY", "NOCTTY", "NONBLOCK")  # a FIFO without a writer must not block
 _CREATE_FLAGS = _flags("WRONLY", "CREAT", "EXCL", "NOFOLLOW", "CLOEXEC", "BINARY")
 _SYNC_FLAGS = _flags("RDWR" if os.name == "nt" else "RDONLY", "NOFOLLOW", "CLOEXEC")  # Windows syncs writers only
@@ -471,6 +472,13 @@ def _as_path(path: PathLike) -> Path:
         usable = False
     if not usable:
         raise UsageError(ErrorCode.BAD_NAME, f"got the path {_shown(text)}", wanted="a path without NUL, not empty")
+    if url := _URL.match(text):  # not repeated: it may hold a password
+        raise DataError(
+            ErrorCode.NOT_A_FILE,
+            f"got a URL with the scheme {url[1]!r}",
+            wanted="a file",
+            fix="fetch it to a file first",
+        )
     return Path(text)
 
 
