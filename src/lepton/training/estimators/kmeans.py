@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.core import DataError, ErrorCode, Resources, UsageError, Work
+from lepton.core import DataError, ErrorCode, Resources, Work
 from lepton.training.estimators.base import Choice, Estimator, Interval, check_fitted, validated
-from lepton.training.estimators.rows import StreamedRows, is_stream
+from lepton.training.estimators.moments import Moments, moments_of
+from lepton.training.estimators.rows import Blocks, Doubles, StreamedRows, Team, Thinned, is_stream
 
 __all__ = ["KMeans", "KMeansRecord"]
 
-Doubles = NDArray[np.float64]
-Blocks = Callable[[], Iterator[NDArray[Any]]]
-
-_BLOCK_ROWS = 16_384
+_SAMPLE_ROWS = 50_000
+"""Most rows on which the centres settle before all rows are looked at."""
 _SEED_ROWS = 20_000
-"""Rows that the first centres are drawn from; more of them do not make the result better."""
+"""Most rows that the first centres are drawn from; more of them do not make the result better."""
+_CALM_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -123,23 +120,28 @@ class KMeans(Estimator):
         """
         self._check_parameters()
         work = Work.of(work)
-        blocks = self._opened(x)
-        sample, spread, rows = _sample(blocks)
-        if rows < self.n_clusters:
-            came = f"got n_samples={rows} rows for n_clusters={self.n_clusters}"
-            raise DataError(ErrorCode.TOO_FEW_ROWS, came, wanted="at least as many rows as clusters")
-        seed = 0 if self.random_state is None else self.random_state
-        best: tuple[float, Doubles, int] | None = None
-        for start in range(self.n_init):
-            generator = np.random.default_rng([seed, start])
-            centers = first_centers(sample, self.n_clusters, generator)
-            found = self._run(blocks, centers, spread, generator, work)
-            if best is None or found[0] < best[0]:
-                best = found
-        if best is not None:
-            self.inertia_, self.cluster_centers_, self.n_iter_ = best
-        if not is_stream(x):
-            self.labels_ = self._nearest(next(iter(blocks())))
+        with self._whole(), Team(work.resources.cpus) as team:
+            blocks = self._opened(x)
+            sample, spread, rows = _sample(blocks)
+            if rows < self.n_clusters:
+                came = f"got n_samples={rows} rows for n_clusters={self.n_clusters}"
+                raise DataError(ErrorCode.TOO_FEW_ROWS, came, wanted="at least as many rows as clusters")
+            limit = self.tol * spread
+            if self.solver == "minibatch":
+                runs = [self._minibatches(blocks, c, limit, g, team, work) for c, g in self._starts(sample)]
+            else:
+                few = _single(sample)
+                runs = [self._lloyd(few, c, limit, team, work) for c, _ in self._starts(sample)]
+            _, centers, steps = min(runs, key=lambda run: run[0])
+            if self.solver == "lloyd" and len(sample) < rows:
+                _, centers, steps = self._lloyd(blocks, centers, limit, team, work)
+            self.cluster_centers_, self.n_iter_ = centers, steps
+            vars(self).pop("_counts", None)
+            if is_stream(x):
+                vars(self).pop("labels_", None)
+                self.inertia_ = _sums(blocks, centers, team).inertia
+            else:
+                self.labels_, self.inertia_ = _assigned(blocks, centers, team)
         return self
 
     def fit_predict(self, x: Any, y: Any = None) -> NDArray[np.int32]:
@@ -153,15 +155,37 @@ class KMeans(Estimator):
             x: features [N, K], or a data set whose columns are those of the fit.
             at: centres [M, K]; default: the current ones.
         """
+        check_fitted(self)
         centers = self.cluster_centers_ if at is None else np.asarray(at, dtype=np.float64)
-        return _sums(self._opened(x, reset=False), centers, Resources().cpus)
+        if centers.shape != self.cluster_centers_.shape:
+            came = f"got centres of shape {list(centers.shape)}"
+            raise DataError(ErrorCode.WRONG_SHAPE, came, wanted=str(list(self.cluster_centers_.shape)))
+        with Team(Resources().cpus) as team:
+            return _sums(self._opened(x, reset=False), centers, team)
 
-    def begin(self, centers: Any) -> Self:
-        """Start from `centers` [M, K], for a fit by `statistics` and `step`."""
-        self.cluster_centers_ = np.array(centers, dtype=np.float64)
-        self.n_clusters, self.n_features_in_ = self.cluster_centers_.shape
-        self.inertia_, self.n_iter_ = float("inf"), 0
+    def begin(self, centers: Any, *, columns: Sequence[str] | None = None) -> Self:
+        """Start from `centers` [n_clusters, K], for a fit by `statistics` and `step`.
+
+        Args:
+            centers: first centres.
+            columns: names of the features, for parts that have names.
+        """
+        self._check_parameters()
+        centers = np.array(centers, dtype=np.float64)
+        if centers.ndim != 2 or len(centers) != self.n_clusters:
+            came = f"got centres of shape {list(centers.shape)}"
+            raise DataError(ErrorCode.WRONG_SHAPE, came, wanted=f"[{self.n_clusters}, features]")
+        self._forget_columns()
+        vars(self).pop("feature_names_in_", None)
+        if columns is not None:
+            self.feature_names_in_ = np.array(columns, dtype=object)
+        self._begin(centers)
         return self
+
+    def _begin(self, centers: Doubles) -> None:
+        self.cluster_centers_ = centers
+        self.n_features_in_ = centers.shape[1]
+        self.inertia_, self.n_iter_ = float("inf"), 0
 
     def step(self, record: KMeansRecord) -> bool:
         """Move the centres to the means of their rows; returns whether none of them moved."""
@@ -175,74 +199,94 @@ class KMeans(Estimator):
         """One mini-batch step with these rows; the first call draws the centres from them."""
         self._check_parameters()
         first = not hasattr(self, "cluster_centers_")
-        blocks = self._opened(x, reset=first)
-        if first:
-            sample, _, rows = _sample(blocks)
-            if rows < self.n_clusters:
-                came = f"the first call of partial_fit got n_samples={rows} rows"
-                raise DataError(ErrorCode.TOO_FEW_ROWS, came, wanted=f"at least n_clusters={self.n_clusters}")
-            generator = np.random.default_rng(0 if self.random_state is None else self.random_state)
-            self.begin(first_centers(sample, self.n_clusters, generator))
-        if not hasattr(self, "_counts"):
-            self._counts = np.zeros(self.n_clusters)
-        record = _sums(blocks, self.cluster_centers_, 1)
-        self.cluster_centers_, self._counts = _pulled(record, self._counts)
-        self.inertia_ = record.inertia
-        self.n_iter_ += 1
-        self.labels_ = self._nearest(next(iter(blocks())))
+        with self._whole(), Team(Resources().cpus) as team:
+            blocks = self._opened(x, reset=first)
+            if first:
+                sample, _, rows = _sample(blocks)
+                if rows < self.n_clusters:
+                    came = f"the first call of partial_fit got n_samples={rows} rows"
+                    raise DataError(ErrorCode.TOO_FEW_ROWS, came, wanted=f"at least n_clusters={self.n_clusters}")
+                self._begin(next(self._starts(sample))[0])
+            if not hasattr(self, "_counts"):
+                self._counts = np.zeros(self.n_clusters)
+            record = _sums(blocks, self.cluster_centers_, team)
+            self.cluster_centers_, self._counts = _pulled(record, self._counts)
+            self.n_iter_ += 1
+            if is_stream(x):
+                vars(self).pop("labels_", None)
+                self.inertia_ = record.inertia
+            else:
+                self.labels_, self.inertia_ = _assigned(blocks, self.cluster_centers_, team)
         return self
 
     def _opened(self, x: Any, *, reset: bool = True) -> Blocks:
         if not is_stream(x):
             x = validated(self, x, reset=reset)
-            return lambda: iter([x])
-        rows = StreamedRows(x, None, needs_target=False)
+            if reset:
+                self._forget_columns()
+            return _single(x)
+        rows = StreamedRows(x, None, self.kind)
         if reset:
-            self.n_features_in_ = len(rows.names)
-            self.feature_names_in_ = np.array(rows.names, dtype=object)
-            self.columns_ = rows.features
-        return lambda: (block for block, _, _ in rows.blocks())
+            self._take_columns(rows)
+        else:
+            self._check_columns(rows.names)
+        return rows.blocks
 
-    def _run(
-        self, blocks: Blocks, centers: Doubles, spread: float, generator: np.random.Generator, work: Work
+    def _starts(self, sample: NDArray[Any]) -> Iterator[tuple[Doubles, np.random.Generator]]:
+        """First centres of each start, and the generator to go on with."""
+        seed = 0 if self.random_state is None else self.random_state
+        few = sample[:: -(-len(sample) // _SEED_ROWS)]
+        for start in range(self.n_init):
+            generator = np.random.default_rng([seed, start])
+            # Where rows are hardly more than clusters all of them are needed.
+            seeds = few if len(few) >= 10 * self.n_clusters else sample
+            yield first_centers(seeds, self.n_clusters, generator), generator
+
+    def _lloyd(
+        self, blocks: Blocks, centers: Doubles, limit: float, team: Team, work: Work
     ) -> tuple[float, Doubles, int]:
-        """One start: inertia, centres, steps."""
-        threads = work.resources.cpus
-        if self.solver == "minibatch":
-            centers, steps = self._minibatches(blocks, centers, spread, generator, work)
-            return _sums(blocks, centers, threads).inertia, centers, steps
-        for step in range(1, self.max_iter + 1):
-            record = _sums(blocks, centers, threads)
+        """Full steps until the centres move by no more than `limit`: inertia before the last step, centres, steps."""
+        record, steps, moved = _sums(blocks, centers, team), 0, float("inf")
+        while True:
             later = moved_centers(record)
-            moved = float(np.sum((later - centers) ** 2))
-            centers = later
-            if moved <= self.tol * spread or work.stopped:
-                break
-        return _sums(blocks, centers, threads).inertia, centers, step
+            moved, centers = float(np.sum((later - centers) ** 2)), later
+            steps += 1
+            work.report(steps, None, "steps", best=f"{record.inertia:.6g}")
+            if moved <= limit or steps >= self.max_iter or work.stopped:
+                return record.inertia, centers, steps
+            record = _sums(blocks, centers, team)
 
     def _minibatches(
-        self, blocks: Blocks, centers: Doubles, spread: float, generator: np.random.Generator, work: Work
-    ) -> tuple[Doubles, int]:
+        self,
+        blocks: Blocks,
+        centers: Doubles,
+        limit: float,
+        generator: np.random.Generator,
+        team: Team,
+        work: Work,
+    ) -> tuple[float, Doubles, int]:
         """Mini-batch steps: each centre moves to the running mean of the rows that were nearest to it."""
         counts, steps, calm = np.zeros(len(centers)), 0, 0
         while True:
-            for block in blocks():
+            for block, _, _ in blocks():
                 order = generator.permutation(len(block))
                 for start in range(0, len(order), self.batch_size):
                     rows = block[np.sort(order[start : start + self.batch_size])]
-                    later, counts = _pulled(_block_sums(rows, centers), counts)
+                    later, counts = _pulled(kmeans_record(rows, centers), counts)
                     moved, centers = float(np.sum((later - centers) ** 2)), later
                     steps += 1
-                    calm = calm + 1 if moved <= self.tol * spread else 0
-                    if calm >= 10 or steps >= self.max_iter or work.stopped:
-                        return centers, steps
+                    calm = calm + 1 if moved <= limit else 0
+                    if calm >= _CALM_STEPS or steps >= self.max_iter or work.stopped:
+                        return _sums(blocks, centers, team).inertia, centers, steps
 
     # --- using ---------------------------------------------------------------------------------------------------
 
     def predict(self, x: Any) -> NDArray[np.int32]:
         """The cluster of each row, [N]."""
         check_fitted(self)
-        return self._nearest(validated(self, x, reset=False))
+        x = validated(self, x, reset=False)
+        with Team(Resources().cpus) as team:
+            return _assigned(_single(x), self.cluster_centers_, team)[0]
 
     def transform(self, x: Any) -> Doubles:
         """Distances to the centres, [N, M]."""
@@ -258,14 +302,8 @@ class KMeans(Estimator):
     def score(self, x: Any, y: Any = None) -> float:
         """Minus the sum of squared distances to the nearest centres."""
         check_fitted(self)
-        return -_sums(self._opened(x, reset=False), self.cluster_centers_, Resources().cpus).inertia
-
-    def _nearest(self, x: NDArray[Any]) -> NDArray[np.int32]:
-        parts = [
-            _closeness(x[start : start + _BLOCK_ROWS], self.cluster_centers_).argmin(axis=1)
-            for start in range(0, len(x), _BLOCK_ROWS)
-        ]
-        return np.concatenate(parts).astype(np.int32)
+        with Team(Resources().cpus) as team:
+            return -_sums(self._opened(x, reset=False), self.cluster_centers_, team).inertia
 
 
 def first_centers(sample: NDArray[Any], count: int, generator: np.random.Generator) -> Doubles:
@@ -304,60 +342,68 @@ def _pulled(record: KMeansRecord, counts: Doubles) -> tuple[Doubles, Doubles]:
 
 def _closeness(x: NDArray[Any], centers: NDArray[Any]) -> Doubles:
     """Squared distances [n, M] less the squared length of the row: what is needed to find the nearest."""
-    return np.asarray((centers * centers).sum(axis=1) - 2 * (x @ centers.T))
-
-
-def _sums(blocks: Blocks, centers: Doubles, threads: int) -> KMeansRecord:
-    """The record of all blocks at `centers`; parts are added in their order, whatever thread made them."""
-    from threadpoolctl import threadpool_limits
-
-    total: KMeansRecord | None = None
-    # The parts are the threads: more of them inside each product of small matrices would only wait for each other.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
-        for block in blocks():
-            parts = [block[start : start + _BLOCK_ROWS] for start in range(0, len(block), _BLOCK_ROWS)]
-            record = reduce(add, pool.map(lambda part: _block_sums(part, centers), parts))
-            total = record if total is None else total + record
-    if total is None:
-        raise DataError(ErrorCode.EMPTY_DATA, "there are no rows", wanted="at least one row")
-    return total
-
-
-def _block_sums(x: NDArray[Any], centers: Doubles) -> KMeansRecord:
-    from scipy.sparse import csc_matrix
-
     typed = centers.astype(x.dtype, copy=False)
-    close = _closeness(x, typed)
-    labels = close.argmin(axis=1)
-    rows = np.arange(len(x))
-    distances = np.maximum(close[rows, labels] + np.einsum("ij,ij->i", x, x), 0.0)
-    # A matrix with a one for each row in the line of its centre adds the rows up without sorting them.
-    lines = csc_matrix((np.ones(len(x), dtype=x.dtype), labels, np.arange(len(x) + 1)), shape=(len(centers), len(x)))
+    return np.asarray((typed * typed).sum(axis=1) - 2 * (x @ typed.T))
+
+
+def _single(x: NDArray[Any]) -> Blocks:
+    nothing = np.empty(0)
+    return lambda: iter([(x, nothing, None)])
+
+
+def _sums(blocks: Blocks, centers: Doubles, team: Team) -> KMeansRecord:
+    """The record of all blocks at `centers`."""
+    return team.total(blocks(), lambda x, _y, _w: kmeans_record(x, centers))
+
+
+def _assigned(blocks: Blocks, centers: Doubles, team: Team) -> tuple[NDArray[np.int32], float]:
+    """The cluster of each row [N], and the inertia."""
+
+    def part(x: NDArray[Any], _y: object, _w: object) -> list[tuple[NDArray[np.int32], float]]:
+        nearest, distances = _nearest(x, centers)
+        labels = np.arange(len(centers), dtype=x.dtype) @ nearest
+        return [(labels.astype(np.int32), float(distances.sum(dtype=np.float64)))]
+
+    parts = team.total(blocks(), part)
+    return np.concatenate([labels for labels, _ in parts]), sum(inertia for _, inertia in parts)
+
+
+def _nearest(x: NDArray[Any], centers: Doubles) -> tuple[NDArray[Any], NDArray[Any]]:
+    """A one in the line of the nearest centre of each row, else zeros, [M, n]; and the squared distances to it [n].
+
+    Lines are centres, because numpy finds the smallest of each column many times faster than that of each row.
+    """
+    typed = centers.astype(x.dtype, copy=False)
+    close = (-2 * typed) @ x.T
+    close += (typed * typed).sum(axis=1)[:, None]
+    least = close.min(axis=0)
+    nearest = (close == least).astype(x.dtype)
+    if nearest.sum(dtype=np.float64) != len(x):  # some rows are as near to two centres: the first counts
+        nearest = (close.argmin(axis=0) == np.arange(len(centers))[:, None]).astype(x.dtype)
+    return nearest, np.maximum(least + np.einsum("ij,ij->i", x, x), 0.0)
+
+
+def kmeans_record(x: NDArray[Any], centers: Doubles) -> KMeansRecord:
+    """Sums over the rows `x` [n, K] at `centers` [M, K]."""
+    nearest, distances = _nearest(x, centers)
     farthest = int(distances.argmax())
     return KMeansRecord(
         centers,
-        np.bincount(labels, minlength=len(centers)).astype(np.float64),
-        np.asarray(lines @ x, dtype=np.float64),
+        nearest.sum(axis=1, dtype=np.float64),
+        np.asarray(nearest @ x, dtype=np.float64),
         float(distances.sum(dtype=np.float64)),
         (float(distances[farthest]), np.array(x[farthest], dtype=np.float64)),
     )
 
 
 def _sample(blocks: Blocks) -> tuple[NDArray[Any], float, int]:
-    """Up to `_SEED_ROWS` rows spread evenly over the source, the mean variance of the features, and the number of rows."""
-    kept: list[NDArray[Any]] = []
-    rows, stride = 0, 1
-    count, mean, scatter = 0, 0.0, 0.0
-    for block in blocks():
-        rows += len(block)
-        kept.append(np.array(block[(-(rows - len(block))) % stride :: stride]))
-        size = sum(map(len, kept))
-        while size > 2 * _SEED_ROWS:
-            joined = np.concatenate(kept)[::2]
-            kept, size, stride = [joined], len(joined), stride * 2
-        gap = block.mean(axis=0, dtype=np.float64) - mean
-        scatter = scatter + block.var(axis=0, dtype=np.float64) * len(block) + gap**2 * (count * len(block) / rows)
-        mean, count = mean + gap * (len(block) / rows), rows
-    if not rows:
+    """Rows spread evenly over the source, the mean variance of the features, and the number of rows."""
+    kept = Thinned(_SAMPLE_ROWS)
+    moments: Moments | None = None
+    for x, _, _ in blocks():
+        kept.add(x)
+        part = moments_of(x, np.empty((len(x), 0)))
+        moments = part if moments is None else moments.merge(part)
+    if moments is None:
         raise DataError(ErrorCode.EMPTY_DATA, "there are no rows", wanted="at least one row")
-    return np.concatenate(kept), float(np.mean(scatter / rows)), rows
+    return kept.arrays()[0], float(np.mean(np.diag(moments.scatter))) / moments.weight, kept.num_rows

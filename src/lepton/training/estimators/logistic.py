@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.core import DataError, ErrorCode, UsageError, Work
+from lepton.core import DataError, ErrorCode, Resources, UsageError, Work
 from lepton.training.estimators.base import Choice, Estimator, Interval, check_fitted, checked_weight, validated
 from lepton.training.estimators.descent import Descent, descend, drawn_batches, stochastic_descent
 from lepton.training.estimators.logistic_sums import LogisticRecord, logistic_record, sigmoid, softmax
 from lepton.training.estimators.moments import Moments, moments_of
 from lepton.training.estimators.newton import SEPARATED_LOSS, Stepper, newton_move
-from lepton.training.estimators.rows import Block, Blocks, Doubles, StreamedRows, Thinned, is_stream, total
+from lepton.training.estimators.rows import Block, Blocks, Doubles, StreamedRows, Team, Thinned, is_stream
 from lepton.training.estimators.summary import Summary, coefficient_summary
 
 __all__ = ["LogisticRegression", "SeparationWarning"]
@@ -72,6 +72,7 @@ class LogisticRegression(Estimator):
 
     kind = "classifier"
     _stepper: Stepper | None
+    loss_curve_: list[float]
     rules: ClassVar[Mapping[str, Interval | Choice]] = {
         "C": Interval(0, open_low=True),
         "penalty": Choice("l2", "l1", "elasticnet", None),
@@ -141,18 +142,18 @@ class LogisticRegression(Estimator):
             came = f"got solver={self.solver!r} with an L1 penalty"
             raise UsageError(ErrorCode.USAGE, came, fix='solver="auto"')
         work = Work.of(work)
-        with self._whole():
+        with self._whole(), Team(work.resources.cpus) as team:
             source = self._opened(x, y, sample_weight, target)
             self._stepper = None
             self.separable_ = False
             self._inverse: Doubles | None = None
             if self.solver in ("gradient_descent", "sgd"):
-                descent = self._descended(source, work)
+                descent = self._descended(source, team, work)
                 self._set(descent.parameters)
                 self.n_iter_, self.converged_ = max(descent.steps, 1), descent.converged
                 self.loss_curve_ = descent.losses
             else:
-                self._minimise(source, work)
+                self._minimise(source, team, work)
         return self
 
     def begin(self, columns: int | Sequence[str], classes: Any) -> Self:
@@ -175,7 +176,7 @@ class LogisticRegression(Estimator):
             self._stepper = None
             self._inverse = None
             self.n_iter_, self.converged_, self.separable_ = 0, False, False
-            self.loss_curve_: list[float] = []
+            self.loss_curve_ = []
             self._set(np.zeros(self._shape))
         return self
 
@@ -205,7 +206,8 @@ class LogisticRegression(Estimator):
             came = f"got parameters of shape {list(at.shape)}"
             raise DataError(ErrorCode.WRONG_SHAPE, came, wanted=str(list(self._shape)))
         blocks = self._part(x, y, sample_weight, target)
-        return self._sums(blocks, at, self._wants_curvature, Work().resources.cpus)
+        with Team(Resources().cpus) as team:
+            return _sums(blocks, at, self._wants_curvature, team)
 
     def step(self, record: LogisticRecord) -> bool:
         """Move the parameters by the sums of all rows; returns whether the fit has settled.
@@ -364,24 +366,20 @@ class LogisticRegression(Estimator):
             raise DataError(ErrorCode.BAD_TARGET, f"row {row} has the class {y[row].item()!r}", wanted=wanted)
         return np.asarray(numbers, dtype=np.int64)
 
-    def _sums(self, blocks: Blocks, at: Doubles, curvature: bool, num_threads: int) -> LogisticRecord:
-        """The record of all blocks at `at`."""
-        return total(blocks(), lambda x, y, w: logistic_record(x, y, w, at, curvature), num_threads)
-
-    def _minimise(self, source: _Source, work: Work) -> None:
+    def _minimise(self, source: _Source, team: Team, work: Work) -> None:
         """The penalised minimum, by steps that look at all rows, from that of a sample where there are many."""
         strengths = self._strengths(source.weight)
         curved = self._wants_curvature
         at, held = np.zeros(self._shape), None
         sample = self._sample(source) if curved else None
         if sample is not None:
-            at, held = self._warm(sample, strengths, work)
+            at, held = self._warm(sample, strengths, team, work)
         stepper = Stepper(strengths, self.fit_intercept, self.tol, held)
         self.loss_curve_ = []
         self.n_iter_ = 0
         while self.n_iter_ < self.max_iter and not stepper.settled and not work.stopped:
             whole = curved and (held is None or self.n_iter_ >= _PATIENCE)
-            at = stepper.step(self._sums(source.blocks, at, whole, work.resources.cpus))
+            at = stepper.step(_sums(source.blocks, at, whole, team))
             self.n_iter_ += 1
             self.loss_curve_.append(stepper.objective)
             work.report(self.n_iter_, None, "steps", best=f"{stepper.objective:.6g}")
@@ -395,7 +393,7 @@ class LogisticRegression(Estimator):
             came = f"not settled after {self.n_iter_} steps; Fix: a larger max_iter, or features of similar scales"
             warnings.warn(came, ConvergenceWarning, stacklevel=3)
         if self.penalty is None and self.converged_ and curved:
-            self._look_back(source.blocks, work.resources.cpus)
+            self._look_back(source.blocks, team)
 
     def _sample(self, source: _Source) -> Block | None:
         """Rows enough to know the curvature well, or None where all rows are few."""
@@ -407,13 +405,15 @@ class LogisticRegression(Estimator):
         step = max(len(x) // rows, 1)
         return x[::step], y[::step], None if weight is None else weight[::step]
 
-    def _warm(self, sample: Block, strengths: tuple[float, float], work: Work) -> tuple[Doubles, Doubles | None]:
+    def _warm(
+        self, sample: Block, strengths: tuple[float, float], team: Team, work: Work
+    ) -> tuple[Doubles, Doubles | None]:
         """Parameters and mean curvature at the minimum over a sample; zeros and None where it has none."""
         zeros = np.zeros(self._shape)
         stepper = Stepper(strengths, self.fit_intercept, 1e-6)
         at, held = zeros, None
         for _ in range(30):
-            record = self._sums(lambda: iter([sample]), at, True, work.resources.cpus)
+            record = _sums(lambda: iter([sample]), at, True, team)
             at = stepper.step(record)
             if record.parameters is stepper.best and record.curvature is not None:
                 held = record.curvature / record.weight
@@ -422,9 +422,9 @@ class LogisticRegression(Estimator):
         separated = self.penalty is None and stepper.loss < SEPARATED_LOSS
         return (zeros, None) if separated or stepper.best is None else (stepper.best, held)
 
-    def _look_back(self, blocks: Blocks, num_threads: int) -> None:
+    def _look_back(self, blocks: Blocks, team: Team) -> None:
         """See whether the unpenalised minimum exists, and how certain it is."""
-        record = self._sums(blocks, self._parameters, True, num_threads)
+        record = _sums(blocks, self._parameters, True, team)
         move, self._inverse = newton_move(record, self.fit_intercept)
         reach = max(_reach(block, move) for block in blocks())
         self.separable_ = reach > _SEPARATED_MOVE
@@ -437,7 +437,7 @@ class LogisticRegression(Estimator):
                 stacklevel=4,
             )
 
-    def _descended(self, source: _Source, work: Work) -> Descent:
+    def _descended(self, source: _Source, team: Team, work: Work) -> Descent:
         """Descent over standardised features; the parameters come back in the units of the input."""
         moments = _moments(source.blocks)
         mean, scale = _standardisation(moments, self.fit_intercept)
@@ -445,7 +445,7 @@ class LogisticRegression(Estimator):
         strength = self._strengths(weight)[1] / scale**2
 
         def full(w: Doubles) -> tuple[float, Doubles]:
-            record = self._sums(source.blocks, _in_units(w, mean, scale), False, work.resources.cpus)
+            record = _sums(source.blocks, _in_units(w, mean, scale), False, team)
             slope = record.gradient / weight
             inner = np.column_stack([(slope[:, :-1] - slope[:, -1:] * mean) / scale, slope[:, -1]])
             if not self.fit_intercept:
@@ -541,6 +541,11 @@ class LogisticRegression(Estimator):
     def score(self, x: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy of the predictions for `x`."""
         return float(np.average(self.predict(x) == np.asarray(y), weights=sample_weight))
+
+
+def _sums(blocks: Blocks, at: Doubles, curvature: bool, team: Team) -> LogisticRecord:
+    """The record of all blocks at `at`."""
+    return team.total(blocks(), lambda x, y, w: logistic_record(x, y, w, at, curvature))
 
 
 def _batch_gradient(

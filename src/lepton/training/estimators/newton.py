@@ -1,4 +1,4 @@
-"""Steps to the minimum of a penalised loss, one at a time, from sums over rows: Newton, quasi-Newton, proximal Newton."""
+"""Steps to the minimum of a penalised loss from sums over rows, one at a time: Newton, quasi-Newton, proximal."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Stepper:
         self.objective = float("inf")
         self.loss = float("inf")
         self.best: Doubles | None = None
-        self._slope = np.empty(0)
-        self._move = np.empty(0)
+        self._slope: Doubles = np.empty(0)
+        self._move: Doubles = np.empty(0)
         self._share = 1.0
         self._pairs: list[tuple[Doubles, Doubles]] = []
         self._base: Callable[[Doubles], Doubles] | None = None
@@ -144,7 +144,7 @@ def _penalised(curvature: Doubles, shape: tuple[int, ...], l2: float) -> Doubles
 def _solver(matrix: Doubles, free: NDArray[np.bool_]) -> Callable[[Doubles], Doubles]:
     """Solves `matrix`·x = v over the free parameters; scaled first, so that units of the features do not matter."""
     inner = matrix[np.ix_(free, free)]
-    scale = np.sqrt(np.maximum(np.diag(inner), 0.0))
+    scale: Doubles = np.sqrt(np.maximum(np.diag(inner), 0.0))
     scale = np.where(scale > 0, scale, 1.0)
     inverse = np.linalg.inv(inner / np.outer(scale, scale) + _LIFT * np.eye(len(inner)))
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
-from operator import add
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import polars as pl
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from lepton.core import DataError, ErrorCode, Kind, MissingExtraError, Role, UsageError
 from lepton.data import Dataset, read
 
-__all__ = ["Block", "Blocks", "Doubles", "StreamedRows", "Thinned", "is_stream", "total"]
+__all__ = ["Block", "Blocks", "Doubles", "StreamedRows", "Team", "Thinned", "is_stream"]
 
 Doubles = NDArray[np.float64]
 Block = tuple[NDArray[Any], NDArray[Any], Doubles | None]
@@ -28,7 +27,8 @@ R = TypeVar("R")
 _NUMERIC = (Kind.NUMBER, Kind.BOOLEAN)
 _PART_CELLS = 131_072
 _MIN_PART_ROWS = 256
-_MAX_PART_ROWS = 8_192
+_MAX_PART_ROWS = 4_096
+_PARTS_AHEAD = 64
 
 
 def is_stream(source: Any) -> bool:
@@ -181,37 +181,60 @@ class Thinned:
         return tuple(np.concatenate(parts) for parts in zip(*self._kept, strict=True))
 
 
-def total(blocks: Iterator[Block], measure: Callable[..., R], num_threads: int) -> R:
-    """The sum of `measure(x, y, weight)` over all rows, in parts that stay in a core's cache.
-
-    Parts are added in their order, so that the result does not depend on the number of threads.
+class Team:
+    """Threads that sum over rows, to be used as a context; they start when there is enough to share.
 
     Args:
-        blocks: the rows.
-        measure: gives something that `+` adds.
         num_threads: how many parts are measured at once.
-
-    Raises:
-        DataError: there are no rows.
     """
-    found: R | None = None
-    for block in blocks:
-        parts = _parts(*block)
-        record = measure(*parts[0]) if len(parts) == 1 else _measured(parts, measure, num_threads)
-        found = record if found is None else found + record  # type: ignore[operator]
-    if found is None:
-        raise DataError(ErrorCode.EMPTY_DATA, "there are no rows", wanted="at least one row")
-    return found
 
+    def __init__(self, num_threads: int) -> None:
+        self._num_threads = num_threads
+        self._stack = ExitStack()
+        self._pool: ThreadPoolExecutor | None = None
 
-def _measured(parts: list[Block], measure: Callable[..., R], num_threads: int) -> R:
-    try:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-    except ImportError:
-        raise MissingExtraError("scikit-learn", "train", "Fitting") from None
-    # The parts are the threads: more of them inside each product of small matrices would only wait for each other.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(num_threads) as pool:
-        return reduce(add, pool.map(lambda part: measure(*part), parts))
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def total(self, blocks: Iterator[Block], measure: Callable[..., R]) -> R:
+        """The sum of `measure(x, y, weight)` over all rows, in parts that stay in a core's cache.
+
+        Parts are added in their order, so that the result does not depend on the number of threads.
+
+        Args:
+            blocks: the rows.
+            measure: gives something that `+` adds.
+
+        Raises:
+            DataError: there are no rows.
+        """
+        found: R | None = None
+        for block in blocks:
+            parts = _parts(*block)
+            # What is measured ahead waits for its turn in memory: a few parts at a time.
+            for start in range(0, len(parts), _PARTS_AHEAD):
+                for record in self._measured(parts[start : start + _PARTS_AHEAD], measure):
+                    found = record if found is None else found + record  # type: ignore[operator]
+        if found is None:
+            raise DataError(ErrorCode.EMPTY_DATA, "there are no rows", wanted="at least one row")
+        return found
+
+    def _measured(self, parts: list[Block], measure: Callable[..., R]) -> Iterator[R]:
+        if len(parts) == 1 and self._pool is None:
+            return iter([measure(*parts[0])])
+        if self._pool is None:
+            try:
+                from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+            except ImportError:
+                raise MissingExtraError("scikit-learn", "train", "Fitting") from None
+            # The parts are the threads: more of them inside each product of small matrices would only wait for each
+            # other.
+            self._stack.enter_context(threadpool_limits(1, "blas"))
+            self._pool = self._stack.enter_context(ThreadPoolExecutor(self._num_threads))
+        return self._pool.map(lambda part: measure(*part), parts)
 
 
 def _parts(x: NDArray[Any], y: NDArray[Any], weight: Doubles | None) -> list[Block]:
