@@ -82,6 +82,13 @@ def test_datetimes():
     assert typed(pl.Series([0]).cast(pl.Datetime("ns", "UTC")), utc).dtype == pl.Datetime("us", "UTC")
 
 
+def test_numbers_as_categories_are_spelled_as_bundles_spell_them():
+    record = ColumnRecord("x", Kind.CATEGORY, "string")
+    assert typed([3.0, 0.5, float("nan"), None], record).to_list() == ["3", "0.5", None, None]
+    assert typed([3, None], record).to_list() == ["3", None]
+    assert typed([True, False], record).to_list() == ["true", "false"]
+
+
 def test_texts_are_in_nfc_and_nan_is_null():
     assert typed(["e\u0301", " kept "], ColumnRecord("x", Kind.CATEGORY, "string")).to_list() == ["\u00e9", " kept "]
     assert typed([float("nan"), 1.0], NUMBER).to_list() == [None, 1.0]

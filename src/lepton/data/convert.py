@@ -9,11 +9,14 @@ import polars as pl
 import polars.selectors as cs
 
 from lepton.bundle.codecs import nfc
-from lepton.bundle.encoding import BOOLEAN_TEXTS
+from lepton.bundle.encoding import BOOLEAN_TEXTS, TextEncoder
 from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Role, printable
 from lepton.data.formats import Chunk
 
-__all__ = ["ColumnPlan", "NumberFormat", "convert", "polars_type"]
+__all__ = ["SPACE", "ColumnPlan", "NumberFormat", "convert", "polars_type"]
+
+SPACE = " \t\r\n"
+"""What is dropped around values that are not text, and may be all that a missing cell holds; as in bundles."""
 
 _TYPES: Mapping[str, pl.DataType] = {
     "float64": pl.Float64(),
@@ -79,7 +82,7 @@ class ColumnPlan:
             columns = columns.cast(pl.String)
         elif not isinstance(raw, pl.String):
             return columns
-        stripped = columns.str.strip_chars()
+        stripped = columns.str.strip_chars(SPACE)
         kept = columns if self.record.dtype == "string" else stripped
         return pl.when(~stripped.is_in(["", *self.record.missing_markers])).then(kept)
 
@@ -133,7 +136,7 @@ def convert(chunk: Chunk, plans: Sequence[ColumnPlan]) -> pl.DataFrame:
     Raises:
         DataError: `BAD_VALUE`, naming file, row, column, value and the argument to change.
     """
-    frame = chunk.frame
+    frame = _codes_as_texts(chunk.frame, plans)
     types = frame.schema
     groups: dict[tuple[ColumnPlan, pl.DataType], list[str]] = {}
     for plan in plans:
@@ -149,6 +152,17 @@ def convert(chunk: Chunk, plans: Sequence[ColumnPlan]) -> pl.DataFrame:
                 broken = (after.is_null() & before.is_not_null()).arg_max() or 0
                 raise _broken(plan.record, before[broken], chunk.place(broken))
     return _finished(frame, plans).select([plan.record.name for plan in plans])
+
+
+def _codes_as_texts(frame: pl.DataFrame, plans: Sequence[ColumnPlan]) -> pl.DataFrame:
+    """Doubles that are read as texts, in the spelling that bundles give them: `3.0` is `"3"`."""
+    types = frame.schema
+    texts = [
+        TextEncoder(plan.record).series(frame[plan.record.name]).alias(plan.record.name)
+        for plan in plans
+        if plan.record.dtype == "string" and types[plan.record.name].is_float()
+    ]
+    return frame.with_columns(texts)
 
 
 def _finished(frame: pl.DataFrame, plans: Sequence[ColumnPlan]) -> pl.DataFrame:

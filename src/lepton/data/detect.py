@@ -16,7 +16,7 @@ from typing import TypeVar
 import polars as pl
 
 from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Role, Schema, UsageError, printable
-from lepton.data.convert import ColumnPlan, NumberFormat
+from lepton.data.convert import SPACE, ColumnPlan, NumberFormat
 from lepton.data.dates import DateFormat, date_formats, like_date, parse_dates
 from lepton.data.decisions import DecisionRecord
 from lepton.data.formats import Source
@@ -200,7 +200,7 @@ def _with_decimals(source: Source, names: Sequence[str]) -> set[str]:
     for chunk in source.chunks(names, dict.fromkeys(names, pl.Int64()), MISSING_TEXTS):
         for series in chunk.frame:
             if isinstance(series.dtype, pl.String):
-                texts = series.str.strip_chars().drop_nulls()
+                texts = series.str.strip_chars(SPACE).drop_nulls()
                 broken = texts.filter(texts.cast(pl.Int64, strict=False).is_null())
                 if broken.cast(pl.Float64, strict=False).is_not_null().any():
                     found.add(series.name)
@@ -221,7 +221,7 @@ def _plain_numbers(sample: pl.DataFrame, wanted: Wanted) -> dict[str, tuple[Colu
     free = [name for name in sample.columns if name not in wanted.kinds and wanted.markers(name) is None]
     if not free or not sample.height:
         return {}
-    stripped = sample.select(pl.col(free).str.strip_chars())
+    stripped = sample.select(pl.col(free).str.strip_chars(SPACE))
     missing = ["", *MISSING_TEXTS, *NUMBER_MISSING_TEXTS]
     column = pl.col(free)
     texts = stripped.select(pl.when(~column.is_in(missing)).then(column))
@@ -320,7 +320,7 @@ def _decide(raw: pl.Series, textual: bool, wanted: Wanted) -> tuple[ColumnPlan, 
     if kind in (Kind.NUMBER, Kind.BOOLEAN, Kind.DATETIME):
         default = MISSING_TEXTS + NUMBER_MISSING_TEXTS
     markers = default if given is None else given
-    counts = Counter(text.strip() for text in raw if text is not None)
+    counts = Counter(text.strip(SPACE) for text in raw if text is not None)
     missing = {"", *markers}
     seen = _Seen(name, {text: n for text, n in counts.items() if text not in missing}, len(raw), markers, textual)
     if kind is not None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 from lepton.core import DataError, ErrorCode
 from lepton.data import read
+from lepton.data.convert import SPACE
 from lepton.data.formats import delimited, dialect
 
 
@@ -207,7 +208,7 @@ def test_as_the_csv_module(tmp_path_factory, rows, block, quoting):
     path.write_text(text.getvalue(), "utf-8", newline="")
     kinds = dict.fromkeys(["first", "second", "third"], "text")
     options: dict[str, Any] = {"kinds": kinds, "missing": [], "delimiter": ",", "header": True}
-    expected = [tuple(cell if cell.strip() else None for cell in row) for row in rows]
+    expected = [tuple(cell if cell.strip(SPACE) else None for cell in row) for row in rows]
     whole = read(path, **options)
     if any(d.what == "quoting" or d.what == "spaces" for d in whole.decisions):
         return

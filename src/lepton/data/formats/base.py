@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
-from lepton.core import DataError, ErrorCode, Registry, UsageError, check_label, printable
+from lepton.core import DataError, ErrorCode, Registry, UsageError, Work, check_label, printable
 from lepton.data.decisions import DecisionRecord
 from lepton.store.files import open_read
+from lepton.store.unpack import PACKED_SUFFIXES
 
 __all__ = [
     "MAX_COLUMNS",
@@ -43,6 +44,7 @@ READERS = Registry(
         "json": "lepton.data.formats.jsonlines:open_json",
         "parquet": "lepton.data.formats.columnar:open_parquet",
         "arrow": "lepton.data.formats.columnar:open_arrow",
+        "excel": "lepton.data.formats.spreadsheet:open_spreadsheet",
     },
 )
 """Format name → address of `open(files, options) -> Source`; more come through the entry points `lepton.readers`."""
@@ -61,6 +63,11 @@ _EXTENSIONS = {
     "arrow": "arrow",
     "feather": "arrow",
     "ipc": "arrow",
+    "xlsx": "excel",
+    "xlsm": "excel",
+    "xlsb": "excel",
+    "xls": "excel",
+    "ods": "excel",
 }
 _MAGIC = ((b"PAR1", "parquet"), (b"ARROW1", "arrow"))
 _FOREIGN = (
@@ -68,15 +75,14 @@ _FOREIGN = (
     (b"\x80\x03", "a pickle, which can run code and is never read"),
     (b"\x80\x04", "a pickle, which can run code and is never read"),
     (b"\x80\x05", "a pickle, which can run code and is never read"),
-    (b"PK\x03\x04", "a zip archive or a spreadsheet"),
-    (b"\x28\xb5\x2f\xfd", "compressed with zstd"),
-    (b"BZh", "compressed with bzip2"),
-    (b"\xfd7zXZ", "compressed with xz"),
-    (b"SQLite format 3", "an SQLite database"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\xd0\xcf\x11\xe0", "an old document of Microsoft Office"),
+    (b"SQLite format 3", "an SQLite database, which is read with 'sql:sqlite:///FILE' and a query"),
     (b"\x89HDF", "an HDF5 file"),
     (b"\x93NUMPY", "a numpy array"),
     (b"%PDF", "a PDF document"),
 )
+_WANTED = "CSV, JSON Lines, Parquet, Arrow or Excel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,11 @@ class ReadOptions:
     header: bool | None = None
     expected: tuple[str, ...] = ()
     """Columns that the caller named in `kinds`: they are there even if the sample lacks them."""
+    sheet: str | None = None
+    query: str | None = None
+    allow_hosts: tuple[str, ...] = ()
+    max_download: int | None = None
+    work: Work = field(default_factory=Work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +199,12 @@ def choose_format(path: Path, named: str | None) -> tuple[str, DecisionRecord]:
     for magic, name in _MAGIC:
         if start.startswith(magic):
             return name, DecisionRecord(None, "format", name, f"begins with {magic.decode()}", "format=")
-    for magic, what in _FOREIGN:
-        if start.startswith(magic):
-            raise DataError(
-                ErrorCode.UNREADABLE, f"{shown(path)} is {what}", wanted="CSV, JSON Lines, Parquet or Arrow"
-            )
     suffixes = [suffix[1:].lower() for suffix in path.suffixes]
-    extension = next((s for s in reversed(suffixes) if s != "gz"), "")
+    extension = next((s for s in reversed(suffixes) if s not in PACKED_SUFFIXES), "")
     name = _EXTENSIONS.get(extension) or (extension if extension in READERS.names() else "csv")
+    for magic, what in _FOREIGN:
+        if start.startswith(magic) and name != "excel":
+            raise DataError(ErrorCode.UNREADABLE, f"{shown(path)} is {what}", wanted=_WANTED)
     if name in {"parquet", "arrow"}:
         raise DataError(
             ErrorCode.UNREADABLE,

@@ -195,21 +195,29 @@ class DelimitedSource(Source):
         """The columns as Polars reads them; None where it refuses."""
         order = list(self.columns)
         names = list(request.names)
-        try:
-            frame = pl.read_csv(
-                data,
-                has_header=False,
-                skip_rows=skip_rows,
-                schema=request.schema(self.columns),
-                columns=None if names == order else [order.index(name) for name in names],
-                separator=self.dialect.delimiter,
-                quote_char=self.dialect.quote,
-                null_values=["", *request.markers],
-                glob=False,
-            ).select(names)
-        except pl.exceptions.PolarsError:
-            return None
-        return frame.with_columns(pl.col(pl.String).str.strip_chars_start(" ")) if self.dialect.spaces else frame
+        # Where all columns are numbers, missing texts are refused or NaN: to look for them takes a quarter of the time.
+        tries = [["", *request.markers]]
+        if all(name in request.direct for name in names):
+            tries.insert(0, [])
+        for markers in tries:
+            try:
+                frame = pl.read_csv(
+                    data,
+                    has_header=False,
+                    skip_rows=skip_rows,
+                    schema=request.schema(self.columns),
+                    columns=None if names == order else [order.index(name) for name in names],
+                    separator=self.dialect.delimiter,
+                    quote_char=self.dialect.quote,
+                    null_values=markers,
+                    glob=False,
+                ).select(names)
+            except pl.exceptions.PolarsError:
+                continue
+            if self.dialect.spaces:
+                frame = frame.with_columns(pl.col(pl.String).str.strip_chars_start(" "))
+            return frame
+        return None
 
     def _parse_records(self, block: Lines, path: Path, request: _Request) -> pl.DataFrame:
         width = len(self.columns)
