@@ -1,6 +1,12 @@
 from lepton.client import Client as Client
 from lepton.core import LeptonError as LeptonError, Resources as Resources, Work as Work
 from lepton.data import Dataset as Dataset
+from lepton.training.estimators import (
+    KMeans as KMeans,
+    LinearRegression as LinearRegression,
+    LogisticRegression as LogisticRegression,
+    Ridge as Ridge,
+)
 from lepton.verbs import (
     Model as Model,
     compare as compare,

@@ -49,6 +49,7 @@ REPORTS = "reports/"
 _OLDEST_ONNXRUNTIME = "1.20"  # the first with the kernels of opset 20, ai.onnx.ml 5 and IR 10
 _COLUMN_DTYPES = frozenset({"float64", "int64", "bool", "datetime", "string"})
 _OUTPUT_DTYPES = frozenset({"double", "int64", "string"})
+_ANSWER_DTYPES = {"prediction": "double", "cluster": "int64"}  # of tasks without labels
 _INNER_POINTS = frozenset({"features", "raw"})
 _VERSION = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6}){1,2}", re.ASCII)
 _TIME_ZONE = re.compile(r"(?=.{1,64}$)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,3}", re.ASCII)
@@ -204,9 +205,9 @@ class Manifest:
         _check_outputs(self.outputs, task.outputs)
         if task.classifies:
             _check_labels(self.labels, self.outputs)
-        elif self.labels is not None or self.outputs[0].dtype != "double":
+        elif self.labels is not None or self.outputs[0].dtype != (wanted := _ANSWER_DTYPES[task.answer]):
             _wrong(
-                f"{self.task} gives {self.outputs[0].dtype} and the labels {_show(self.labels)}", "double, no labels"
+                f"{self.task} gives {self.outputs[0].dtype} and the labels {_show(self.labels)}", f"{wanted}, no labels"
             )
         _check_codecs(self.codecs, {column.name for column in self.inputs})
         _check_object(self.lineage, "lineage")

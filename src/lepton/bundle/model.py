@@ -90,7 +90,8 @@ class Predictor:
         self._lock = threading.Lock()
         self._outputs = [output.name for output in self.manifest.outputs]
         target, labels = self.manifest.target, self.manifest.labels
-        self._target_name = "prediction" if target is None else target.name
+        self._answer = self.task.answer
+        self._target_name = self._answer if target is None else target.name
         # Graphs answer 0 and 1 where the target is a boolean.
         self._boolean = target is not None and target.kind is Kind.BOOLEAN and labels == (0, 1)
         self.labels: tuple[str | int, ...] | None = (False, True) if self._boolean else labels
@@ -120,7 +121,7 @@ class Predictor:
         return tuple(str(label).lower() if self._boolean else str(label) for label in self.labels or ())
 
     def predict(self, rows: Any) -> Any:
-        """Labels or numbers, one for each row.
+        """Labels, numbers or clusters, one for each row.
 
         Args:
             rows: a Polars or pandas DataFrame, an Arrow table, a dict of columns (or of values: one row), a list of
@@ -134,10 +135,10 @@ class Predictor:
             SchemaError: naming the columns, or the row and the value, that do not fit.
         """
         if self.inputs.is_tensor(rows) and len(rows) <= CHUNK_ROWS:
-            values = self._call(["prediction"], {"numbers": rows})[0] if len(rows) else self._empty("prediction")
+            values = self._call([self._answer], {"numbers": rows})[0] if len(rows) else self._empty(self._answer)
             return values.astype(bool) if self._boolean else values
         read = self._read(rows)
-        values = self.run(self.inputs.row_tensors(read), ["prediction"])["prediction"]
+        values = self.run(self.inputs.row_tensors(read), [self._answer])[self._answer]
         return read.give_column(self._target_name, values.astype(bool) if self._boolean else values)
 
     def predict_proba(self, rows: Any) -> Any:

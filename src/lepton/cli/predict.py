@@ -69,7 +69,8 @@ def predict(
 
 def _answers(model: verbs.Model, batch: pl.DataFrame) -> pl.DataFrame:
     outputs = model.predictor.outputs(batch)
-    answers = pl.DataFrame({"prediction": outputs["prediction"]})
+    answer = model.predictor.task.answer
+    answers = pl.DataFrame({answer: outputs[answer]})
     if model.labels is not None and isinstance(model.labels[0], bool):
         answers = answers.cast(pl.Boolean)
     names = model.predictor.label_names

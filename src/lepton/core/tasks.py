@@ -39,6 +39,11 @@ class TaskRecord:
     supervised: bool = True
 
     @property
+    def answer(self) -> str:
+        """The output that `predict` gives."""
+        return self.outputs[0]
+
+    @property
     def classifies(self) -> bool:
         """Whether answers are classes with probabilities."""
         return "probabilities" in self.outputs
@@ -51,6 +56,7 @@ TASKS = MappingProxyType(
             TaskRecord("regression", ("prediction",), "rmse"),
             TaskRecord("binary", ("prediction", "probabilities"), "log_loss"),
             TaskRecord("multiclass", ("prediction", "probabilities"), "log_loss"),
+            TaskRecord("clustering", ("cluster",), "inertia", supervised=False),
         )
     }
 )

@@ -143,6 +143,11 @@ def gather(
 
 
 def _target_name(predictor: Predictor, dataset: Dataset, target: str | None) -> str:
+    if not predictor.task.supervised:
+        came = f"got a model for {predictor.task.name}"
+        raise UsageError(
+            ErrorCode.USAGE, came, wanted="a model that predicts a target, which rows can be compared with"
+        )
     recorded = predictor.manifest.target
     name = target or (recorded.name if recorded is not None else None)
     if name is None:

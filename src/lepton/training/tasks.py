@@ -9,7 +9,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lepton.bundle import TableInputs
-from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, LeptonError, Role, Schema, check_label, printable
+from lepton.core import (
+    ColumnRecord,
+    DataError,
+    ErrorCode,
+    Kind,
+    LeptonError,
+    Role,
+    Schema,
+    UsageError,
+    check_label,
+    printable,
+)
 from lepton.core.tasks import task_record
 from lepton.training.base import Doubles
 
@@ -131,8 +142,10 @@ def prepare_target(frame: pl.DataFrame, schema: Schema, name: str, task: str | N
     if task is None:
         task, reason = infer_task(column, values)
         notes.insert(0, f"task {task}: {reason}")
-    else:
-        task_record(task)
+    elif not task_record(task).supervised:
+        raise UsageError(
+            ErrorCode.USAGE, f"got the task {task!r}", wanted="one with a target", fix="KMeans(8).fit(table)"
+        )
     if task == "regression":
         if column.kind is not Kind.NUMBER:
             raise _bad(

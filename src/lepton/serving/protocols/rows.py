@@ -31,7 +31,7 @@ def answer_rows(name: str, predictor: Predictor, body: Any) -> dict[str, Any]:
         SchemaError: rows that are not the model's.
     """
     answers = predictor.outputs(_rows(body, len(predictor.inputs.names)))
-    predictions = answers.pop("prediction")
+    predictions = answers.pop(predictor.task.answer)
     if predictor.labels == (False, True):  # the graph of a boolean target answers 0 and 1
         predictions = predictions.astype(bool)
     out: dict[str, Any] = {"model_name": name, "predictions": predictions.tolist()}

@@ -1,4 +1,4 @@
-"""What the estimators share: scikit-learn's conventions, rows from arrays or from streams, and the way into a bundle."""
+"""What the estimators share: scikit-learn's conventions, checked parameters and input, nothing half done."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.core import ColumnRecord, DataError, ErrorCode, MissingExtraError, TrainingError, UsageError
-from lepton.data import Dataset
+from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, MissingExtraError, TrainingError, UsageError
+from lepton.training.estimators.bundles import Bundled
 from lepton.training.estimators.rows import Doubles, StreamedRows
 
 __all__ = ["Choice", "Estimator", "Interval", "check_fitted", "checked_weight", "validated"]
@@ -69,7 +69,7 @@ class Choice:
         return "one of " + ", ".join(map(repr, self.values))
 
 
-class Estimator:
+class Estimator(Bundled):
     """Parameters are stored as given by the constructor and checked once, when fitting.
 
     A subclass declares `rules`: name to `Interval` or `Choice`.
@@ -84,7 +84,6 @@ class Estimator:
     feature_names_in_: NDArray[Any]
     columns_: tuple[ColumnRecord, ...]
     target_: ColumnRecord | None
-    _dataset: Dataset | None = None
 
     @classmethod
     def _names(cls) -> list[str]:
@@ -146,6 +145,21 @@ class Estimator:
     def _column_names(self) -> tuple[str, ...]:
         names = getattr(self, "feature_names_in_", None)
         return tuple(f"x{i}" for i in range(self.n_features_in_)) if names is None else tuple(names)
+
+    def _input_columns(self) -> tuple[ColumnRecord, ...]:
+        check_fitted(self)
+        plain = (ColumnRecord(str(name), Kind.NUMBER, "float64") for name in self._column_names())
+        return getattr(self, "columns_", None) or tuple(plain)
+
+    def _target_column(self, kind: Kind, dtype: str) -> ColumnRecord:
+        """What was learned: the column of the stream, or one called target."""
+        known: ColumnRecord | None = getattr(self, "target_", None)
+        if known is not None:
+            return known
+        name = "target"
+        while name in self._column_names():
+            name += "_"
+        return ColumnRecord(name, kind, dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         # A data set is a place on this machine, not part of what was learned.

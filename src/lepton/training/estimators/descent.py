@@ -103,8 +103,8 @@ def drawn_batches(
 ) -> Iterator[NDArray[np.int64]]:
     """Mini-batches of one epoch: rows drawn with chances in proportion to their weights.
 
-    The order of the rows does not matter, and a row of weight 2 is drawn as two equal rows would be: rows are put in the
-    order of a hash of their bits, and an epoch has as many draws as there are different rows.
+    The order of the rows does not matter, and a row of weight 2 is drawn as two equal rows would be: rows are put in
+    the order of a hash of their bits, and an epoch has as many draws as there are different rows.
     """
     keys = _row_hash(np.column_stack([x, y]))
     if weight is not None:

@@ -9,8 +9,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from lepton.bundle import GraphBuilder, OutputRecord
 from lepton.core import DataError, ErrorCode, Resources, Work
 from lepton.training.estimators.base import Choice, Estimator, Interval, check_fitted, validated
+from lepton.training.estimators.bundles import Written
 from lepton.training.estimators.moments import Moments, moments_of
 from lepton.training.estimators.rows import Blocks, Doubles, StreamedRows, Team, Thinned, is_stream
 
@@ -279,6 +281,15 @@ class KMeans(Estimator):
                     if calm >= _CALM_STEPS or steps >= self.max_iter or work.stopped:
                         return _sums(blocks, centers, team).inertia, centers, steps
 
+    def _write(self, builder: GraphBuilder, features: str) -> Written:
+        centers = self.cluster_centers_
+        # Squared distances less the squared length of the row: the nearest centre is the same.
+        weights, lengths = builder.constant(-2 * centers.T), builder.constant((centers * centers).sum(axis=1))
+        raw = builder.mark("raw", builder.node("Gemm", [features, weights, lengths]))
+        record = OutputRecord("cluster", "int64", ("N",))
+        builder.output("cluster", builder.node("ArgMin", [raw], axis=1, keepdims=0), record.dtype, record.shape)
+        return Written("clustering", None, None, (record,))
+
     # --- using ---------------------------------------------------------------------------------------------------
 
     def predict(self, x: Any) -> NDArray[np.int32]:
@@ -293,7 +304,7 @@ class KMeans(Estimator):
         check_fitted(self)
         x = validated(self, x, reset=False)
         squared = (x * x).sum(axis=1)[:, None] + _closeness(x, self.cluster_centers_)
-        return np.sqrt(np.maximum(squared, 0.0))
+        return np.asarray(np.sqrt(np.maximum(squared, 0.0)))
 
     def fit_transform(self, x: Any, y: Any = None) -> Doubles:
         """Fit, and the distances to the centres, [N, M]."""

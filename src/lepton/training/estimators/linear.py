@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lepton.core import DataError, ErrorCode, UsageError, Work
+from lepton.bundle import GraphBuilder
+from lepton.core import DataError, ErrorCode, Kind, UsageError, Work
 from lepton.training.estimators.base import Choice, Estimator, Interval, check_fitted, checked_weight, validated
+from lepton.training.estimators.bundles import Written, emit_scores
 from lepton.training.estimators.descent import Descent, descend, drawn_batches, stochastic_descent
 from lepton.training.estimators.least_squares import (
     Solution,
@@ -230,6 +231,19 @@ class _LeastSquares(Estimator):
         if self.fit_intercept:
             self.intercept_ = float(intercept[0]) if self._flat else intercept
 
+    def _write(self, builder: GraphBuilder, features: str) -> Written:
+        if not self._flat:
+            came = f"got a fit of {len(self.coef_)} targets"
+            raise UsageError(ErrorCode.USAGE, came, wanted="one target: a model file has one prediction a row")
+        weights, intercepts = self.coef_[None, :], np.array([self.intercept_])
+        outputs = emit_scores(builder, features, weights, intercepts, task="regression", labels=None)
+        state = {
+            "coefficients": weights.tolist(),
+            "intercepts": intercepts.tolist(),
+            "moments": self.moments_.to_dict(),
+        }
+        return Written("regression", None, self._target_column(Kind.NUMBER, "float64"), outputs, state)
+
     # --- using ---------------------------------------------------------------------------------------------------
 
     def predict(self, x: Any) -> Doubles:
@@ -298,11 +312,12 @@ class LinearRegression(_LeastSquares):
 
     Args:
         fit_intercept: whether the line may miss the origin.
-        penalty: None, `"l1"`, `"l2"` or `"elasticnet"`, of ½·mean squared error + alpha·(l1_ratio·|w|₁ + ½(1-l1_ratio)·|w|²).
+        penalty: None, `"l1"`, `"l2"` or `"elasticnet"`; what is minimised then is
+            ½·mean squared error + alpha·(l1_ratio·|w|₁ + ½(1-l1_ratio)·|w|²).
         alpha: strength of the penalty.
         l1_ratio: share of L1 in `"elasticnet"`.
-        solver: `"auto"` is exact and as stable as the condition asks; `"moments"` and `"qr"` choose one of its two ways;
-            `"gradient_descent"` and `"sgd"` descend, and keep `loss_curve_`.
+        solver: `"auto"` is exact and as stable as the condition asks; `"moments"` and `"qr"` choose one of its two
+            ways; `"gradient_descent"` and `"sgd"` descend, and keep `loss_curve_`.
         learning_rate: of the descents, over standardised features; never longer than is stable.
         max_iter: most steps, sweeps or epochs of the iterative solvers.
         tol: relative change at which they stop.

@@ -10,8 +10,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from lepton.bundle import GraphBuilder
 from lepton.core import DataError, ErrorCode, Resources, UsageError, Work
 from lepton.training.estimators.base import Choice, Estimator, Interval, check_fitted, checked_weight, validated
+from lepton.training.estimators.bundles import Written, emit_scores, labels_of
 from lepton.training.estimators.descent import Descent, descend, drawn_batches, stochastic_descent
 from lepton.training.estimators.logistic_sums import LogisticRecord, logistic_record, sigmoid, softmax
 from lepton.training.estimators.moments import Moments, moments_of
@@ -61,8 +63,8 @@ class LogisticRegression(Estimator):
         penalty: `"l2"`, `"l1"`, `"elasticnet"` or None.
         l1_ratio: share of L1 in `"elasticnet"`: the penalty is (l1_ratio·|w|₁ + ½·(1 - l1_ratio)·|w|²) / C.
         fit_intercept: whether scores have an intercept.
-        solver: `"auto"` takes Newton steps, and quasi-Newton ones (L-BFGS) where there are many parameters; `"newton"` and
-            `"lbfgs"` choose; `"gradient_descent"` and `"sgd"` descend as in the textbook, and keep `loss_curve_`.
+        solver: `"auto"` takes Newton steps, and quasi-Newton ones (L-BFGS) where there are many parameters; `"newton"`
+            and `"lbfgs"` choose; `"gradient_descent"` and `"sgd"` descend as in the textbook, and keep `loss_curve_`.
         learning_rate: of the descents, over standardised features; never longer than is stable.
         max_iter: most steps or epochs.
         tol: stops when the next step promises to lower the loss by less than this share of it.
@@ -488,6 +490,13 @@ class LogisticRegression(Estimator):
         self.coef_ = parameters[:, :-1].copy()
         self.intercept_ = parameters[:, -1].copy()
 
+    def _write(self, builder: GraphBuilder, features: str) -> Written:
+        labels, kind, dtype = labels_of(self.classes_)
+        task = "binary" if self._num_scores == 1 else "multiclass"
+        outputs = emit_scores(builder, features, self.coef_, self.intercept_, task=task, labels=labels)
+        state = {"coefficients": self.coef_.tolist(), "intercepts": self.intercept_.tolist()}
+        return Written(task, labels, self._target_column(kind, dtype), outputs, state)
+
     # --- using ---------------------------------------------------------------------------------------------------
 
     def decision_function(self, x: Any) -> Doubles:
@@ -517,9 +526,10 @@ class LogisticRegression(Estimator):
             return np.log(self.predict_proba(x))
 
     def summary(self, level: float = 0.95) -> Summary:
-        """Coefficients with standard errors and intervals of two classes; needs a fit of `"auto"` without a penalty.
+        """Coefficients with standard errors and intervals, of a fit of two classes.
 
-        Source: the inverse of the observed information (Wald). A penalised fit has no such errors: they are shown as "-".
+        Source: the inverse of the observed information (Wald). Only fits of `"auto"` and `"newton"` without a penalty
+        have such errors; where there are none, "-" is shown.
         """
         check_fitted(self)
         if self._num_scores > 1:

@@ -110,12 +110,12 @@ class Stepper:
             self._base = _solver(_penalised(curvature, at.shape, self.l2), _free(at.shape, self.fit_intercept))
         if record.curvature is not None:
             pairs = []
-        move = _quasi_newton(slope.ravel(), pairs, self._base).reshape(at.shape)
+        step = _quasi_newton(slope.ravel(), pairs, self._base).reshape(at.shape)
         if len(at) > 1:
             # The same number added to every score changes nothing: hold that direction still.
             held = slice(None) if self.l2 == 0 else slice(-1, None)
-            move[:, held] -= move[:, held].mean(axis=0)
-        return move, -0.5 * float(np.sum(slope * move))
+            step[:, held] -= step[:, held].mean(axis=0)
+        return step, -0.5 * float(np.sum(slope * step))
 
 
 def newton_move(record: LogisticRecord, fit_intercept: bool) -> tuple[Doubles, Doubles]:

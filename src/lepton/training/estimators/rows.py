@@ -68,7 +68,7 @@ class StreamedRows:
                 ErrorCode.WRONG_KIND,
                 f"{len(others)} of the columns hold no numbers: {listed}",
                 wanted="numbers or booleans",
-                fix='leave them out with table.with_roles({"name": "ignored"}), or use lepton.train, which encodes them',
+                fix='leave them out: table.with_roles({"name": "ignored"}); or use lepton.train, which encodes them',
             )
         if not features:
             raise DataError(ErrorCode.BAD_COLUMN_NAMES, "the table has no feature columns", wanted="at least one")
@@ -227,7 +227,7 @@ class Team:
             return iter([measure(*parts[0])])
         if self._pool is None:
             try:
-                from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+                from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # noqa: PLC0415
             except ImportError:
                 raise MissingExtraError("scikit-learn", "train", "Fitting") from None
             # The parts are the threads: more of them inside each product of small matrices would only wait for each
