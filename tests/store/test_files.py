@@ -26,6 +26,7 @@ from lepton.store import (
     scratch_folder,
     stamp,
     write_bytes,
+    write_new,
     write_text,
 )
 
@@ -429,6 +430,60 @@ class TestExpand:
         with pytest.raises(DataError, match=r"'sub' is a folder.*'sub/\*\.csv'") as caught:
             expand("sub")
         assert caught.value.code is ErrorCode.NOT_A_FILE
+
+
+class TestNewFile:
+    @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
+    def test_a_private_file_is_for_this_user_alone(self, folder, mask):
+        earlier = os.umask(mask)
+        try:
+            write_new("private", b"x", private=True)
+            write_new("public", b"y")
+        finally:
+            os.umask(earlier)
+        assert (folder / "private").read_bytes() == b"x"
+        assert mode_of(folder / "private") == 0o600
+        assert mode_of(folder / "public") == 0o644 & ~mask
+
+    def test_nothing_is_overwritten(self, folder):
+        write_bytes("a", b"mine")
+        (folder / "link").symlink_to("nowhere")
+        (folder / "folder").mkdir()
+        with pytest.raises(UsageError, match="'a' exists already"):
+            write_new("a", b"x")
+        for name in ("link", "folder", "none/a"):
+            with pytest.raises(DataError):
+                write_new(name, b"x")
+        assert (folder / "a").read_bytes() == b"mine"
+        assert names(folder) == ["a", "folder", "link"]
+
+    def test_a_file_that_came_between_the_question_and_the_answer_stays(self, folder, monkeypatch):
+        monkeypatch.setattr(files, "_checked", Path)  # which would have seen it
+        (folder / "a").write_bytes(b"theirs")
+        with pytest.raises(UsageError, match="exists already"):
+            write_new("a", b"mine")
+        assert (folder / "a").read_bytes() == b"theirs"
+
+    @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()])
+    def test_any_error_leaves_nothing(self, folder, monkeypatch, error):
+        def fail(_handle):
+            raise error
+
+        before = open_files()
+        monkeypatch.setattr(os, "fsync", fail)
+        with pytest.raises((StoreError, KeyboardInterrupt)):
+            write_new("a", b"x", private=True)
+        assert names(folder) == []
+        assert open_files() == before
+
+    def test_the_disk_refuses(self, folder, monkeypatch):
+        def refuse(*_arguments):
+            raise OSError(errno.EROFS, "read-only")
+
+        monkeypatch.setattr(os, "open", refuse)
+        with pytest.raises(StoreError) as caught:
+            write_new("a", b"x")
+        assert caught.value.code == ErrorCode.STORE_FAILED
 
 
 class TestFolders:

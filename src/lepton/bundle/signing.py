@@ -10,8 +10,15 @@ from typing import Any
 
 from lepton.bundle.files import SIGNATURES, Bundle, put_report, read_bundle
 from lepton.core import ErrorCode, SecurityError, printable
-from lepton.security import PrivateKey, PublicKey, TrustedKey, TrustList, sign_statement, verify_statement
-from lepton.security.statements import check_statement
+from lepton.security import (
+    PrivateKey,
+    PublicKey,
+    TrustedKey,
+    TrustList,
+    check_statement,
+    sign_statement,
+    verify_statement,
+)
 
 __all__ = ["SignatureRecord", "SignatureReport", "sign_bundle", "verify_bundle"]
 

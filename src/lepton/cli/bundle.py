@@ -121,7 +121,7 @@ def make_key(
     return Result(
         data={"private": str(output), "public": f"{output}.pub", "key_id": public.key_id, "name": public.name},
         text=f"private key  {output}: keep it, show it to nobody\npublic key   {output}.pub: {public.to_text()}",
-        notes=() if secret is not None else ("the private key is not encrypted: whoever can read the file can sign with it",),
+        notes=() if secret is not None else ("not encrypted: whoever reads the private key can sign with it",),
         next=(f"lepton bundle sign MODEL.lepton --key {output}",),
     )
 

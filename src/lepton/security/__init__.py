@@ -2,7 +2,7 @@
 
 from lepton.security.key_files import read_private_key, read_public_key, write_key_pair
 from lepton.security.keys import PrivateKey, PublicKey
-from lepton.security.statements import sign_statement, verify_statement
+from lepton.security.statements import check_statement, sign_statement, verify_statement
 from lepton.security.trust import TrustedKey, TrustList, read_trusted
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "PublicKey",
     "TrustList",
     "TrustedKey",
+    "check_statement",
     "read_private_key",
     "read_public_key",
     "read_trusted",

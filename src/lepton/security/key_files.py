@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
@@ -25,6 +25,7 @@ PUBLIC_SUFFIX = ".pub"
 _MAX_KEY_FILE = 16_384
 _MAX_PASSPHRASE = 1_000  # bytes; OpenSSL reads no longer ones
 _OTHERS_READ = stat.S_IRWXG | stat.S_IRWXO
+_UNREADABLE = (ValueError, UnsupportedAlgorithm, InternalError)  # the last: a key of 32 bytes that says it is X448
 _PRIVATE_PEM = b"PRIVATE KEY-----"
 
 PathLike = str | os.PathLike[str]
@@ -82,7 +83,7 @@ def read_private_key(path: PathLike, *, passphrase: Passphrase | None = None) ->
         )
     try:
         key = _load_private(data, passphrase, path)
-    except (ValueError, UnsupportedAlgorithm):
+    except _UNREADABLE:
         raise _not_a_key(path, "an Ed25519 private key in PEM, as lepton bundle key writes it") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise _other_algorithm(path, key)
@@ -113,7 +114,7 @@ def read_public_key(path: PathLike) -> PublicKey:
         )
     try:
         key = load_pem_public_key(data)
-    except (ValueError, UnsupportedAlgorithm):
+    except _UNREADABLE:
         raise _not_a_key(path, f"an Ed25519 public key: {PUBLIC_FORM}, or PEM") from None
     if not isinstance(key, Ed25519PublicKey):
         raise _other_algorithm(path, key)
