@@ -205,10 +205,10 @@ class Manifest:
         _check_outputs(self.outputs, task.outputs)
         if task.classifies:
             _check_labels(self.labels, self.outputs)
-        elif self.labels is not None or self.outputs[0].dtype != (wanted := _ANSWER_DTYPES[task.answer]):
-            _wrong(
-                f"{self.task} gives {self.outputs[0].dtype} and the labels {_show(self.labels)}", f"{wanted}, no labels"
-            )
+        else:
+            dtype, wanted = self.outputs[0].dtype, _ANSWER_DTYPES[task.answer]
+            if self.labels is not None or dtype != wanted:
+                _wrong(f"{self.task} gives {dtype} and the labels {_show(self.labels)}", f"{wanted}, no labels")
         _check_codecs(self.codecs, {column.name for column in self.inputs})
         _check_object(self.lineage, "lineage")
         _check_object(self.inner, "inner")
