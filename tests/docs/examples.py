@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-__all__ = ["Block", "blocks", "make_houses", "run_page"]
+__all__ = ["Block", "blocks", "make_houses", "run_page", "runnable"]
 
 _FENCE = re.compile(r"^```(\w*)[ \t]*([^\n]*)\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 
@@ -33,6 +33,11 @@ class Block:
 def blocks(page: Path) -> list[Block]:
     text = page.read_text("utf-8")
     return [Block(m[1], m[2], m[3], text[: m.start()].count("\n") + 2) for m in _FENCE.finditer(text)]
+
+
+def runnable(page: Path) -> list[Block]:
+    """The blocks of a page that are run: Python and console, unless they say `no-run`."""
+    return [b for b in blocks(page) if b.language in ("python", "console") and "no-run" not in b.info]
 
 
 def make_houses(path: Path, rows: int = 600) -> Path:
@@ -56,7 +61,7 @@ def run_page(page: Path, folder: Path) -> int:
     The Python blocks are one program, run where the first of them stands; servers that a console block starts run until
     the page ends.
     """
-    found = [b for b in blocks(page) if b.language in ("python", "console") and "no-run" not in b.info]
+    found = runnable(page)
     program = "\n".join(b.text for b in found if b.language == "python")
     servers: list[subprocess.Popen[bytes]] = []
     try:

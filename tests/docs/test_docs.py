@@ -11,12 +11,12 @@ import pytest
 
 from lepton.cli.commands import COMMANDS
 from lepton.core import ErrorCode
-from tests.docs.examples import blocks, make_houses, run_page
+from tests.docs.examples import blocks, make_houses, run_page, runnable
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")])
 TRANSLATIONS = {ROOT / "README.zh.md"}  # its examples are compared with those of the README
-RUNNABLE = [p for p in PAGES if p not in TRANSLATIONS and any(b.language in ("python", "console") for b in blocks(p))]
+RUNNABLE = [p for p in PAGES if p not in TRANSLATIONS and runnable(p)]
 _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 

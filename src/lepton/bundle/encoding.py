@@ -238,6 +238,10 @@ def numeric_encoder(column: ColumnRecord) -> NumericEncoder:
     return kinds[column.kind](column)
 
 
+_BLANK = " \t\r\n"
+"""What may stand around a missing marker, as in files that `lepton.data` reads; a cell of blanks alone is missing."""
+
+
 class TextEncoder(_Encoder):
     """A category, text or identifier: text in NFC, `""` if missing.
 
@@ -258,7 +262,7 @@ class TextEncoder(_Encoder):
         """One Python value as text; `""` if missing."""
         if not isinstance(value, str):
             value = _text_of(value)
-        if value in self.markers:
+        if value.strip(_BLANK) in self.markers:
             return ""
         if self.casefold:
             return nfc_casefold(value)
@@ -288,8 +292,7 @@ class TextEncoder(_Encoder):
         elif dtype != pl.String:
             raise self.refuse_type(dtype)
         series = series.fill_null("")
-        if len(self.markers) > 1:
-            series = series.set(series.is_in(list(self.markers)), "")
+        series = series.set(series.str.strip_chars(_BLANK).is_in(list(self.markers)), "")
         return map_distinct(series, nfc_casefold) if self.casefold else nfc(series)
 
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import polars as pl
 
-from lepton.core import ErrorCode, UsageError
+from lepton.core import DataError, ErrorCode, UsageError
 from lepton.store import replace_path
 
 __all__ = ["WRITERS", "write_frame"]
@@ -30,12 +30,23 @@ def write_frame(frame: pl.DataFrame, path: str | Path) -> Path:
 
     Raises:
         UsageError: another ending.
+        DataError: JSON Lines cannot say NaN and the infinities that the table holds.
         StoreError: the disk is full or failed; an earlier file is intact.
     """
     path = Path(path)
     if path.suffix not in WRITERS:
         formats = ", ".join(WRITERS)
         raise UsageError(ErrorCode.USAGE, f"cannot tell the format of {path.name!r}", wanted=f"a name in {formats}")
+    if path.suffix == ".jsonl":
+        _check_finite(frame)
     with replace_path(path) as temporary:
         WRITERS[path.suffix](frame, temporary)
     return path
+
+
+def _check_finite(frame: pl.DataFrame) -> None:
+    """Refuse numbers that JSON has no word for: Polars would write them as null."""
+    for column in frame.select(pl.selectors.float()):
+        if not column.drop_nulls().is_finite().all():
+            came = f"column {column.name!r} holds NaN or infinities, which JSON Lines cannot say"
+            raise DataError(ErrorCode.BAD_VALUE, came, fix="write .parquet or .csv, or fill them first")

@@ -83,7 +83,7 @@ class JsonLinesSource(Source):
             self.num_rows = len(rows)
         if not rows:
             raise DataError(ErrorCode.EMPTY_DATA, f"{shown(files[0])} holds no rows", wanted="one JSON object a line")
-        frame = frame_of_rows([dict.fromkeys(expected), *rows])[1:] if expected else frame_of_rows(rows)
+        frame = frame_of_rows([*rows, dict.fromkeys(expected)])[:-1] if expected else frame_of_rows(rows)
         usable = usable_columns(dict(frame.schema), shown(files[0]))
         self.columns = usable.columns
         self.decisions = (decision, *usable.decisions)
