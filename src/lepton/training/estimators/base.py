@@ -219,8 +219,6 @@ def checked_weight(sample_weight: Any, x: NDArray[Any]) -> Doubles | None:
     if (weight < 0).any():
         row = int(np.flatnonzero(weight < 0)[0])
         raise UsageError(ErrorCode.USAGE, f"sample_weight is {weight[row]:g} in row {row}", wanted="at least 0")
-    if not weight.any():
-        raise UsageError(ErrorCode.USAGE, "every sample_weight is 0", wanted="a row that counts")
     return weight
 
 

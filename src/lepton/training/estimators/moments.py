@@ -79,6 +79,7 @@ class Moments:
         return cls(int(raw["count"]), float(raw["weight"]), np.array(raw["mean"]), np.array(raw["scatter"]))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # whoever uses them looks whether they are finite
 def moments_of(x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None = None) -> Moments:
     """Moments of the columns of `x` and then of `y`, in blocks that stay in the cache.
 
