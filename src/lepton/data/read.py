@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from lepton.core import DataError, ErrorCode, Kind, Role, UsageError
+from lepton.core import ErrorCode, Kind, Role, UsageError, Work, parse_size
 from lepton.data.dataset import Dataset
 from lepton.data.decisions import DecisionRecord
 from lepton.data.detect import Wanted, detect
-from lepton.data.formats import READERS, ReadOptions, Source, choose_format
+from lepton.data.formats import ReadOptions, Source
 from lepton.data.formats.memory import open_memory
-from lepton.store import expand
+from lepton.data.formats.origins import is_place, open_place
+from lepton.store.fetch import FetchLimits
 
 __all__ = ["read"]
 
@@ -27,53 +27,74 @@ def read(
     header: bool | None = None,
     missing: Sequence[str | float] | Mapping[str, Sequence[str | float]] | None = None,
     format: str | None = None,  # noqa: A002
+    query: str | None = None,
+    allow_hosts: Sequence[str] = (),
+    max_download: str | int | None = None,
+    work: Work | None = None,
 ) -> Dataset:
     """Read a table. It is looked at now, on a bounded sample, and read when rows are asked for.
 
     What is not said is decided, and shown by `dataset.decisions` with the evidence and the argument that overrides
     it. A later row that breaks a decision is an error that names it, never a silent null.
 
+    What comes from elsewhere is brought here once, whole or not at all, and kept in a temporary folder as long as the
+    table: every pass then sees the same rows.
+
     Args:
-        source: a path, a glob or a list of paths (CSV or TSV, gzip'd too, JSON Lines, a JSON array, Parquet, Arrow);
+        source: a path, a glob or a list of paths (CSV or TSV, JSON Lines, a JSON array, each of them packed by gzip,
+            zstd, bzip2 or xz too; Parquet, Arrow, a spreadsheet as `book.xlsx#Sheet`); the URL of such a file
+            (`https://`, `s3://`, `gs://`, `abfs://`); `sql:sqlite:///shop.db` or `sql:postgresql://user@host/shop`;
             a Polars DataFrame or LazyFrame, a pandas DataFrame, an Arrow table, a numpy matrix or structured array,
-            a dict of columns, or a list of dicts.
+            a dict of columns, a list of dicts, a Hugging Face dataset, or what scikit-learn's `load_...` give.
         kinds: column → `number`, `boolean`, `datetime` (or `datetime:%d/%m/%Y`), `category`, `text`, `identifier`.
         roles: column → `feature`, `target`, `weight`, `group`, `time`, `protected`, `ignored`.
         delimiter: one character, for delimited text.
         encoding: a codec name such as `cp1252`, for text.
         header: whether the first row names the columns, for delimited text.
         missing: texts or numbers that mean "missing", for every column or by column; they replace the usual ones.
-        format: `csv`, `jsonl`, `json`, `parquet`, `arrow`, or the name of a plug-in reader.
+        format: `csv`, `jsonl`, `json`, `parquet`, `arrow`, `excel`, or the name of a plug-in reader.
+        query: what to ask a database; it may read only.
+        allow_hosts: `host:port` that may be fetched from although they are not public, such as `files.intranet:8080`.
+        max_download: most bytes to bring here, such as `"20GB"`; default 4 GiB.
+        work: stops a download, and hears of its progress.
 
     Raises:
         DataError: no such file, not a table, damaged, empty, ragged, too wide, or columns that are not there.
         UsageError: an argument that cannot be meant.
+        SecurityError: an address that is not allowed.
+        StoreError: what is elsewhere could not be fetched.
+        MissingExtraError: an optional library is needed; the message names the command that installs it.
     """
     wanted = Wanted.of(kinds, roles, missing)
-    options = ReadOptions(delimiter, encoding, header, tuple(wanted.kinds))
+    options = ReadOptions(
+        delimiter=delimiter,
+        encoding=encoding,
+        header=header,
+        expected=tuple(wanted.kinds),
+        query=query,
+        limits=FetchLimits() if max_download is None else FetchLimits(size=parse_size(max_download, "max_download")),
+        allow_hosts=_hosts(allow_hosts),
+        work=Work.of(work),
+    )
     opened, decisions = _open(source, options, format)
     plans, about = detect(opened, wanted)
     return Dataset(opened, plans, [*decisions, *opened.decisions, *about], wanted)
 
 
+def _hosts(allowed: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(allowed, str):
+        raise UsageError(ErrorCode.USAGE, f"got allow_hosts={allowed!r}", wanted="a list of 'host:port'")
+    return tuple(allowed)
+
+
 def _open(source: Any, options: ReadOptions, named: str | None) -> tuple[Source, list[DecisionRecord]]:
-    if isinstance(source, str | Path) or (
-        isinstance(source, Sequence) and source and all(isinstance(part, str | Path) for part in source)
-    ):
-        files = expand(source)
-        chosen, decision = choose_format(files[0], named)
-        for path in files[1:]:
-            other, _ = choose_format(path, named)
-            if other != chosen:
-                raise DataError(
-                    ErrorCode.UNREADABLE,
-                    f"{path.name} is {other}, where {files[0].name} is {chosen}",
-                    wanted="files of one format",
-                )
-        opened: Source = READERS.load(chosen)(files, options)
-        return opened, [decision]
-    if named is not None or options.delimiter is not None or options.encoding is not None or options.header is not None:
+    if is_place(source):
+        return open_place(source, options, named)
+    of_files = (named, options.delimiter, options.encoding, options.header, options.query)
+    if any(option is not None for option in of_files):
         raise UsageError(
-            ErrorCode.USAGE, f"got format, delimiter, encoding or header for a {type(source).__name__}", wanted="a file"
+            ErrorCode.USAGE,
+            f"got format, delimiter, encoding, header or query for a {type(source).__name__}",
+            wanted="a file, or a database",
         )
     return open_memory(source), []

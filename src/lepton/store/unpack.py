@@ -77,7 +77,7 @@ def unpacked(file: BinaryIO, what: str) -> Iterator[BinaryIO]:
     if not packed:
         yield file
         return
-    with io.BufferedReader(_Guarded(_opened(file, packed), file, f"{what} ({packed})"), _PIECE) as stream:
+    with io.BufferedReader(_Guarded(_opened(file, packed), file, what, packed), _PIECE) as stream:
         yield cast("BinaryIO", stream)
 
 
@@ -99,10 +99,11 @@ def _opened(file: BinaryIO, packed: str) -> io.RawIOBase | io.BufferedIOBase:
 class _Guarded(io.RawIOBase):
     """A stream that blames its file for damage, and stops where it gives too much for what it takes."""
 
-    def __init__(self, stream: io.RawIOBase | io.BufferedIOBase, file: BinaryIO, what: str) -> None:
+    def __init__(self, stream: io.RawIOBase | io.BufferedIOBase, file: BinaryIO, what: str, packed: str) -> None:
         self._stream = stream
         self._file = file
         self._what = what
+        self._packed = packed
         self._given = 0
 
     def readable(self) -> bool:
@@ -115,7 +116,7 @@ class _Guarded(io.RawIOBase):
             said = str(error).split("\n")[0]
             raise DataError(
                 ErrorCode.UNREADABLE,
-                f"{self._what} is damaged or cut off: {said}",
+                f"{self._what} is damaged {self._packed}, or cut off: {said}",
                 fix="fetch or pack it again",
             ) from None
         buffer[: len(data)] = data

@@ -11,6 +11,7 @@ import polars as pl
 
 from lepton.core import DataError, ErrorCode, Registry, UsageError, Work, check_label, printable
 from lepton.data.decisions import DecisionRecord
+from lepton.store.fetch import FetchLimits
 from lepton.store.files import open_read
 from lepton.store.unpack import PACKED_SUFFIXES
 
@@ -70,6 +71,7 @@ _EXTENSIONS = {
     "ods": "excel",
 }
 _MAGIC = ((b"PAR1", "parquet"), (b"ARROW1", "arrow"))
+_SHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _FOREIGN = (
     (b"\x80\x02", "a pickle, which can run code and is never read"),
     (b"\x80\x03", "a pickle, which can run code and is never read"),
@@ -95,10 +97,15 @@ class ReadOptions:
     expected: tuple[str, ...] = ()
     """Columns that the caller named in `kinds`: they are there even if the sample lacks them."""
     sheet: str | None = None
+    """Which sheet of a spreadsheet."""
     query: str | None = None
+    """What to ask a database."""
+    limits: FetchLimits = field(default_factory=FetchLimits)
+    """Of time and size, for what comes from elsewhere."""
     allow_hosts: tuple[str, ...] = ()
-    max_download: int | None = None
+    """`host:port` that may be fetched from although they are not public."""
     work: Work = field(default_factory=Work)
+    """Stops what takes long, and hears of its progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,10 +209,12 @@ def choose_format(path: Path, named: str | None) -> tuple[str, DecisionRecord]:
     suffixes = [suffix[1:].lower() for suffix in path.suffixes]
     extension = next((s for s in reversed(suffixes) if s not in PACKED_SUFFIXES), "")
     name = _EXTENSIONS.get(extension) or (extension if extension in READERS.names() else "csv")
+    if name == "excel" and start.startswith(_SHEETS):
+        return name, DecisionRecord(None, "format", name, f"extension {extension!r}", "format=")
     for magic, what in _FOREIGN:
-        if start.startswith(magic) and name != "excel":
+        if start.startswith(magic):
             raise DataError(ErrorCode.UNREADABLE, f"{shown(path)} is {what}", wanted=_WANTED)
-    if name in {"parquet", "arrow"}:
+    if name in {"parquet", "arrow", "excel"}:
         raise DataError(
             ErrorCode.UNREADABLE,
             f"{shown(path)} does not begin as a {name} file",

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import io
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,6 +33,7 @@ from lepton.data.formats.dialect import (
     long_fields,
 )
 from lepton.store.files import FileStamp, open_read, stamp
+from lepton.store.unpack import packing, unpacked
 
 __all__ = ["DelimitedSource", "Lines", "decide_encoding", "open_delimited", "text_lines"]
 
@@ -42,7 +41,6 @@ _HEAD_BYTES = 2**20
 _SAMPLE_BLOCK = 4 * 2**20
 _BLOCK = 8 * 2**20
 _AT_ONCE = 2**30
-_GZIP = b"\x1f\x8b"
 _NEWLINE, _RETURN = 10, 13
 
 
@@ -176,7 +174,7 @@ class DelimitedSource(Source):
         if size > _AT_ONCE or self.dialect.encoding != "utf-8" or self.dialect.carriage_return:
             return None
         first = _first_line(path)
-        if first.count(b'"') % 2 or not first.strip() or first.startswith((codecs.BOM_UTF8, _GZIP)):
+        if first.count(b'"') % 2 or not first.strip() or first.startswith(codecs.BOM_UTF8) or packing(first):
             return None
         last = list(self.columns)[-1]
         frame = self._polars(path, request.including(last), skip_rows=int(self.dialect.header))
@@ -318,8 +316,8 @@ def _decoded_blocks(path: Path, dialect: Dialect, block_size: int) -> Iterator[b
     decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == "utf-8" else encoding)()
     offset = 0
     with _open_text(path) as file:
-        while data := _read(file, block_size, path):
-            data += _read(file, 0, path)  # so that in plain text no record is cut
+        while data := _read(file, block_size):
+            data += _read(file, 0)  # so that in plain text no record is cut
             pending = len(decoder.getstate()[0])
             if encoding == "utf-8" and offset and not pending and data.isascii():
                 text = data  # nothing to decode: the common case, and quick
@@ -351,32 +349,23 @@ def _decoded_blocks(path: Path, dialect: Dialect, block_size: int) -> Iterator[b
 
 @contextmanager
 def _open_text(path: Path) -> Iterator[BinaryIO]:
-    with open_read(path) as file:
-        packed = file.read(2) == _GZIP
-        file.seek(0)
-        if packed:
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                yield unpacked  # type: ignore[misc]
-        else:
-            yield file
+    with open_read(path) as file, unpacked(file, shown(path)) as text:
+        yield text
 
 
-def _read(file: BinaryIO, size: int, path: Path) -> bytes:
+def _read(file: BinaryIO, size: int) -> bytes:
     """Up to `size` bytes, or with 0 the rest of the line."""
-    try:
-        return file.read(size) if size else file.readline(MAX_RECORD)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(ErrorCode.UNREADABLE, f"{shown(path)} is damaged gzip: {error}") from None
+    return file.read(size) if size else file.readline(MAX_RECORD)
 
 
 def _head(path: Path) -> tuple[bytes, bool]:
     """The first bytes of the text, unpacked, a whole line at least, and whether they are all of it."""
     with _open_text(path) as file:
         head = b""
-        while data := _read(file, max(len(head), _HEAD_BYTES), path):
+        while data := _read(file, max(len(head), _HEAD_BYTES)):
             head += data
             if b"\n" in head or len(head) > MAX_RECORD:
-                return head, not _read(file, 1, path)
+                return head, not _read(file, 1)
     return head, True
 
 

@@ -11,13 +11,15 @@ import numpy as np
 import polars as pl
 
 from lepton.core import DataError, ErrorCode, UsageError, printable
+from lepton.data.decisions import DecisionRecord
 from lepton.data.formats.base import SAMPLE_ROWS, Chunk, Source, check_columns, usable_columns
+from lepton.data.formats.objects import adapter_of
 
 __all__ = ["MemorySource", "frame_of_rows", "open_memory", "series_of"]
 
 _TAKEN = (
-    "a path, a Polars or pandas DataFrame, a LazyFrame, an Arrow table, a numpy matrix or structured array, a dict of "
-    "columns, or a list of dicts"
+    "a path or URL, a Polars or pandas DataFrame, a LazyFrame, an Arrow table, a numpy matrix or structured array, a "
+    "dict of columns, a list of dicts, a Hugging Face dataset, or what scikit-learn's load_... gives"
 )
 _CHUNK_CELLS = 5_000_000
 
@@ -30,6 +32,8 @@ def open_memory(table: Any) -> Source:
         return MemorySource(table)
     if isinstance(table, np.ndarray):
         return MemorySource(_of_array(table))
+    if adapt := adapter_of(table):
+        return _adapted(*adapt(table))
     if isinstance(table, Mapping):
         return MemorySource(_of_columns(table))
     library = type(table).__module__.partition(".")[0]
@@ -42,6 +46,12 @@ def open_memory(table: Any) -> Source:
     if isinstance(table, Sequence) and not isinstance(table, str | bytes):
         return MemorySource(frame_of_rows(table))
     raise UsageError(ErrorCode.USAGE, f"got a source of type {type(table).__name__}", wanted=_TAKEN)
+
+
+def _adapted(table: Any, decisions: tuple[DecisionRecord, ...]) -> Source:
+    source = open_memory(table)
+    source.decisions = (*decisions, *source.decisions)
+    return source
 
 
 class MemorySource(Source):
