@@ -13,7 +13,7 @@ import polars as pl
 
 from lepton.core import DataError, ErrorCode, MissingExtraError, SecurityError, StoreError, printable
 from lepton.data.decisions import DecisionRecord
-from lepton.data.formats.base import ReadOptions, Source
+from lepton.data.formats.base import ReadOptions, Source, check_columns
 from lepton.data.formats.spool import spool
 from lepton.store.fetch import FetchLimits
 
@@ -107,6 +107,7 @@ def _driver() -> ModuleType:
 
 def _frame(batch: Any) -> pl.DataFrame:
     """A Polars frame of an Arrow batch or table; types that Arrow lacks come as text, `numeric` as numbers."""
+    check_columns(batch.schema.names, "the query's answer")
     columns = []
     for field, column in zip(batch.schema, batch.columns, strict=True):
         numeric = getattr(field.type, "type_name", "") == "numeric"
@@ -130,9 +131,9 @@ def _failed(error: Exception, place: str, secret: str) -> DataError | SecurityEr
     said = printable(said.replace(secret, "***") if secret else said)
     if state == _READ_ONLY:
         return SecurityError(ErrorCode.FORBIDDEN_URL, "the query would change something", wanted="a query that selects")
-    if state == _CANCELLED:
+    if state == _CANCELLED or "statement timeout" in said:
         return StoreError(ErrorCode.FETCH_FAILED, f"the query at {place} took too long", fix="ask for less")
-    if state.startswith(_ABOUT_THE_QUERY):
+    if state.startswith(_ABOUT_THE_QUERY) or "ERROR:" in said:  # between two batches the driver tells no state
         return DataError(ErrorCode.UNREADABLE, f"the query failed: {said}", fix="check it with psql")
     return StoreError(
         ErrorCode.FETCH_FAILED,
