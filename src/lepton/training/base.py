@@ -90,6 +90,8 @@ class TableLearner(ABC):
     """What `training/` of a bundle holds of it: `none`, `linear` or `lightgbm` (contract 4)."""
     library: ClassVar[str] = ""
     """Module of the optional library that it fits with, "" for none."""
+    load_seconds: ClassVar[float] = 0.0
+    """About how long importing that library takes for the first time."""
 
     def __init__(self, problem: Problem, configuration: Mapping[str, Any], seed: int = 0) -> None:
         self.problem = problem

@@ -32,9 +32,11 @@ __all__ = ["Candidate", "Chosen", "Portfolio"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-_LOAD_SECONDS = 1.5  # importing a training library for the first time
 _SLACK = 1.25  # of the time that is kept for the final fit
+_LEAST_SECONDS = 1.0  # that a candidate gets, where there are so many
 _RESAMPLES = 200
+_MIN_RESAMPLES = 40
+_RESAMPLED_ROWS = 4_000_000  # with many rows the interval is narrow and fewer resamples say as much
 _SMALL = 50_000  # rows up to which folds are fitted side by side
 
 
@@ -184,12 +186,13 @@ class Portfolio:
         is_baseline = len(self.candidates) == 1
         siblings = [c for c in self.candidates if c.learner is candidate.learner and c.raw]
         needed = _load_seconds(candidate.learner) + (siblings[0].fold_seconds if siblings else 0.0)
-        left = self._left() * share
+        left = self._left()
         if not is_baseline and left <= needed:
             candidate.note = "stopped" if self.work.cancel.is_set() else "no time left"
             return
         try:
             candidate.learner.load()
+            left = min(self._left(), max(share * left, _LEAST_SECONDS))
             self._fit_folds(candidate, is_baseline, alone=not siblings, left=left, total=total)
             self._score(candidate)
         except Interrupted:
@@ -288,7 +291,7 @@ class Portfolio:
             undefined=undefined,
             weight=weight,
             groups=groups,
-            resamples=_RESAMPLES,
+            resamples=max(_MIN_RESAMPLES, min(_RESAMPLES, _RESAMPLED_ROWS // len(rows))),
             seed=self.work.seed_for("intervals"),
         )
         return found[self.metric.name]
@@ -381,4 +384,4 @@ def _algebra_threads(num_threads: int) -> contextlib.AbstractContextManager[Any]
 
 
 def _load_seconds(learner: type[TableLearner]) -> float:
-    return _LOAD_SECONDS if learner.library and learner.library not in sys.modules else 0.0
+    return 0.0 if learner.library in sys.modules else learner.load_seconds

@@ -41,9 +41,12 @@ DEFAULT_WITHIN = 60.0
 MIN_ROWS = 5
 
 _SAVING_SECONDS = 0.5
+_SAVING_SECONDS_A_COLUMN = 0.0005
 _SAVING_SHARE = 0.02  # of the time: machines are at times slower at the end than they were at the beginning
-_SAVING_SECONDS_A_CELL = 3e-7  # statistics of the training data
-_STATISTICS_ROWS = 200_000
+_CELLS_A_SECOND = 200_000  # of the time allowed: about what a modest machine can try several candidates on
+_MIN_SAMPLE = 2_000
+_STATISTICS_ROWS = 100_000
+_STATISTICS_COLUMNS = 1_000
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,9 @@ def train(
     if work.within is None:
         work = work.part(DEFAULT_WITHIN)
         notes.append(f"no time was given: at most {show_duration(DEFAULT_WITHIN)} were used (within=)")
-    table = _prepare(dataset, target, task)
+    table = _prepare(dataset, target, task, work)
+    # What the file says of the data is gathered before the search, so that its time is known and not guessed.
+    fingerprint, statistics = dataset.fingerprint(), _input_statistics(table)
     measured_by = metric_named(metric, table.problem.task)
     folds, fold_notes = _folds(table, work)
     portfolio = Portfolio(
@@ -127,7 +132,9 @@ def train(
         truth=_truth(table),
         scale=table.scale,
         groups=table.groups,
-        saving_seconds=_saving_seconds(table, work),
+        saving_seconds=_SAVING_SECONDS
+        + _SAVING_SECONDS_A_COLUMN * len(table.features.columns)
+        + _SAVING_SHARE * (work.within or 0.0),
         measure=lambda learner: _model(table, learner).measure(table.rows.block),
         work=work,
     )
@@ -142,8 +149,8 @@ def train(
         output,
         name=name,
         target=replace(table.target.column, role=Role.TARGET),
-        lineage=_lineage(dataset, table, chosen, measured_by, work),
-        baseline=_baseline(table, chosen).to_members(),
+        lineage=_lineage(dataset, fingerprint, table, chosen, measured_by, work),
+        baseline=_baseline(table, statistics, chosen).to_members(),
         reports={"training": _report(board, table, work)},
     )
     return TrainingResult(output, model_id, board.rows, board.notes)
@@ -161,7 +168,7 @@ def _check_folder(output: Path) -> None:
 # --- making ready ----------------------------------------------------------------------------------------------
 
 
-def _prepare(dataset: Dataset, name: str, task: str | None) -> _Table:
+def _prepare(dataset: Dataset, name: str, task: str | None, work: Work) -> _Table:
     schema = dataset.schema
     schema[name]  # the target is asked for before anything large is read
     frame = dataset.frame()
@@ -170,6 +177,7 @@ def _prepare(dataset: Dataset, name: str, task: str | None) -> _Table:
         raise DataError(
             ErrorCode.TOO_FEW_ROWS, f"there are {len(target.rows)} rows with a target", wanted=f"at least {MIN_ROWS}"
         )
+    target, sampled = _sample(target, len(schema) - 1, work)
     weight_name, weight = prepare_weight(frame, schema, target.rows)
     if len(target.rows) < len(frame):
         frame = frame[target.rows]
@@ -184,7 +192,9 @@ def _prepare(dataset: Dataset, name: str, task: str | None) -> _Table:
         dates=tuple(c.name for c in inputs.numbers if c.kind is Kind.DATETIME),
         categories=block.string_names,
     )
-    notes = [*target.notes, *features.notes]
+    notes = [*target.notes, *sampled, *features.notes]
+    if len(features.columns) > _STATISTICS_COLUMNS:
+        notes.append(f"statistics for watching drift are kept of the first {_STATISTICS_COLUMNS} columns")
     if weight_name is not None:
         notes.append(f"rows are weighted by {weight_name!r}")
     return _Table(
@@ -199,6 +209,20 @@ def _prepare(dataset: Dataset, name: str, task: str | None) -> _Table:
         order=_order(frame, schema),
         notes=tuple(notes),
     )
+
+
+def _sample(target: Target, num_columns: int, work: Work) -> tuple[Target, tuple[str, ...]]:
+    """As many rows, drawn by the seed, as `within` allows to learn from; the clock has no say in it."""
+    limit = max(_MIN_SAMPLE, int(_CELLS_A_SECOND * (work.within or DEFAULT_WITHIN)) // max(1, num_columns))
+    if len(target.rows) <= limit:
+        return target, ()
+    chosen = np.random.default_rng(work.seed_for("sample")).choice(len(target.rows), limit, replace=False)
+    chosen.sort()
+    note = (
+        f"learned from {limit:,} of {len(target.rows):,} rows, drawn by the seed: what is possible in"
+        f" {show_duration(work.within or DEFAULT_WITHIN)}; allow more time to use more"
+    )
+    return replace(target, rows=target.rows[chosen], values=target.values[chosen]), (note,)
 
 
 def _only(schema: Schema, role: Role) -> str | None:
@@ -265,11 +289,6 @@ def _truth(table: _Table) -> NDArray[Any]:
     return table.target.values if table.target.labels is None else table.target.values.astype(np.int64)
 
 
-def _saving_seconds(table: _Table, work: Work) -> float:
-    cells = min(table.problem.num_rows, _STATISTICS_ROWS) * len(table.features.columns)
-    return _SAVING_SECONDS + _SAVING_SECONDS_A_CELL * cells + _SAVING_SHARE * (work.within or 0.0)
-
-
 # --- writing ---------------------------------------------------------------------------------------------------
 
 
@@ -277,23 +296,29 @@ def _model(table: _Table, learner: Any) -> TableModel:
     return TableModel(table.problem, table.inputs, learner, table.target.labels, table.scale)
 
 
-def _baseline(table: _Table, chosen: Chosen) -> Baseline:
-    """Statistics of the features, and of the answers to rows that the candidate was not fitted on."""
-    frame = table.frame
-    if len(frame) > _STATISTICS_ROWS:
-        every = -(-len(frame) // _STATISTICS_ROWS)
-        frame = frame.gather_every(every)
+def _input_statistics(table: _Table) -> Baseline:
+    """Statistics of the features, of at most 100,000 rows and 1,000 columns."""
+    columns = table.inputs.columns[:_STATISTICS_COLUMNS]
+    every = -(-len(table.frame) // _STATISTICS_ROWS)
+    frame = table.frame.select(column.name for column in columns).gather_every(every)
+    return Baseline.of(frame, Schema(columns), {})
+
+
+def _baseline(table: _Table, statistics: Baseline, chosen: Chosen) -> Baseline:
+    """The statistics of the features with those of the answers to rows that the candidate was not fitted on."""
     outputs: dict[str, NDArray[Any]] = {"prediction": chosen.answers}
     if table.target.labels is not None:
         names = np.array(table.target.labels, dtype=object)
         outputs = {"prediction": names[chosen.answers.argmax(axis=1)], "probabilities": chosen.answers}
-    return Baseline.of(frame.select(table.inputs.names), Schema(table.inputs.columns), outputs)
+    return replace(statistics, outputs=Baseline.of(pl.DataFrame(), Schema(()), outputs).outputs)
 
 
-def _lineage(dataset: Dataset, table: _Table, chosen: Chosen, metric: Metric, work: Work) -> dict[str, Any]:
+def _lineage(
+    dataset: Dataset, fingerprint: str, table: _Table, chosen: Chosen, metric: Metric, work: Work
+) -> dict[str, Any]:
     """Where the model comes from: nothing in it is measured or dated, so that it can be made again."""
     return {
-        "dataset": {"fingerprint": dataset.fingerprint(), "num_rows": dataset.num_rows},
+        "dataset": {"fingerprint": fingerprint, "num_rows": dataset.num_rows},
         "recipe": None,
         "table_steps": [],
         "parents": [],

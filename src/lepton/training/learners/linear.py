@@ -37,6 +37,7 @@ class Linear(TableLearner):
     name = "linear"
     kind = "linear"
     library = "scipy.optimize"
+    load_seconds = 0.5
 
     @classmethod
     def configurations(cls, problem: Problem) -> tuple[Mapping[str, Any], ...]:
