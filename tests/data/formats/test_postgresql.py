@@ -133,6 +133,7 @@ def test_read_only_is_said(server):
     [
         ("select nothing", "nothing"),
         ("sel", "syntax"),
+        ("select interval '1 day' as long", "long::text"),
         ("select 1 / (3 - i) as a from generate_series(1, 4) i", "zero"),
         ("select 1 as a, 2 as a", "same name"),
     ],

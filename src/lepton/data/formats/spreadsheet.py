@@ -93,9 +93,9 @@ def _first_row(texts: pl.DataFrame, header: bool | None, where: str) -> tuple[in
     widest = max(filled)
     row = next(number for number, count in enumerate(filled) if 2 * count >= widest)
     above = sum(count > 0 for count in filled[:row])
-    why = "the first row of which at least half of the cells are filled"
+    why = "the first that is at least half filled"
     if above:
-        why += f"; {above} rows above it are left out"
+        why += f"; rows left out above it: {above}"
     return row + 1, [DecisionRecord(None, "header", f"row {row + 1}", why, "header=False")]
 
 
