@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lepton import bundle, data, evaluation, serving, store, training
-from lepton.core import ColumnRecord, Kind, Resources, Work, show_size
+from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Resources, UsageError, Work, printable, show_size
 from lepton.report import Facts, Page, Table, TerminalProgress, Text
 
 __all__ = ["Model", "compare", "describe", "evaluate", "load", "predict", "read", "rows_for", "serve", "train"]
@@ -19,12 +19,16 @@ __all__ = ["Model", "compare", "describe", "evaluate", "load", "predict", "read"
 DEFAULT_WITHIN = "60s"
 _SHOWN_INPUTS = 50
 
+_TO_READ = (str, Path, data.Dataset)
+
 Source = Any
 """A `Dataset`, a path or glob, or a table in memory: whatever `read` takes."""
 
 
 class Model:
-    """A model file and what one does with it. `train` and `load` give one.
+    """A model file and what one does with it. `train` and `load` give one. Threads may share it.
+
+    It answers as it was opened, whatever becomes of the file; a copy that is pickled opens the file again.
 
     >>> model = Model("houses.lepton")                            # doctest: +SKIP
     >>> model.predict([{"rooms": 3, "town": "Oslo"}])             # doctest: +SKIP
@@ -36,8 +40,21 @@ class Model:
     """
 
     def __init__(self, path: str | Path, *, resources: Resources | None = None) -> None:
+        self._resources = resources
+        self._predictor = bundle.open_model(path, resources=resources)
         self.path = Path(path)
-        self._predictor = bundle.open_model(self.path, resources=resources)
+        self._size = bundle.bundle_size(self.path)
+
+    def __copy__(self) -> Model:
+        copied = object.__new__(Model)
+        vars(copied).update(vars(self))
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        return self.__copy__()  # of what it holds, only the path changes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (self.path.absolute(), self.model_id, self._resources)
 
     @property
     def task(self) -> str:
@@ -80,16 +97,19 @@ class Model:
 
         Args:
             rows: Polars or pandas DataFrame, Arrow table, dict of columns, list of dicts, or a 2-D numpy array whose
-                columns stand in the order of `inputs`.
+                columns stand in the order of `inputs`; a `Dataset`, path or glob, which gives a Polars Series.
 
         Raises:
             SchemaError: columns are missing, unknown or of another kind; the message names them.
         """
-        return self._predictor.predict(rows)
+        return self._predictor.predict(self._rows(rows))
 
     def predict_proba(self, rows: Any) -> Any:
         """Probabilities of the classes for `rows`, in the order of `labels`; classifiers only."""
-        return self._predictor.predict_proba(rows)
+        return self._predictor.predict_proba(self._rows(rows))
+
+    def _rows(self, rows: Any) -> Any:
+        return rows_for(self, rows).frame() if isinstance(rows, _TO_READ) else rows
 
     def evaluate(self, source: Source, **options: Any) -> evaluation.Evaluation:
         """Metrics with intervals on rows that have the target; options as of `lepton.evaluate`."""
@@ -97,11 +117,17 @@ class Model:
 
     def leaderboard(self) -> training.Leaderboard:
         """Every candidate of the training, best first."""
-        return training.Leaderboard.from_report(self.reports().get("training", {}))
+        return training.Leaderboard.from_report(self._predictor.bundle.reports.get("training", {}))
 
     def reports(self) -> Mapping[str, Mapping[str, Any]]:
-        """The reports in the file, by name."""
-        return bundle.read_bundle(self.path).reports
+        """The reports that are in the file now, by name.
+
+        Raises:
+            DataError: the file is gone, or holds another model than when it was opened.
+        """
+        found = bundle.read_bundle(self.path)
+        self._check_same(found)
+        return found.reports
 
     def report(self, source: Source | None = None) -> Page:
         """One page about the model: what it is, how it was found and, with `source`, how good it is there."""
@@ -134,24 +160,46 @@ class Model:
             "target": self.target,
             "inputs": len(self.inputs),
             "classes": None if self.labels is None else len(self.labels),
-            "size": show_size(bundle.bundle_size(self.path)),
+            "size": show_size(self._size),
             "model id": self.model_id,
         }
 
     def save(self, path: str | Path) -> Path:
-        """Write the model to `path`, whole or not at all, and go on from there."""
-        target = Path(path)
-        if not (target.exists() and target.samefile(self.path)):
-            with store.open_read(self.path) as source, store.replace_file(target) as copy:
-                shutil.copyfileobj(source, copy)
-        self.path = target
-        return target
+        """Write the model to `path`, whole or not at all, and go on from there.
+
+        Raises:
+            DataError: there is no such folder; or the model's own file is gone, or holds another model meanwhile.
+            StoreError: the disk refuses.
+        """
+        with store.replace_file(path) as copied:
+            with store.open_read(self.path) as source:
+                shutil.copyfileobj(source, copied)
+            copied.flush()
+            self._check_same(bundle.read_bundle(copied.name))
+        self.path = Path(path)
+        return self.path
+
+    def _check_same(self, found: bundle.Bundle) -> None:
+        if found.model_id != self.model_id:
+            raise DataError(
+                ErrorCode.CHANGED_WHILE_READ,
+                f"'{printable(self.path.name)}' holds another model than when it was opened",
+                fix="open it again, and save each model to a file of its own",
+            )
 
     def __repr__(self) -> str:
         return f"<Model {self._predictor.manifest.name!r}: {self.task} of {self.target!r}, {self.model_id[:12]}>"
 
     def _repr_html_(self) -> str:
         return self.report().html()
+
+
+def _reopened(path: Path, model_id: str, resources: Resources | None) -> Model:
+    """What unpickling a `Model` gives."""
+    model = Model(path, resources=resources)
+    if model.model_id != model_id:
+        raise DataError(ErrorCode.CHANGED_WHILE_READ, f"'{printable(path.name)}' holds another model than was pickled")
+    return model
 
 
 def read(source: Source, **options: Any) -> data.Dataset:
@@ -198,7 +246,7 @@ def train(
             path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
             training.train(read(source), target=target, task=task, metric=metric, output=path, work=work)
             model = Model(path, resources=work.resources)
-            weakref.finalize(model, scratch.pop_all().close)
+            weakref.finalize(model.predictor, scratch.pop_all().close)  # copies of the model share it
         return model
 
 
@@ -227,14 +275,14 @@ def rows_for(model: Model, source: Source) -> data.Dataset:
 
 def predict(model: Model | str | Path, source: Source) -> Any:
     """`Model.predict` on a file, a glob, a `Dataset` or a table in memory."""
-    model = _model(model)
-    return model.predict(rows_for(model, source).frame() if isinstance(source, str | Path | data.Dataset) else source)
+    return _model(model).predict(source)
 
 
 def evaluate(
     model: Model | str | Path,
     source: Source,
     *,
+    target: str | None = None,
     segments: Sequence[str] = (),
     costs: Mapping[str, float] | None = None,
     weight: str | None = None,
@@ -246,16 +294,19 @@ def evaluate(
     Args:
         model: a `Model` or the path of one.
         source: rows with the target.
+        target: column of the truth; by default the one that the model was trained on.
         segments: columns whose values get a table of their own.
         costs: for binary tasks, `{"false_positive": 1, "false_negative": 5}`: finds the cheapest threshold.
         weight: column of sample weights.
         seed: of the bootstrap.
         work: cancel, progress and resources.
     """
+    if isinstance(segments, str):
+        raise UsageError(ErrorCode.USAGE, f"got segments={segments!r}", wanted=f"a list, such as [{segments!r}]")
     model = _model(model)
     rows = rows_for(model, source)
     return evaluation.evaluate(
-        model.predictor, rows, segments=segments, costs=costs, weight=weight, seed=seed, work=work
+        model.predictor, rows, target=target, segments=segments, costs=costs, weight=weight, seed=seed, work=work
     )
 
 
@@ -264,6 +315,7 @@ def compare(
     second: Model | str | Path,
     source: Source,
     *,
+    target: str | None = None,
     metric: str | None = None,
     seed: int = 0,
     work: Work | None = None,
@@ -271,7 +323,9 @@ def compare(
     """The difference of two models on the same rows, with a paired 95 % interval."""
     first, second = _model(first), _model(second)
     rows = rows_for(first, source)
-    return evaluation.compare(first.predictor, second.predictor, rows, metric=metric, seed=seed, work=work)
+    return evaluation.compare(
+        first.predictor, second.predictor, rows, target=target, metric=metric, seed=seed, work=work
+    )
 
 
 def serve(models: Model | str | Path | Sequence[Model | str | Path], **options: Any) -> serving.Server:

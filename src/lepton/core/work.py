@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 import time
@@ -121,7 +122,10 @@ class Work:
         self.cancel = cancel or threading.Event()
         self.reporter = reporter
         self.resources = resources or Resources()
-        self.seed = int(seed)
+        try:
+            self.seed = operator.index(seed)
+        except TypeError:
+            raise UsageError(ErrorCode.USAGE, f"got seed={seed!r}", wanted="a whole number") from None
 
     @property
     def elapsed(self) -> float:

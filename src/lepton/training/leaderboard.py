@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lepton.core import show_duration, show_size
-from lepton.report import Table, Text
+from lepton.report import Page, Table, Text
 
 __all__ = ["Leaderboard", "LeaderboardRow"]
 
@@ -112,3 +112,8 @@ class Leaderboard:
 
     def __str__(self) -> str:
         return self.text()
+
+    def _repr_html_(self) -> str:
+        page = Page("Leaderboard")
+        page.section("Candidates", *self.blocks())
+        return page.html()
