@@ -1,11 +1,11 @@
 """The estimators against scikit-learn's: time, memory, coefficients and inertia; and a table larger than memory.
 
-    python bench/estimators.py --quick      # streams up to 10^7 rows: about 10 minutes on two cores
-    python bench/estimators.py --full       # streams up to 10^8 rows: writes 4.4 GB to the temporary folder, removed at the end
+    python bench/estimators.py --quick      # streams up to 10^7 rows: about 3 minutes on two cores
+    python bench/estimators.py --full       # up to 10^8 rows, which take 5 GB of the temporary folder meanwhile
     python bench/estimators.py --only linear kmeans
 
-Fits are interleaved with scikit-learn's and repeated; ratios are theirs / ours, so above 1 Lepton is faster: median, and
-the range over the repeats. Everything goes to bench/out/estimators.json.
+Fits are interleaved with scikit-learn's and repeated; ratios are theirs / ours, so above 1 Lepton is faster: the
+median, and the range over the repeats. Everything goes to bench/out/estimators.json.
 """
 
 import argparse
@@ -27,17 +27,17 @@ SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared"
 MB = 1e6
 
 
-def seconds_of(fit):
+def seconds_of(estimator, *data, **options):
     start = time.perf_counter()
-    fitted = fit()
+    fitted = estimator.fit(*data, **options)
     return time.perf_counter() - start, fitted
 
 
-def against(name, ours, theirs, repeats):
+def against(name, ours, theirs, x, y, repeats):
     """Interleaved repeats: ratio of times, and the last fits."""
     rows, fits = [], None
     for _ in range(repeats):
-        (mine, a), (other, b) = seconds_of(ours), seconds_of(theirs)
+        (mine, a), (other, b) = seconds_of(ours, x, y), seconds_of(theirs, x, y)
         rows.append({"ours": mine, "theirs": other, "ratio": other / mine})
         fits = a, b
     ratios = [row["ratio"] for row in rows]
@@ -60,6 +60,13 @@ def show(found, more=""):
 
 
 def linear(repeats, full):
+    rows = linear_fits(repeats)
+    memory = child("memory_of_linear")
+    print(f"  memory above the input: {memory['above'] / MB:.0f} MB", flush=True)
+    return [*rows, {"name": "memory above the input", **memory}]
+
+
+def linear_fits(repeats):
     from sklearn import linear_model
 
     from lepton import LinearRegression, Ridge
@@ -68,23 +75,15 @@ def linear(repeats, full):
     x = rng.normal(size=(10_000_000, 20))
     y = x @ rng.normal(size=20) + rng.normal(size=len(x))
     plain, (a, b) = against(
-        "LinearRegression, 10 M x 20",
-        lambda: LinearRegression().fit(x, y),
-        lambda: linear_model.LinearRegression().fit(x, y),
-        repeats,
+        "LinearRegression, 10 M x 20", LinearRegression(), linear_model.LinearRegression(), x, y, repeats
     )
     plain["difference"] = float(np.abs(a.coef_ - b.coef_).max())
     show(plain, f"coefficients differ by {plain['difference']:.1e}")
     cholesky = linear_model.Ridge(1.0, solver="cholesky")
-    ridge, (a, b) = against(
-        "Ridge, 10 M x 20, theirs cholesky", lambda: Ridge(1.0).fit(x, y), lambda: cholesky.fit(x, y), repeats
-    )
+    ridge, (a, b) = against("Ridge, 10 M x 20, theirs cholesky", Ridge(1.0), cholesky, x, y, repeats)
     ridge["difference"] = float(np.abs(a.coef_ - b.coef_).max())
     show(ridge, f"coefficients differ by {ridge['difference']:.1e}")
-    del x, y
-    memory = child("memory_of_linear")
-    print(f"  memory above the input: {memory['above'] / MB:.0f} MB", flush=True)
-    return [plain, ridge, {"name": "memory above the input", **memory}]
+    return [plain, ridge]
 
 
 def memory_of_linear():
@@ -165,12 +164,7 @@ def logistic_table(name, x, y, repeats):
 
     # Short fits are repeated more often: their times are the noisiest.
     repeats = repeats if len(x) > 200_000 else 3 * repeats
-    found, (ours, _) = against(
-        f"LogisticRegression, {name} {x.shape}",
-        lambda: LogisticRegression().fit(x, y),
-        lambda: Theirs().fit(x, y),
-        repeats,
-    )
+    found, (ours, _) = against(f"LogisticRegression, {name} {x.shape}", LogisticRegression(), Theirs(), x, y, repeats)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exact = Theirs(tol=1e-12, max_iter=10_000, solver="newton-cholesky").fit(x, y)
@@ -200,9 +194,7 @@ def kmeans(repeats, full):
     for name, x, clusters in tables:
         times, inertias = [], []
         for seed in range(10):
-            (mine, a), (other, b) = (
-                seconds_of(lambda k=k: k(clusters, random_state=seed).fit(x)) for k in (KMeans, Theirs)
-            )
+            (mine, a), (other, b) = (seconds_of(k(clusters, random_state=seed), x) for k in (KMeans, Theirs))
             times.append((mine, other))
             inertias.append((a.inertia_, b.inertia_))
         mine, other = np.array(times).T
@@ -243,9 +235,10 @@ def stream(repeats, full):
             }
             rows.append(row)
             spread = ", ".join(f"{run['seconds']:.2f}" for run in runs)
+            relative = row["nanoseconds_a_row"] / rows[0]["nanoseconds_a_row"]
             print(
                 f"  {row['name']:48} {seconds:7.2f} s ({spread}), {row['nanoseconds_a_row']:.0f} ns a row "
-                f"({row['nanoseconds_a_row'] / rows[0]['nanoseconds_a_row']:.2f} of that at 10^6), peak {row['peak'] / MB:.0f} MB",
+                f"({relative:.2f} of that at 10^6), peak {row['peak'] / MB:.0f} MB",
                 flush=True,
             )
     return rows
@@ -272,7 +265,7 @@ def stream_fit(path):
 
     warm = pl.DataFrame({"a": [1.0, 2.0, 3.0], "y": [1.0, 2.0, 3.0]})
     LinearRegression().fit(lepton.read(warm), target="y")  # imports are no part of the time
-    seconds, _ = seconds_of(lambda: LinearRegression().fit(path, target="y"))
+    seconds, _ = seconds_of(LinearRegression(), path, target="y")
     return {"seconds": seconds, "peak": status("VmHWM")}
 
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from lepton.core import ErrorCode, TrainingError, Work
 from lepton.training.estimators.rows import Doubles
 
-__all__ = ["Descent", "descend", "drawn_batches", "stochastic_descent"]
+__all__ = ["Descent", "Gradient", "descend", "drawn_batches", "stepped", "stochastic_descent"]
 
 Gradient = Callable[[Doubles], tuple[float, Doubles]]
-"""Parameters to the mean loss and its gradient."""
+"""Parameters to the mean loss with its penalty, and the gradient of the loss without it."""
 
 
 @dataclass
@@ -28,10 +28,22 @@ class Descent:
     converged: bool = False
 
 
+def stepped(parameters: Doubles, slope: Doubles, rate: float, shrink: Doubles) -> Doubles:
+    """One step: parameters - rate × slope, and the L2 penalty `shrink` taken at its end, stable at any strength."""
+    return np.asarray((parameters - rate * slope) / (1.0 + rate * shrink))
+
+
 def descend(
-    gradient: Gradient, start: Doubles, *, learning_rate: float, max_iter: int, tol: float, work: Work
+    gradient: Gradient,
+    start: Doubles,
+    *,
+    shrink: Doubles,
+    learning_rate: float,
+    max_iter: int,
+    tol: float,
+    work: Work,
 ) -> Descent:
-    """Full gradient descent: parameters ← parameters - learning rate × gradient.
+    """Full gradient descent, step by step as in `stepped`.
 
     Stops when a step lowers the loss by less than `tol` of it, at `max_iter` steps, or when `work` is stopped.
 
@@ -42,7 +54,7 @@ def descend(
     loss, slope = gradient(found.parameters)
     found.losses.append(loss)
     while found.steps < max_iter and not work.stopped:
-        found.parameters = found.parameters - learning_rate * slope
+        found.parameters = stepped(found.parameters, slope, learning_rate, shrink)
         found.steps += 1
         later, slope = gradient(found.parameters)
         _check_loss(later, found.losses[0], found.steps, learning_rate)
@@ -55,9 +67,10 @@ def descend(
 
 
 def stochastic_descent(
-    epochs: Callable[[int], Iterable[Callable[[Doubles], tuple[float, Doubles]]]],
+    epochs: Callable[[int], Iterable[Gradient]],
     start: Doubles,
     *,
+    shrink: Doubles,
     learning_rate: float,
     max_iter: int,
     tol: float,
@@ -70,6 +83,7 @@ def stochastic_descent(
     Args:
         epochs: epoch number from 1 to the gradients of its mini-batches.
         start: first parameters.
+        shrink: L2 penalty of each parameter.
         learning_rate: rate of the first epoch.
         max_iter: most epochs.
         tol: stops when two epochs in a row lower the loss by less than this share.
@@ -83,7 +97,7 @@ def stochastic_descent(
         for gradient in epochs(epoch):
             loss, slope = gradient(parameters)
             losses.append(loss)
-            parameters = parameters - rate * slope
+            parameters = stepped(parameters, slope, rate, shrink)
             trail.append(parameters)
         found.parameters = np.mean(trail[len(trail) // 2 :], axis=0)
         found.steps = epoch

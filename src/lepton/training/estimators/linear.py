@@ -11,7 +11,7 @@ from lepton.bundle import GraphBuilder
 from lepton.core import DataError, ErrorCode, Kind, UsageError, Work
 from lepton.training.estimators.base import Choice, Estimator, Interval, check_fitted, checked_weight, validated
 from lepton.training.estimators.bundles import Written, emit_scores
-from lepton.training.estimators.descent import Descent, descend, drawn_batches, stochastic_descent
+from lepton.training.estimators.descent import Descent, Gradient, descend, drawn_batches, stochastic_descent
 from lepton.training.estimators.least_squares import (
     Solution,
     elastic_net,
@@ -189,32 +189,30 @@ class _LeastSquares(Estimator):
         spread = float(np.trace(moments.scatter[columns:, columns:])) / moments.weight
 
         def full(w: Doubles) -> tuple[float, Doubles]:
-            slope = matrix @ w - products + shrink * w
-            loss = 0.5 * (spread + float(np.sum(w * (matrix @ w - 2 * products + shrink * w))))
-            return loss, slope
+            slope = matrix @ w - products
+            return 0.5 * (spread + float(np.sum(w * (slope - products + shrink * w)))), slope
 
         start = np.zeros_like(products)
-        settings: dict[str, Any] = {"max_iter": self.max_iter, "tol": self.tol, "work": work}
+        settings: dict[str, Any] = {"shrink": shrink, "max_iter": self.max_iter, "tol": self.tol, "work": work}
         if self.solver == "gradient_descent" or blocks is None:
-            steepest = float(np.linalg.eigvalsh(matrix + np.diag(shrink[:, 0]))[-1])
+            steepest = float(np.linalg.eigvalsh(matrix)[-1])
             rate = min(self.learning_rate, 1 / max(steepest, np.finfo(float).tiny))
             found = descend(full, start, learning_rate=rate, **settings)
         else:
-            found = stochastic_descent(
-                self._minibatches(blocks, moments, scale, shrink), start, learning_rate=self.learning_rate, **settings
-            )
+            batches = self._minibatches(blocks, moments, scale, shrink)
+            found = stochastic_descent(batches, start, learning_rate=self.learning_rate, **settings)
         found.parameters = found.parameters / scale[:, None]
         return found
 
     def _minibatches(
         self, blocks: Blocks, moments: Moments, scale: Doubles, shrink: Doubles
-    ) -> Callable[[int], Iterator[Callable[[Doubles], tuple[float, Doubles]]]]:
+    ) -> Callable[[int], Iterator[Gradient]]:
         """Epoch number to the gradients of its mini-batches."""
         columns = len(scale)
         mean_x, mean_y = moments.mean[:columns], moments.mean[columns:]
         seed = 0 if self.random_state is None else self.random_state
 
-        def epoch(number: int) -> Iterator[Callable[[Doubles], tuple[float, Doubles]]]:
+        def epoch(number: int) -> Iterator[Gradient]:
             generator = np.random.default_rng([seed, number])
             for x, y, weight in blocks():
                 targets = y.reshape(len(y), -1)
@@ -424,11 +422,12 @@ def _moments(blocks: Blocks) -> Moments:
     return found
 
 
-def _batch_gradient(z: Doubles, t: Doubles, shrink: Doubles) -> Callable[[Doubles], tuple[float, Doubles]]:
-    """Mean loss and gradient of one mini-batch as a function of the parameters."""
+def _batch_gradient(z: Doubles, t: Doubles, shrink: Doubles) -> Gradient:
+    """Of one mini-batch: standardised features [n, K] and centred targets [n, T]."""
 
     def gradient(parameters: Doubles) -> tuple[float, Doubles]:
         miss = z @ parameters - t
-        return 0.5 * float(np.mean(miss**2)) * t.shape[1], z.T @ miss / len(z) + shrink * parameters
+        penalty = float(np.sum(shrink * parameters**2))
+        return 0.5 * (float(np.mean(miss**2)) * t.shape[1] + penalty), z.T @ miss / len(z)
 
     return gradient

@@ -14,7 +14,7 @@ from lepton.bundle import GraphBuilder
 from lepton.core import DataError, ErrorCode, Resources, UsageError, Work
 from lepton.training.estimators.base import Choice, Estimator, Interval, check_fitted, checked_weight, validated
 from lepton.training.estimators.bundles import Written, emit_scores, labels_of
-from lepton.training.estimators.descent import Descent, descend, drawn_batches, stochastic_descent
+from lepton.training.estimators.descent import Descent, Gradient, descend, drawn_batches, stepped, stochastic_descent
 from lepton.training.estimators.logistic_sums import LogisticRecord, logistic_record, sigmoid, softmax
 from lepton.training.estimators.moments import Moments, moments_of
 from lepton.training.estimators.newton import SEPARATED_LOSS, Stepper, newton_move
@@ -257,8 +257,9 @@ class LogisticRegression(Estimator):
             self.n_iter_ += 1
             rate = self.learning_rate / np.sqrt(self.n_iter_)
             w = _standardised(self._parameters, mean, scale)
-            for gradient in self._minibatches(blocks, mean, scale, self._seen.weight)(self.n_iter_):
-                w = w - rate * gradient(w)[1]
+            shrink = self._shrink(scale, self._seen.weight)
+            for gradient in self._minibatches(blocks, mean, scale, shrink)(self.n_iter_):
+                w = stepped(w, gradient(w)[1], rate, shrink)
             self._set(_in_units(w, mean, scale))
         return self
 
@@ -351,7 +352,7 @@ class LogisticRegression(Estimator):
 
     def _check_classes(self) -> None:
         if len(self.classes_) < 2:
-            only = "" if not len(self.classes_) else f": {self.classes_[0]!r}"
+            only = "" if not len(self.classes_) else f": {self.classes_.tolist()[0]!r}"
             raise DataError(
                 ErrorCode.BAD_TARGET, f"the target holds only one class{only}", wanted="two classes or more"
             )
@@ -444,44 +445,43 @@ class LogisticRegression(Estimator):
         moments = _moments(source.blocks)
         mean, scale = _standardisation(moments, self.fit_intercept)
         weight = moments.weight
-        strength = self._strengths(weight)[1] / scale**2
+        shrink = self._shrink(scale, weight)
 
         def full(w: Doubles) -> tuple[float, Doubles]:
             record = _sums(source.blocks, _in_units(w, mean, scale), False, team)
             slope = record.gradient / weight
             inner = np.column_stack([(slope[:, :-1] - slope[:, -1:] * mean) / scale, slope[:, -1]])
-            if not self.fit_intercept:
-                inner[:, -1] = 0.0
-            inner[:, :-1] += strength * w[:, :-1]
-            return record.loss / weight + 0.5 * float(np.sum(strength * w[:, :-1] ** 2)), inner
+            inner[:, -1] *= self.fit_intercept
+            return record.loss / weight + 0.5 * float(np.sum(shrink * w**2)), inner
 
         start = np.zeros(self._shape)
-        settings: dict[str, Any] = {"max_iter": self.max_iter, "tol": self.tol, "work": work}
+        settings: dict[str, Any] = {"shrink": shrink, "max_iter": self.max_iter, "tol": self.tol, "work": work}
         if self.solver == "gradient_descent":
             # The curvature of the mean loss is at most a quarter (two classes) or half of that of the features.
-            share = 0.25 if self._num_scores == 1 else 0.5
-            steepest = share * (self.n_features_in_ + 1) + float(strength.max(initial=0.0))
+            steepest = (0.25 if self._num_scores == 1 else 0.5) * (self.n_features_in_ + 1)
             found = descend(full, start, learning_rate=min(self.learning_rate, 1 / steepest), **settings)
         else:
             settings["tol"] = max(self.tol, 1e-4)
-            batches = self._minibatches(source.blocks, mean, scale, weight)
+            batches = self._minibatches(source.blocks, mean, scale, shrink)
             found = stochastic_descent(batches, start, learning_rate=self.learning_rate, **settings)
         found.parameters = _in_units(found.parameters, mean, scale)
         return found
 
-    def _minibatches(
-        self, blocks: Blocks, mean: Doubles, scale: Doubles, weight: float
-    ) -> Callable[[int], Iterator[Callable[[Doubles], tuple[float, Doubles]]]]:
-        """Epoch number to the gradients of its mini-batches; `weight` is that of all rows."""
-        seed = 0 if self.random_state is None else self.random_state
-        free = float(self.fit_intercept)
-        strength = self._strengths(weight)[1] / scale**2
+    def _shrink(self, scale: Doubles, weight: float) -> Doubles:
+        """L2 penalty of the parameters over standardised features, [K + 1]; `weight` is that of all rows."""
+        return np.append(self._strengths(weight)[1] / scale**2, 0.0)
 
-        def epoch(number: int) -> Iterator[Callable[[Doubles], tuple[float, Doubles]]]:
+    def _minibatches(
+        self, blocks: Blocks, mean: Doubles, scale: Doubles, shrink: Doubles
+    ) -> Callable[[int], Iterator[Gradient]]:
+        """Epoch number to the gradients of its mini-batches."""
+        seed = 0 if self.random_state is None else self.random_state
+
+        def epoch(number: int) -> Iterator[Gradient]:
             generator = np.random.default_rng([seed, number])
             for x, y, w in blocks():
                 for rows in drawn_batches(x, y[:, None].astype(float), w, self.batch_size, generator):
-                    yield _batch_gradient((x[rows] - mean) / scale, y[rows], strength, free)
+                    yield _batch_gradient((x[rows] - mean) / scale, y[rows], shrink, self.fit_intercept)
 
         return epoch
 
@@ -558,17 +558,14 @@ def _sums(blocks: Blocks, at: Doubles, curvature: bool, team: Team) -> LogisticR
     return team.total(blocks(), lambda x, y, w: logistic_record(x, y, w, at, curvature))
 
 
-def _batch_gradient(
-    z: Doubles, numbers: NDArray[np.int64], strength: Doubles, free: float
-) -> Callable[[Doubles], tuple[float, Doubles]]:
-    """Mean loss and penalised gradient of one mini-batch as a function of the parameters."""
+def _batch_gradient(z: Doubles, numbers: NDArray[np.int64], shrink: Doubles, fit_intercept: bool) -> Gradient:
+    """Of one mini-batch: standardised features [n, K] and class numbers [n]."""
 
     def gradient(w: Doubles) -> tuple[float, Doubles]:
         record = logistic_record(z, numbers, None, w, False)
         slope = record.gradient / record.weight
-        slope[:, :-1] += strength * w[:, :-1]
-        slope[:, -1] *= free
-        return record.loss / record.weight, slope
+        slope[:, -1] *= fit_intercept
+        return record.loss / record.weight + 0.5 * float(np.sum(shrink * w**2)), slope
 
     return gradient
 
