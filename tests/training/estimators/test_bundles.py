@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -22,7 +23,7 @@ X = RNG.normal(size=(300, 3)) * [1, 100, 1e-3]
 NUMBER = X @ [1.0, 0.1, 2000.0] + 1e6 + RNG.normal(size=300)
 THREE = np.array(["a", "b", "ü"])[(X[:, 0] > 0).astype(int) + (X[:, 1] > 100)]
 
-FITS = {
+FITS: dict[str, tuple[Any, Any, str]] = {
     "linear": (LinearRegression(), NUMBER, "regression"),
     "ridge": (Ridge(2.0), NUMBER, "regression"),
     "three classes": (LogisticRegression(), THREE, "multiclass"),
@@ -74,6 +75,7 @@ def test_a_fit_on_a_table_keeps_columns_lineage_and_baseline(tmp_path):
     predictor = open_model(tmp_path / "m.lepton")
     manifest = predictor.manifest
     assert predictor.inputs.names == ("α", "b", "c", "new")
+    assert manifest.target is not None
     assert manifest.target.name == "level"
     assert manifest.lineage["dataset"] == {"fingerprint": table.fingerprint(), "num_rows": 300}
     assert manifest.lineage["ignored"] == ["town"]
@@ -84,7 +86,7 @@ def test_a_fit_on_a_table_keeps_columns_lineage_and_baseline(tmp_path):
     members = {n.removeprefix("baseline/"): bundle.member(n) for n in bundle.names if n.startswith("baseline/")}
     baseline = Baseline.from_members(members)
     assert [c.name for c in baseline.inputs] == ["α", "b", "c", "new"]
-    assert [c.name for c in baseline.outputs][0] == "prediction"
+    assert baseline.outputs[0].name == "prediction"
     state = json.loads(bundle.member("training/linear.json"))
     np.testing.assert_array_equal(state["coefficients"], model.coef_)
     assert evaluate(predictor, table).metrics["accuracy"].value == pytest.approx(
@@ -115,5 +117,6 @@ def test_a_column_may_be_called_target(tmp_path):
     frame = pl.DataFrame({"target": X[:, 0], "b": X[:, 1]})
     LinearRegression().fit(frame, NUMBER).to_bundle(tmp_path / "m.lepton")
     manifest = read_bundle(tmp_path / "m.lepton").manifest
+    assert manifest.target is not None
     assert manifest.target.name == "target_"
     assert manifest.target.role == "target"

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from sklearn import cluster
 from sklearn.datasets import make_blobs
 
 from lepton.core import DataError
 from lepton.data import read
-from lepton.training.estimators import KMeans
-from lepton.training.estimators import kmeans as module
+from lepton.training.estimators import KMeans, kmeans as module
 from lepton.training.estimators.kmeans import kmeans_record, moved_centers
 
 X, TRUTH = make_blobs(900, centers=[[0, 0, 0], [9, 0, 0], [0, 9, 9]], random_state=0)
@@ -49,7 +49,7 @@ def test_the_loop_over_parts_is_the_joint_loop(cuts):
     edges = [0, *sorted(set(cuts)), 900]
     joint, loop = KMeans(4).begin(X[:4]), KMeans(4).begin(X[:4])
     for _ in range(50):
-        parts = [loop.statistics(X[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+        parts = [loop.statistics(X[a:b]) for a, b in pairwise(edges)]
         record = parts[0]
         for part in parts[1:]:
             record = record + part
@@ -114,7 +114,7 @@ def test_streams(tmp_path, solver):
 
 
 def test_bad_input():
-    with pytest.raises(DataError, match="n_samples=3 rows for n_clusters=8. Wanted: at least as many rows"):
+    with pytest.raises(DataError, match=r"n_samples=3 rows for n_clusters=8. Wanted: at least as many rows"):
         KMeans(8).fit(X[:3])
     with pytest.raises(DataError, match="first call of partial_fit got n_samples=2"):
         KMeans(3).partial_fit(X[:2])

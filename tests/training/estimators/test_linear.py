@@ -1,14 +1,14 @@
-"""Least squares: as accurate as the references ask, exact over parts, descents as in the textbook, bad input refused."""
+"""Least squares: as accurate as the references ask, exact over parts, bad input refused; descents as taught."""
 
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from sklearn import linear_model
 
 from lepton.core import DataError, TrainingError, UsageError, Work
@@ -130,15 +130,12 @@ def test_one_row():
 def test_merging_parts_is_the_joint_fit(cuts, estimator, weighted):
     weight = WEIGHT + 0.5 if weighted else np.ones(600)
     edges = [0, *sorted(set(cuts)), 600]
-    parts = [
-        type(estimator)(**estimator.get_params()).fit(X[a:b], Y[a:b], weight[a:b])
-        for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    parts = [type(estimator)(**estimator.get_params()).fit(X[a:b], Y[a:b], weight[a:b]) for a, b in pairwise(edges)]
     merged = parts[0]
     for part in parts[1:]:
         merged = merged.merge(part)
     grown = type(estimator)(**estimator.get_params())
-    for a, b in zip(edges, edges[1:], strict=False):
+    for a, b in pairwise(edges):
         grown.partial_fit(X[a:b], Y[a:b], weight[a:b])
     whole = estimator.fit(X, Y, weight)
     np.testing.assert_allclose(all_of(merged), all_of(whole), rtol=1e-9, atol=1e-9)
@@ -155,7 +152,7 @@ def test_merged_collinear_parts_are_the_shortest_solution_too():
 def test_parts_of_other_columns_are_refused():
     model = LinearRegression().fit(pl.DataFrame(X, schema=["a", "b", "c", "d"]), Y)
     other = LinearRegression().fit(pl.DataFrame(X, schema=["a", "b", "d", "c"]), Y)
-    with pytest.raises(DataError, match="a part has the columns 'a', 'b', 'd', 'c'.*'a', 'b', 'c', 'd'"):
+    with pytest.raises(DataError, match=r"a part has the columns 'a', 'b', 'd', 'c'.*'a', 'b', 'c', 'd'"):
         model.merge(other)
     before = all_of(model)
     with pytest.raises(ValueError, match="feature"):
@@ -199,7 +196,7 @@ def test_parts_of_a_stream():
     for start in range(0, 600, 200):
         grown.partial_fit(read(table()[start : start + 200]), target="y")
     np.testing.assert_allclose(all_of(grown), all_of(whole), rtol=1e-9)
-    with pytest.raises(DataError, match="a part has the columns 'a', 'b', 'c'. Wanted: those of the fit"):
+    with pytest.raises(DataError, match=r"a part has the columns 'a', 'b', 'c'. Wanted: those of the fit"):
         grown.partial_fit(read(table().drop("d")), target="y")
 
 
@@ -226,7 +223,7 @@ def test_descents_arrive_and_keep_the_curve(solver):
 
 
 def test_a_descent_that_runs_away_says_so():
-    with pytest.raises(TrainingError, match="the loss grows without end.*learning_rate=100"):
+    with pytest.raises(TrainingError, match=r"the loss grows without end.*learning_rate=100"):
         LinearRegression(solver="sgd", learning_rate=1000).fit(X, Y)
 
 
@@ -318,7 +315,7 @@ def test_a_file_that_changes_between_two_passes(tmp_path):
 def test_parts_of_another_schema(tmp_path):
     table().write_parquet(tmp_path / "part-0.parquet")
     table().with_columns(a=pl.lit("x")).write_parquet(tmp_path / "part-1.parquet")
-    with pytest.raises(DataError, match="column 'a' is String in part-1.parquet"):
+    with pytest.raises(DataError, match=r"column 'a' is String in part-1.parquet"):
         LinearRegression().fit(str(tmp_path / "part-*.parquet"), target="y")
 
 

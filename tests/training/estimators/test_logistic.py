@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import threading
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from sklearn import linear_model
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from lepton.core import DataError, UsageError, Work
 from lepton.data import read
-from lepton.training.estimators import LogisticRegression, SeparationWarning
-from lepton.training.estimators import logistic as module
+from lepton.training.estimators import LogisticRegression, SeparationWarning, logistic as module
 from lepton.training.estimators.logistic_sums import logistic_record, sigmoid, softmax
 
 RNG = np.random.default_rng(2)
@@ -123,7 +122,7 @@ def test_more_columns_than_rows():
 
 def test_separable_classes_are_said_so():
     x = np.arange(20.0)[:, None]
-    with pytest.warns(SeparationWarning, match='perfectly separable.*penalty="l2"'):
+    with pytest.warns(SeparationWarning, match=r'perfectly separable.*penalty="l2"'):
         model = LogisticRegression(penalty=None).fit(x, x[:, 0] > 9)
     assert model.separable_
     assert model.score(x, x[:, 0] > 9) == 1
@@ -159,7 +158,7 @@ def test_the_loop_over_parts_is_the_joint_fit(cuts, y, penalty):
     edges = [0, *sorted(set(cuts)), 500]
     loop = LogisticRegression(penalty=penalty).begin(4, np.unique(y))
     for _ in range(100):
-        parts = [loop.statistics(x[a:b], y[a:b], WEIGHT[a:b] + 1) for a, b in zip(edges, edges[1:], strict=False)]
+        parts = [loop.statistics(x[a:b], y[a:b], WEIGHT[a:b] + 1) for a, b in pairwise(edges)]
         record = parts[0]
         for part in parts[1:]:
             record = record + part
@@ -177,7 +176,7 @@ def test_what_is_added_must_fit():
         here + model.statistics(X, TWO, at=np.zeros((1, 5)))
     with pytest.raises(DataError, match=r"parameters of shape \[1, 4\]. Wanted: \[1, 5\]"):
         model.statistics(X, TWO, at=np.zeros((1, 4)))
-    with pytest.raises(DataError, match="row 0 has the class 'perhaps'.*'no', 'yes'"):
+    with pytest.raises(DataError, match=r"row 0 has the class 'perhaps'.*'no', 'yes'"):
         model.statistics(X[:1], ["perhaps"])
     with pytest.raises(NotFittedError):
         LogisticRegression().statistics(X, TWO)
@@ -292,7 +291,7 @@ def test_bad_streams(frame, said):
 
 
 def test_one_class_and_bad_weights():
-    with pytest.raises(DataError, match="only one class: 1.0. Wanted: two classes or more"):
+    with pytest.raises(DataError, match=r"only one class: 1.0. Wanted: two classes or more"):
         LogisticRegression().fit(X, np.ones(500))
     with pytest.raises(DataError, match="only one class"):
         LogisticRegression().fit(X, TWO, np.where(TWO == "no", 0.0, 1.0))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lepton.core import DataError
 from lepton.training.estimators.moments import Moments, moments_of
@@ -37,7 +37,7 @@ def test_parts_merge_to_the_whole(cuts, weighted):
     weight = np.arange(20_000) % 3 * 0.5 if weighted else None
     edges = sorted({0, 20_000, *cuts})
     merged = Moments.empty(4)
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         part = slice(start, stop)
         merged = merged.merge(moments_of(X[part], Y[part], None if weight is None else weight[part]))
     close(merged, moments_of(X, Y, weight))
