@@ -1,6 +1,7 @@
 """Every learner, on every task: what the graph answers is what the trainer answers."""
 
 import json
+import os
 
 import lightgbm
 import numpy as np
@@ -235,3 +236,12 @@ def test_large_tables_give_the_linear_model_some_rows(monkeypatch):
     monkeypatch.setattr("lepton.training.learners.linear._MAX_CELLS", 2_000)
     learner = configured("linear", problem)[0].fit(rows, valid=None, work=ONE_THREAD)
     assert np.isfinite(learner.raw(rows.block)).all()
+
+
+def test_threads_of_lightgbm_sleep_while_they_wait(monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    LightGBM.load()
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    LightGBM.load()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
