@@ -23,7 +23,6 @@ def test_every_column_left_out_has_a_reason():
         same=(Kind.NUMBER, Role.FEATURE, [1.0, 1.0]),
         empty=(Kind.CATEGORY, Role.FEATURE, [None, None]),
         key=(Kind.IDENTIFIER, Role.FEATURE, ["a1", "a2"]),
-        story=(Kind.TEXT, Role.FEATURE, ["once", "upon"]),
         sex=(Kind.CATEGORY, Role.PROTECTED, ["f", "m"]),
         shop=(Kind.CATEGORY, Role.GROUP, ["f", "m"]),
         when=(Kind.NUMBER, Role.TIME, [1.0, 2.0]),
@@ -34,7 +33,6 @@ def test_every_column_left_out_has_a_reason():
         "same": "its value never changes",
         "empty": "all values are missing",
         "key": "it names rows",
-        "story": "free text is not used yet",
         "sex": "its role is protected",
         "shop": "its role is group",
     }
