@@ -11,6 +11,7 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+from python_page import python_page
 from rich.console import Console
 
 from lepton.cli.app import build_app
@@ -102,7 +103,12 @@ def settings_page() -> str:
     return "\n".join(parts)
 
 
-PAGES = {"cli.md": cli_page, "errors.md": errors_page, "settings.md": settings_page}
+def library_page() -> str:
+    """docs/reference/python.md: every public name, and what the verbs give."""
+    return f"# Python\n\n{NOTICE}\n{python_page()}"
+
+
+PAGES = {"cli.md": cli_page, "errors.md": errors_page, "python.md": library_page, "settings.md": settings_page}
 
 
 def main() -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import sys
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from lepton import bundle, data, evaluation, serving, store, training
 from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Resources, UsageError, Work, printable, show_size
@@ -19,6 +20,8 @@ __all__ = ["Model", "compare", "describe", "evaluate", "load", "predict", "read"
 DEFAULT_WITHIN = "60s"
 _SHOWN_INPUTS = 50
 
+P = ParamSpec("P")
+R = TypeVar("R")
 _TO_READ = (str, Path, data.Dataset)
 
 Source = Any
@@ -202,13 +205,25 @@ def _reopened(path: Path, model_id: str, resources: Resources | None) -> Model:
     return model
 
 
+def _documented_as(wanted: Callable[P, R]) -> Callable[[Callable[..., R]], Callable[P, R]]:
+    """Gives a function that passes its options on the signature and the documentation of `wanted`."""
+    return functools.wraps(wanted)
+
+
+@_documented_as(data.read)
 def read(source: Source, **options: Any) -> data.Dataset:
-    """A table as a lazy `Dataset`: a path, a glob, a DataFrame, Arrow, numpy, dicts. Options: `lepton.data.read`."""
+    """`lepton.data.read`, which a `Dataset` passes as it is."""
     return source if isinstance(source, data.Dataset) and not options else data.read(source, **options)
 
 
 def describe(source: Source, target: str | None = None, work: Work | None = None) -> data.Description:
-    """Counts, missing values, distributions, the relation to `target`, and what looks suspicious."""
+    """Counts, missing values, distributions, the relation to `target`, and what looks suspicious.
+
+    Args:
+        source: a `Dataset`, a path or glob, or a table in memory.
+        target: name of the column to predict, if there is one.
+        work: cancel, progress and resources; a description that runs out of time speaks of the rows seen.
+    """
     return read(source).describe(target, work)
 
 
@@ -320,7 +335,20 @@ def compare(
     seed: int = 0,
     work: Work | None = None,
 ) -> evaluation.Comparison:
-    """The difference of two models on the same rows, with a paired 95 % interval."""
+    """The difference of two models on the same rows, with a paired 95 % interval.
+
+    Args:
+        first: a `Model` or the path of one, such as the one in use.
+        second: the one that may replace it.
+        source: rows with the target.
+        target: column of the truth; by default the one that the first model was trained on.
+        metric: what to compare by; by default the task's own.
+        seed: of the bootstrap.
+        work: cancel, progress and resources.
+
+    Raises:
+        UsageError: the models do not predict the same thing.
+    """
     first, second = _model(first), _model(second)
     rows = rows_for(first, source)
     return evaluation.compare(
@@ -328,8 +356,32 @@ def compare(
     )
 
 
-def serve(models: Model | str | Path | Sequence[Model | str | Path], **options: Any) -> serving.Server:
-    """Start an inference server for `models` in the background; `with` stops it. Options: `lepton.serving.Server`."""
+def serve(
+    models: Model | str | Path | Sequence[Model | str | Path],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    token: str | None = None,
+    insecure_no_token: bool = False,
+    resources: Resources | None = None,
+) -> serving.Server:
+    """Start an inference server for `models` in the background; `with` stops it.
+
+    Args:
+        models: one or several; each is called as its file.
+        host: address to bind; others than loopback need a token.
+        port: port to bind; 0 takes a free one, which the server's `url` tells.
+        token: what callers must show.
+        insecure_no_token: serve others than this machine without a token.
+        resources: what models may use.
+
+    Raises:
+        SecurityError: an address that others reach, without a token.
+        ServingError: the port is taken.
+    """
     several = [models] if isinstance(models, Model | str | Path) else list(models)
     names = serving.named(model.path if isinstance(model, Model) else model for model in several)
-    return serving.Server(names, **options).start()
+    server = serving.Server(
+        names, host=host, port=port, token=token, insecure_no_token=insecure_no_token, resources=resources
+    )
+    return server.start()

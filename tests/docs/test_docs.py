@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import lepton
 from lepton.cli.commands import COMMANDS
 from lepton.core import ErrorCode
 from tests.docs.examples import blocks, make_houses, run_page, runnable
@@ -49,6 +51,18 @@ def test_every_command_and_error_has_a_heading():
     errors = (ROOT / "docs/reference/errors.md").read_text("utf-8")
     assert not [c.path for c in COMMANDS if f"### lepton {' '.join(c.path)}\n" not in cli]
     assert not [code for code in ErrorCode if f"## {code}\n" not in errors]
+
+
+def test_every_public_name_and_method_has_a_heading():
+    page = (ROOT / "docs/reference/python.md").read_text("utf-8")
+    assert not [name for name in lepton.__all__ if f"### lepton.{name}\n" not in page]
+    methods = [f"{kind}.{name}" for kind in ("Model", "Dataset", "Client") for name in _methods(getattr(lepton, kind))]
+    assert len(methods) > 20
+    assert not [method for method in methods if f"#### {method}\n" not in page]
+
+
+def _methods(kind: type) -> list[str]:
+    return [name for name, value in vars(kind).items() if inspect.isfunction(value) and not name.startswith("_")]
 
 
 def test_both_readmes_show_the_same_examples_and_sections():
