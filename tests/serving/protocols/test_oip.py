@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lepton.bundle import Predictor
-from lepton.core import LeptonError
+from lepton.core import LeptonError, Resources
 from lepton.serving import ModelStore
 from lepton.serving.protocols import ROUTES, InferenceProtocol, Request
 from tests.serving.models import TOWNS
@@ -71,6 +70,12 @@ class TestAddresses:
             "damaged": "failed",
         }
         assert [(r["method"], r["path"]) for r in page["routes"]] == [(r.method, r.pattern) for r in ROUTES]
+
+    def test_the_front_page_gives_addresses_that_can_be_asked(self, sold: Predictor) -> None:
+        protocol = InferenceProtocol(ModelStore({"é ü": sold}, Resources()))
+        (model,) = get(protocol, "/")["models"]
+        assert model["address"] == "/v2/models/%C3%A9%20%C3%BC"
+        assert get(protocol, model["address"])["name"] == model["name"] == "é ü"
 
     def test_health(self, protocol: InferenceProtocol) -> None:
         assert get(protocol, "/v2/health/live") == {"live": True}

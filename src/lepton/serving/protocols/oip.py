@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from numpy.typing import NDArray
 
@@ -142,7 +142,7 @@ class InferenceProtocol:
 
     def _home(self, _: Request) -> Response:
         models = [
-            {"name": model.name, "state": str(model.state), "address": f"/v2/models/{model.name}"}
+            {"name": model.name, "state": str(model.state), "address": "/v2/models/" + quote(model.name, safe="")}
             for model in self._store
         ]
         routes = [{"method": r.method, "path": r.pattern, "does": r.does} for r in ROUTES]
