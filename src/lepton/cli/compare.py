@@ -37,7 +37,7 @@ def compare(
         context: given by the command line.
     """
     with context.work(seed=seed, workers=workers) as work:
-        table = (reading or ReadOptions()).read(source)
+        table = (reading or ReadOptions()).read(source, work)
         found = verbs.compare(first, second, table, metric=metric, seed=work.seed, work=work)
     text = found.text()
     if report is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lepton import verbs
+from lepton import data, verbs
 from lepton.cli.options import Injected, ReadOptions, Workers
 from lepton.cli.output import Result
 
@@ -23,7 +23,7 @@ def describe(
     """What a table holds, what was decided while reading it, and what looks suspicious.
 
     Args:
-        source: a CSV, TSV, JSON Lines, Parquet or Arrow file, or a glob in quotes.
+        source: a table: a file (book.xlsx#Sheet too), a glob in quotes, a URL, or sql: and a database.
         target: column that is to be predicted: adds each column's relation to it and leakage suspects.
         report: HTML page to write.
         reading: how to read the table.
@@ -31,10 +31,10 @@ def describe(
         context: given by the command line.
     """
     with context.work(workers=workers) as work:
-        found = verbs.describe((reading or ReadOptions()).read(source), target=target, work=work)
+        found = verbs.describe((reading or ReadOptions()).read(source, work), target=target, work=work)
     text = found.text()
     if report is not None:
         found.page().write(report)
         text += f"\n\nPage written: {report}"
-    train = f"lepton train {source} --target {target or 'COLUMN'} --within 60s"
+    train = f"lepton train {data.safe_address(source)} --target {target or 'COLUMN'} --within 60s"
     return Result(data=found.to_dict(), text=text, next=(train,))

@@ -46,7 +46,7 @@ def evaluate(
     costs = {"false_positive": false_positive, "false_negative": false_negative}
     given = {name: cost for name, cost in costs.items() if cost is not None}
     with context.work(seed=seed, workers=workers) as work:
-        table = (reading or ReadOptions()).read(source)
+        table = (reading or ReadOptions()).read(source, work)
         found = verbs.evaluate(
             model, table, segments=segment, costs=given or None, weight=weight, seed=work.seed, work=work
         )

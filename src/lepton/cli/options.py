@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from lepton import data
 from lepton.cli.context import Context
-from lepton.core import ErrorCode, Kind, UsageError
+from lepton.core import ErrorCode, Kind, UsageError, Work
 
 __all__ = ["Injected", "Output", "ReadOptions", "Seed", "Workers"]
 
@@ -39,8 +39,14 @@ class ReadOptions:
     "COLUMN=KIND, such as 'zip=category'; may be given several times."
     ignore: tuple[str, ...] = ()
     "Column to leave out; may be given several times."
+    query: str | None = None
+    "What to ask a database ('sql:sqlite:///FILE' or 'sql:postgresql://USER@HOST/NAME')."
+    allow_host: tuple[str, ...] = ()
+    "HOST:PORT that may be fetched from although it is not public; may be given several times."
+    max_download: str | None = None
+    "Most to fetch, such as '20GB'; by default 4 GiB."
 
-    def read(self, source: str) -> data.Dataset:
+    def read(self, source: str, work: Work | None = None) -> data.Dataset:
         """The table at `source`."""
         roles: dict[str, str] = dict.fromkeys(self.ignore, "ignored")
         options: dict[str, Any] = {
@@ -50,6 +56,10 @@ class ReadOptions:
             "missing": list(self.missing) or None,
             "kinds": dict(_pair(text) for text in self.kind) or None,
             "roles": roles or None,
+            "query": self.query,
+            "allow_hosts": self.allow_host or None,
+            "max_download": self.max_download,
+            "work": work,
         }
         return data.read(source, **{name: value for name, value in options.items() if value is not None})
 

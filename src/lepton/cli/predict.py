@@ -42,7 +42,7 @@ def predict(
         raise UsageError(ErrorCode.USAGE, f"cannot tell the format of {output.name!r}", wanted=f"a name in {formats}")
     with context.work(workers=workers) as work:
         opened = verbs.load(model, resources=work.resources)
-        table = verbs.rows_for(opened, (reading or ReadOptions()).read(source))
+        table = verbs.rows_for(opened, (reading or ReadOptions()).read(source, work))
         kept = list(table.schema.names) if "all" in keep else list(table.schema.select(keep).names)
         parts: list[pl.DataFrame] = []
         rows = 0

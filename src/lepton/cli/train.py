@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lepton import verbs
+from lepton import data, verbs
 from lepton.cli.options import Injected, Output, ReadOptions, Seed, Workers
 from lepton.cli.output import Result
 from lepton.core import BudgetError, ErrorCode, Interrupted, LeptonError, Work, show_duration
@@ -32,7 +32,7 @@ def train(
     """Train a model of one column of a table, within a time that is kept.
 
     Args:
-        source: a CSV, TSV, JSON Lines, Parquet or Arrow file, or a glob in quotes.
+        source: a table: a file (book.xlsx#Sheet too), a glob in quotes, a URL, or sql: and a database.
         target: column to predict.
         within: time allowed, reading and saving included: 30s, 5m, 1h.
         output: model file to write; by default the table's name with .lepton, in this folder.
@@ -47,7 +47,7 @@ def train(
         context: given by the command line.
     """
     with context.work(within, seed=seed, workers=workers) as work:
-        table = (reading or ReadOptions()).read(source)
+        table = (reading or ReadOptions()).read(source, work)
         roles = {name: role for name, role in ((weight, "weight"), (group, "group"), (time, "time")) if name}
         path = output or Path(f"{_stem(source)}.lepton")
         replaced = path.exists()
@@ -77,7 +77,7 @@ def train(
 
 def _stem(source: str) -> str:
     """What a model of the table at `source` is called: `data/houses.csv.gz` gives `houses`, a glob `model`."""
-    stem = Path(source).name.split(".", 1)[0]
+    stem = Path(data.safe_address(source)).name.split(".", 1)[0]
     return "model" if not stem or set("*?[") & set(stem) else stem
 
 

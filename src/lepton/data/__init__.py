@@ -3,6 +3,7 @@
 from lepton.data.dataset import Dataset
 from lepton.data.decisions import DecisionRecord, Decisions
 from lepton.data.describe import Description
+from lepton.data.formats.origins import safe_address
 from lepton.data.read import read
 from lepton.data.statistics import Baseline, ColumnStatistics
 from lepton.data.write import WRITERS, write_frame
@@ -16,5 +17,6 @@ __all__ = [
     "Decisions",
     "Description",
     "read",
+    "safe_address",
     "write_frame",
 ]

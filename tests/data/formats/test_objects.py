@@ -50,8 +50,6 @@ def test_a_real_hugging_face_dataset():
     assert read(made.select([2, 1])).frame().rows() == [(3, "no"), (2, "yes")]
     with pytest.raises(UsageError, match="train"):
         read(datasets.DatasetDict({"train": made}))
-    with pytest.raises(UsageError, match="stream"):
-        read(made.to_iterable_dataset())
 
 
 @pytest.mark.parametrize("as_frame", [False, True])

@@ -180,3 +180,14 @@ def test_files_of_two_formats_are_refused(tmp_path):
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "b.parquet")
     with pytest.raises(DataError, match="one format"):
         read([tmp_path / "a.csv", tmp_path / "b.parquet"])
+
+
+@pytest.mark.parametrize(("inside", "kind"), [("_delta_log/0.json", "delta"), ("metadata/v1.metadata.json", "iceberg")])
+def test_the_files_of_a_table_with_a_history_are_not_read_as_they_are(tmp_path, inside, kind):
+    folder = tmp_path / "sales"
+    (folder / inside).parent.mkdir(parents=True)
+    (folder / inside).write_bytes(b"{}")
+    pl.DataFrame({"a": [1]}).write_parquet(folder / "a.parquet")
+    for source in (folder, f"{folder}/*.parquet", folder / "a.parquet"):
+        with pytest.raises(DataError, match=f"scan_{kind}"):
+            read(source)

@@ -3,6 +3,7 @@
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,46 +31,35 @@ def _programs() -> Path | None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[int]:
+def server() -> Iterator[int]:
     """The port of a server of this test's own, which asks for a password."""
     programs = _programs()
     if programs is None:
         pytest.skip("the programs of a PostgreSQL server are not on this machine")
-    folder = tmp_path_factory.mktemp("postgresql")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (folder / "password").write_text(PASSWORD)
-    as_user: list[str] = []
-    if Path("/proc/self").stat().st_uid == 0:  # PostgreSQL does not run as root
-        if shutil.which("runuser") is None:
-            pytest.skip("PostgreSQL does not run as root, and there is no runuser")
-        as_user = ["runuser", "-u", "postgres", "--"]
-        for path in (folder, folder / "password"):
-            shutil.chown(path, "postgres")
-        for parent in folder.parents:
-            if parent.stat().st_uid == 0 and str(parent).startswith(str(tmp_path_factory.getbasetemp().parent)):
-                parent.chmod(0o755)
+    as_root = Path("/proc/self").stat().st_uid == 0  # as whom PostgreSQL does not run
+    if as_root and shutil.which("runuser") is None:
+        pytest.skip("PostgreSQL does not run as root, and there is no runuser")
+    as_user = ["runuser", "-u", "postgres", "--"] if as_root else []
 
-    def run(*command: str) -> None:
-        subprocess.run([*as_user, *command], check=True, capture_output=True, cwd="/")
+    def run(program: str, *words: str) -> None:
+        subprocess.run([*as_user, str(programs / program), *words], check=True, capture_output=True, cwd="/")
 
-    data, password = str(folder / "data"), str(folder / "password")
-    run(
-        str(programs / "initdb"),
-        "-D",
-        data,
-        "-U",
-        "me",
-        "-A",
-        "scram-sha-256",
-        "--pwfile",
-        password,
-        "-N",
-    )
-    options = f"-p {port} -k {folder} -h 127.0.0.1 -F"
-    run(str(programs / "pg_ctl"), "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
-    yield port
-    run(str(programs / "pg_ctl"), "-D", data, "-m", "immediate", "-w", "stop")
+    with tempfile.TemporaryDirectory(prefix="lepton-postgresql-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        password, data = folder / "password", str(folder / "data")
+        password.write_text(PASSWORD)
+        if as_root:
+            for path in (folder, password):
+                shutil.chown(path, "postgres")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        run("initdb", "-D", data, "-U", "me", "-A", "scram-sha-256", "--pwfile", str(password), "-N")
+        options = f"-p {port} -k {folder} -h 127.0.0.1 -F"
+        run("pg_ctl", "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
+        try:
+            yield port
+        finally:
+            run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
 
 
 def ask(port: int, query: str, options: str = "", **arguments):
@@ -203,8 +193,6 @@ def listening(answer: Callable[[socket.socket], None]) -> Iterator[int]:
 
 @pytest.mark.parametrize("most", [100, 3_000, 2_000_000])
 def test_a_database_that_drops_the_connection_leaves_nothing(server, most, tmp_path, monkeypatch):
-    import tempfile
-
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with relay(server, most) as port:
         error = refused(port, "select i, repeat('x', 100) as text from generate_series(1, 500000) i")

@@ -95,6 +95,7 @@ def open_place(
                 decisions.append(_brought(part, brought))
                 files += brought
             else:
+                _refuse_table_folder(Path(part))
                 files += expand(part)
         files = list(dict.fromkeys(files))
         chosen, decision = _one_format(files, named)
@@ -142,6 +143,19 @@ def _known(scheme: str) -> str:
         wanted="a path, or one of " + ", ".join(f"{name}://" for name in CARRIERS.names()),
         fix="give the path alone" if scheme == "file" else "download the file and give its path",
     )
+
+
+def _refuse_table_folder(path: Path) -> None:
+    """Refuse Delta and Iceberg tables, and the files in them: some of those hold rows that were deleted since."""
+    for folder in {path, path.parent}:
+        kind = "delta" if (folder / "_delta_log").is_dir() else ""
+        kind = kind or ("iceberg" if any(folder.glob("metadata/*.metadata.json")) else "")
+        if kind:
+            raise DataError(
+                ErrorCode.UNREADABLE,
+                f"{shown(folder)} is a table of {kind.title()}, whose files hold more than its rows",
+                fix=f"lepton.read(polars.scan_{kind}(...)), with the library that Polars names",
+            )
 
 
 def _brought(url: str, files: Sequence[Path]) -> DecisionRecord:

@@ -24,7 +24,7 @@ _MOST_BYTES = 512 * 2**20
 _MOST_UNPACKED = 2 * 2**30
 _MEMBER_HEAD = 30
 _PIECE = 2**20
-_LOOKED_FOR_HEADER = 50
+_LOOKED_FOR_HEADER = 200
 
 
 def open_spreadsheet(files: tuple[Path, ...], options: ReadOptions) -> Source:
@@ -46,7 +46,8 @@ def open_spreadsheet(files: tuple[Path, ...], options: ReadOptions) -> Source:
         book = library.read_excel(str(path))
         sheets = list(book.sheet_names)
         name, decisions = _choose_sheet(sheets, options.sheet, path)
-        texts = book.load_sheet(name, header_row=None, skip_rows=0, dtypes="string").to_polars()
+        head = book.load_sheet(name, header_row=None, skip_rows=0, n_rows=_LOOKED_FOR_HEADER, dtypes="string")
+        texts = head.to_polars()
         first, more = _first_row(texts, options.header, f"sheet {name!r} of {shown(path)}")
         cells = book.load_sheet(name, header_row=None, skip_rows=first, schema_sample_rows=None).to_polars()
     except (library.FastExcelError, pl.exceptions.PolarsError) as error:
@@ -84,7 +85,7 @@ def _choose_sheet(sheets: Sequence[str], wanted: str | None, path: Path) -> tupl
 
 def _first_row(texts: pl.DataFrame, header: bool | None, where: str) -> tuple[int, list[DecisionRecord]]:
     """Number of rows above the first row of values, and what was decided about them."""
-    filled = [sum(cell is not None for cell in row) for row in texts.head(_LOOKED_FOR_HEADER).iter_rows()]
+    filled = [sum(cell is not None for cell in row) for row in texts.iter_rows()]
     if not any(filled):
         raise DataError(ErrorCode.EMPTY_DATA, f"{where} is empty", wanted="a row of column names and rows of values")
     begun = next(number for number, count in enumerate(filled) if count)
@@ -93,7 +94,7 @@ def _first_row(texts: pl.DataFrame, header: bool | None, where: str) -> tuple[in
     widest = max(filled)
     row = next(number for number, count in enumerate(filled) if 2 * count >= widest)
     above = sum(count > 0 for count in filled[:row])
-    why = "the first that is at least half filled"
+    why = "at least half filled"
     if above:
         why += f"; rows left out above it: {above}"
     return row + 1, [DecisionRecord(None, "header", f"row {row + 1}", why, "header=False")]
