@@ -18,7 +18,7 @@ from lepton.training.estimators.rows import Blocks, Doubles, StreamedRows, Team,
 
 __all__ = ["KMeans", "KMeansRecord"]
 
-_SAMPLE_ROWS = 50_000
+_SAMPLE_ROWS = 100_000
 """Most rows on which the centres settle before all rows are looked at."""
 _SEED_ROWS = 20_000
 """Most rows that the first centres are drawn from; more of them do not make the result better."""
@@ -371,7 +371,7 @@ def _assigned(blocks: Blocks, centers: Doubles, team: Team) -> tuple[NDArray[np.
     """The cluster of each row [N], and the inertia."""
 
     def part(x: NDArray[Any], _y: object, _w: object) -> list[tuple[NDArray[np.int32], float]]:
-        nearest, distances = _nearest(x, centers)
+        nearest, _, distances = _nearest(x, centers)
         labels = np.arange(len(centers), dtype=x.dtype) @ nearest
         return [(labels.astype(np.int32), float(distances.sum(dtype=np.float64)))]
 
@@ -379,29 +379,31 @@ def _assigned(blocks: Blocks, centers: Doubles, team: Team) -> tuple[NDArray[np.
     return np.concatenate([labels for labels, _ in parts]), sum(inertia for _, inertia in parts)
 
 
-def _nearest(x: NDArray[Any], centers: Doubles) -> tuple[NDArray[Any], NDArray[Any]]:
-    """A one in the line of the nearest centre of each row, else zeros, [M, n]; and the squared distances to it [n].
+def _nearest(x: NDArray[Any], centers: Doubles) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Which centre is the nearest of each row, as a one in its line [M, n]; (row, 1) [n, K + 1]; squared distances [n].
 
     Lines are centres, because numpy finds the smallest of each column many times faster than that of each row.
     """
     typed = centers.astype(x.dtype, copy=False)
-    close = (-2 * typed) @ x.T
-    close += (typed * typed).sum(axis=1)[:, None]
+    design = np.ones((len(x), x.shape[1] + 1), dtype=x.dtype)
+    design[:, :-1] = x
+    close = np.column_stack([-2 * typed, (typed * typed).sum(axis=1)]) @ design.T
     least = close.min(axis=0)
-    nearest = (close == least).astype(x.dtype)
-    if nearest.sum(dtype=np.float64) != len(x):  # some rows are as near to two centres: the first counts
-        nearest = (close.argmin(axis=0) == np.arange(len(centers))[:, None]).astype(x.dtype)
-    return nearest, np.maximum(least + np.einsum("ij,ij->i", x, x), 0.0)
+    nearest = close == least
+    if np.count_nonzero(nearest) != len(x):  # some rows are as near to two centres: the first counts
+        nearest = close.argmin(axis=0) == np.arange(len(centers))[:, None]
+    return nearest.astype(x.dtype), design, np.maximum(least + np.einsum("ij,ij->i", x, x), 0.0)
 
 
 def kmeans_record(x: NDArray[Any], centers: Doubles) -> KMeansRecord:
     """Sums over the rows `x` [n, K] at `centers` [M, K]."""
-    nearest, distances = _nearest(x, centers)
+    nearest, design, distances = _nearest(x, centers)
+    sums = np.asarray(nearest @ design, dtype=np.float64)
     farthest = int(distances.argmax())
     return KMeansRecord(
         centers,
-        nearest.sum(axis=1, dtype=np.float64),
-        np.asarray(nearest @ x, dtype=np.float64),
+        sums[:, -1],
+        sums[:, :-1],
         float(distances.sum(dtype=np.float64)),
         (float(distances[farthest]), np.array(x[farthest], dtype=np.float64)),
     )
