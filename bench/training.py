@@ -57,7 +57,7 @@ def lepton_answers(dataset, test, target, within, seed):
         seconds = time.monotonic() - start
         bundle = read_bundle(path)
         session = onnxruntime.InferenceSession(bundle.graph, providers=["CPUExecutionProvider"])
-        tensors = TableInputs(bundle.manifest.inputs).tensors(test.frame(), "ignore")
+        tensors = TableInputs(bundle.manifest.inputs, bundle.manifest.codecs).tensors(test.frame(), "ignore")
         answers = session.run(["probabilities" if bundle.manifest.labels else "prediction"], tensors)[0]
         chosen = next(row for row in result.leaderboard if row.chosen)
         facts = {

@@ -18,6 +18,7 @@ COLUMNS = (
     ColumnRecord("straße", Kind.CATEGORY, dtype="string"),
     ColumnRecord("sold", Kind.DATETIME, dtype="datetime", time_zone="Europe/Berlin"),
 )
+CODECS = {"straße": "nfc-casefold/1"}
 REPORT = {"time": "2026-11-21T08:00:00+00:00", "machine": {"cpus": 2}, "rmse": 0.25}
 
 
@@ -29,7 +30,7 @@ def small_graph(columns: tuple[ColumnRecord, ...] = COLUMNS) -> bytes:
     raw = builder.mark("raw", builder.node("MatMul", [numbers, builder.constant(np.full((2, 1), 2.0))]))
     column = builder.node("Squeeze", [raw, builder.constant(np.array([1]))])
     builder.output("prediction", column, "double", ["N"])
-    return builder.finish({INPUTS_KEY: json.dumps(describe_inputs(columns))})
+    return builder.finish({INPUTS_KEY: json.dumps(describe_inputs(columns, CODECS))})
 
 
 def small_manifest(**changes: Any) -> Manifest:
@@ -39,7 +40,7 @@ def small_manifest(**changes: Any) -> Manifest:
         "inputs": COLUMNS,
         "outputs": (OutputRecord("prediction", "double", ("N",)),),
         "target": ColumnRecord("price", Kind.NUMBER),
-        "codecs": {"straße": "nfc-casefold/1"},
+        "codecs": CODECS,
         "lineage": {"seed": 7, "dataset": {"sha256": "0" * 64}, "share": 0.1},
         "inner": {"raw": "raw"},
     }

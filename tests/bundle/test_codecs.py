@@ -12,7 +12,17 @@ import polars as pl
 import pytest
 from hypothesis import given, strategies as st
 
-from lepton.bundle.codecs import CODECS, DatetimeParser, map_distinct, microseconds, nfc, nfc_casefold
+from lepton.bundle.codecs import (
+    CODECS,
+    MAX_CHARACTERS,
+    SEPARATOR,
+    DatetimeParser,
+    characters,
+    map_distinct,
+    microseconds,
+    nfc,
+    nfc_casefold,
+)
 from lepton.core import UsageError
 
 VECTORS = {
@@ -94,6 +104,19 @@ def test_casefold_vectors(text: str, expected: str) -> None:
 @given(st.text())
 def test_casefolding_twice_changes_nothing(text: str) -> None:
     assert nfc_casefold(nfc_casefold(text)) == nfc_casefold(text)
+
+
+@pytest.mark.parametrize(("text", "expected"), VECTORS["characters/1"]["texts"].items())
+def test_characters_vectors(text: str, expected: str) -> None:
+    assert characters(text) == expected
+
+
+@given(st.text())
+def test_characters_stand_apart_and_are_bounded(text: str) -> None:
+    pieces = characters(text * 50).split(SEPARATOR)
+    assert len(pieces) <= MAX_CHARACTERS
+    assert all(len(piece) == 1 for piece in pieces) or pieces == [""]
+    assert "".join(pieces) == " ".join(nfc_casefold(text * 50).split())[:MAX_CHARACTERS]
 
 
 def test_nfc_of_a_column() -> None:

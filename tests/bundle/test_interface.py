@@ -32,6 +32,11 @@ def test_a_stranger_is_told_what_the_packing_does():
         if kind not in {"image", "audio", "series"}
     ]
     assert describe_inputs(every) == json.loads(TableInputs(every).metadata())
+    texts = (ColumnRecord("words", Kind.TEXT), ColumnRecord("town", Kind.CATEGORY))
+    assert describe_inputs(texts, {"words": "characters/1"})["strings"] == [
+        {"name": "words", "kind": "text", "codec": "characters/1"},
+        {"name": "town", "kind": "category"},
+    ]
     assert describe_inputs(COLUMNS) == {
         "numbers": [
             {"name": "rooms", "kind": "number", "unit": "m²", "time_zone": None},

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lepton.bundle.codecs import DatetimeParser, map_distinct, microseconds, nfc, nfc_casefold
+from lepton.bundle.codecs import DatetimeParser, characters, map_distinct, microseconds, nfc, nfc_casefold
 from lepton.core import ColumnRecord, ErrorCode, Kind, SchemaError, printable
 
 __all__ = ["BOOLEAN_TEXTS", "NUMBER_KINDS", "STRING_KINDS", "NumericEncoder", "TextEncoder", "numeric_encoder"]
@@ -242,6 +242,9 @@ _BLANK = " \t\r\n"
 """What may stand around a missing marker, as in files that `lepton.data` reads; a cell of blanks alone is missing."""
 
 
+_TEXT_CODECS = {"characters/1": characters, "nfc-casefold/1": nfc_casefold}
+
+
 class TextEncoder(_Encoder):
     """A category, text or identifier: text in NFC, `""` if missing.
 
@@ -249,14 +252,14 @@ class TextEncoder(_Encoder):
 
     Args:
         column: the column.
-        casefold: whether the column was trained with codec `nfc-casefold/1`.
+        codec: the codec that the column was trained with, None for NFC alone.
     """
 
     wanted = "text (numbers and booleans are turned into text)"
 
-    def __init__(self, column: ColumnRecord, *, casefold: bool = False) -> None:
+    def __init__(self, column: ColumnRecord, *, codec: str | None = None) -> None:
         super().__init__(column)
-        self.casefold = casefold
+        self._change = _TEXT_CODECS.get(codec or "")
 
     def cell(self, value: Any) -> str:
         """One Python value as text; `""` if missing."""
@@ -264,8 +267,8 @@ class TextEncoder(_Encoder):
             value = _text_of(value)
         if value.strip(_BLANK) in self.markers:
             return ""
-        if self.casefold:
-            return nfc_casefold(value)
+        if self._change is not None:
+            return self._change(value)
         return value if value.isascii() else unicodedata.normalize("NFC", value)
 
     def cells(self, values: Sequence[Any], first_row: int = 0) -> list[str]:
@@ -293,7 +296,7 @@ class TextEncoder(_Encoder):
             raise self.refuse_type(dtype)
         series = series.fill_null("")
         series = series.set(series.str.strip_chars(_BLANK).is_in(list(self.markers)), "")
-        return map_distinct(series, nfc_casefold) if self.casefold else nfc(series)
+        return nfc(series) if self._change is None else map_distinct(series, self._change)
 
 
 def _text_of(value: Any) -> str:

@@ -64,10 +64,7 @@ class TableInputs:
         self.strings = tuple(column for column in self.columns if column.kind in STRING_KINDS)
         self.codecs = dict(codecs or {})
         self._numeric = {column.name: numeric_encoder(column) for column in self.numbers}
-        self._text = {
-            column.name: TextEncoder(column, casefold=self.codecs.get(column.name) == "nfc-casefold/1")
-            for column in self.strings
-        }
+        self._text = {column.name: TextEncoder(column, codec=self.codecs.get(column.name)) for column in self.strings}
         self._all_numbers = all(column.kind is Kind.NUMBER for column in self.columns)
 
     def pack(
@@ -142,7 +139,7 @@ class TableInputs:
 
     def metadata(self) -> str:
         """The `lepton.inputs` property of a graph: what a stranger with onnxruntime alone needs to feed it."""
-        return json.dumps(describe_inputs(self.columns), ensure_ascii=False)
+        return json.dumps(describe_inputs(self.columns, self.codecs), ensure_ascii=False)
 
     def _doubles(self, rows: Rows) -> NDArray[np.float64]:
         if not self.numbers:

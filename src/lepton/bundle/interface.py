@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lepton.bundle.documents import parse_document
@@ -34,18 +34,28 @@ def check_interface(manifest: Manifest, graph: GraphSummary) -> None:
         if value not in graph.values:
             refuse(f"the graph has no value '{printable(value)}', the inner point {point}", "values of the graph")
     described = parse_document(graph.metadata.get(INPUTS_KEY, "").encode(), f"{INPUTS_KEY} of the graph")
-    if described != describe_inputs(columns):
+    if described != describe_inputs(columns, manifest.codecs):
         refuse(f"{INPUTS_KEY} in the graph's metadata differs from the manifest's inputs", "the same columns")
 
 
-def describe_inputs(columns: Sequence[ColumnRecord]) -> dict[str, list[dict[str, Any]]]:
-    """What stands under `INPUTS_KEY`, as a JSON object: the columns of `numbers` and of `strings`, in their order."""
+def describe_inputs(
+    columns: Sequence[ColumnRecord], codecs: Mapping[str, str] | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """What stands under `INPUTS_KEY`, as a JSON object: the columns of `numbers` and of `strings`, in their order.
+
+    A column with one of the `codecs` (column name → codec) says so.
+    """
+    codecs = codecs or {}
     numbers = [
         {"name": c.name, "kind": str(c.kind), "unit": c.unit, "time_zone": c.time_zone}
         for c in columns
         if c.kind in NUMBER_KINDS
     ]
-    strings = [{"name": c.name, "kind": str(c.kind)} for c in columns if c.kind in STRING_KINDS]
+    strings = [
+        {"name": c.name, "kind": str(c.kind)} | ({"codec": codecs[c.name]} if c.name in codecs else {})
+        for c in columns
+        if c.kind in STRING_KINDS
+    ]
     return {"numbers": numbers, "strings": strings}
 
 

@@ -38,6 +38,7 @@ __all__ = ["CHUNK_ROWS", "Predictor", "open_model"]
 
 CHUNK_ROWS = 16_384
 """Rows of one onnxruntime call: large enough that a call's own cost is lost in it, small enough to stay in cache."""
+_TEXT_CHUNK_ROWS = 256  # n-grams of texts are some ten thousand columns, and a chunk holds them all
 
 _VOCABULARY = "assets/vocabulary.json"
 _DTYPES: Mapping[str, Any] = {"double": np.float64, "int64": np.int64, "string": object}
@@ -85,6 +86,7 @@ class Predictor:
         self.bundle = bundle
         self.inputs = TableInputs(self.manifest.inputs, self.manifest.codecs)
         self.unseen: dict[str, int] = {}
+        self._has_texts = "characters/1" in self.manifest.codecs.values()
         self._session = session
         self._cpus = resources.cpus
         self._lock = threading.Lock()
@@ -194,11 +196,12 @@ class Predictor:
             return {name: self._empty(name) for name in names}
         if self._known and "strings" in tensors:
             self._count_unseen(tensors["strings"])
-        if num_rows <= CHUNK_ROWS:
+        chunk_rows = _TEXT_CHUNK_ROWS if self._has_texts else CHUNK_ROWS
+        if num_rows <= chunk_rows:
             return dict(zip(names, self._call(names, tensors), strict=True))
         chunks = [
-            {name: tensor[start : start + CHUNK_ROWS] for name, tensor in tensors.items()}
-            for start in range(0, num_rows, CHUNK_ROWS)
+            {name: tensor[start : start + chunk_rows] for name, tensor in tensors.items()}
+            for start in range(0, num_rows, chunk_rows)
         ]
         with ThreadPoolExecutor(min(self._cpus, len(chunks)), thread_name_prefix="lepton-predict") as pool:
             parts = list(pool.map(lambda chunk: self._call(names, chunk), chunks))

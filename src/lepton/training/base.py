@@ -39,7 +39,8 @@ class Problem:
         num_classes: C, or 0 for regression.
         num_rows: rows that training has in all.
         dates: number columns that hold dates, as microseconds since 1970 UTC.
-        categories: text columns.
+        categories: string columns of categories.
+        texts: string columns of free text, as codec `characters/1` gives them.
     """
 
     task: str
@@ -47,6 +48,7 @@ class Problem:
     num_rows: int
     dates: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
     @property
     def num_scores(self) -> int:

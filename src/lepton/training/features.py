@@ -7,16 +7,33 @@ from dataclasses import dataclass
 import polars as pl
 
 from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Role, Schema
-from lepton.data.steps import Block, Calendar, Clip, Impute, MissingIndicators, OneHot, Ordinal, Standardise, Step
+from lepton.data.steps import (
+    Block,
+    Calendar,
+    Clip,
+    DropTexts,
+    Impute,
+    MissingIndicators,
+    OneHot,
+    Ordinal,
+    Standardise,
+    Step,
+    TextGrams,
+    TextLength,
+    apply_steps,
+)
 from lepton.training.base import Problem
 
-__all__ = ["FeaturePlan", "choose_features", "linear_steps", "tree_steps"]
+__all__ = ["FeaturePlan", "choose_features", "linear_steps", "plain_steps", "text_steps", "tree_steps"]
 
 _RARE = 10  # rows: rarer categories of large tables are one category, which also keeps them out of the file
 _LARGE = 10_000
 _MAX_INDICATORS = 50
+_TREE_GRAMS = 150  # trees look at every column in every node
+_CHARACTER_GRAMS = 8_000
+_WORD_GRAMS = 3_000
 
-_USABLE = frozenset({Kind.NUMBER, Kind.BOOLEAN, Kind.DATETIME, Kind.CATEGORY})
+_USABLE = frozenset({Kind.NUMBER, Kind.BOOLEAN, Kind.DATETIME, Kind.CATEGORY, Kind.TEXT})
 
 
 @dataclass(frozen=True)
@@ -78,8 +95,6 @@ def _reason_to_ignore(column: ColumnRecord, values: pl.Series) -> str:
         return f"its role is {column.role}"
     if column.kind is Kind.IDENTIFIER:
         return "it names rows"
-    if column.kind is Kind.TEXT:
-        return "free text is not used yet"
     if column.kind not in _USABLE:
         return f"its kind is {column.kind}"
     if values.null_count() == len(values):
@@ -90,24 +105,46 @@ def _reason_to_ignore(column: ColumnRecord, values: pl.Series) -> str:
 
 
 def tree_steps(problem: Problem, block: Block) -> tuple[tuple[Step, ...], Block]:
-    """Steps for trees, fitted, and the block that they give: numbers, calendar parts, then ordinal codes."""
+    """Steps for trees, fitted, and the block that they give: numbers, texts, calendar parts, then ordinal codes."""
+    steps: list[Step] = []
+    if problem.texts:
+        words = TextGrams.fit(block, columns=problem.texts, unit="word", longest=1, min_count=5, max_grams=_TREE_GRAMS)
+        steps = [words, TextGrams.fit(block, columns=problem.texts, longest=2, min_count=5, max_grams=_TREE_GRAMS)]
+        block = apply_steps(steps, block)
+    rest, block = plain_steps(problem, block)
+    return (*steps, *rest), block
+
+
+def plain_steps(problem: Problem, block: Block) -> tuple[tuple[Step, ...], Block]:
+    """Steps for trees that know of texts their length only: lengths, calendar parts, then ordinal codes."""
+    steps: list[Step] = []
+    if problem.texts:
+        steps = [TextLength.fit(block, columns=problem.texts), DropTexts.fit(block, columns=problem.texts)]
+        block = apply_steps(steps, block)
     calendar = Calendar.fit(block, columns=problem.dates)
     ordinal = _ordinal(block)
-    return (calendar, ordinal), ordinal.apply(calendar.apply(block))
+    return (*steps, calendar, ordinal), ordinal.apply(calendar.apply(block))
 
 
 def linear_steps(problem: Problem, block: Block) -> tuple[tuple[Step, ...], Block]:
     """Steps for linear models, fitted, and the block that they give: everything filled, scaled and in indicators."""
-    steps: list[Step] = [Calendar.fit(block, columns=problem.dates)]
-    block = steps[0].apply(block)
-    numbers = block.number_names
-    steps.append(_ordinal(block))
-    block = steps[-1].apply(block)
+    plain, block = plain_steps(problem, block)
+    steps = list(plain)
+    numbers = block.number_names[: len(block.number_names) - len(problem.categories)]
     for kind in (MissingIndicators, Impute, Clip, Standardise):
         steps.append(kind.fit(block, columns=numbers))
         block = steps[-1].apply(block)
     steps.append(OneHot.fit(block, columns=problem.categories, max_categories=_MAX_INDICATORS))
     return tuple(steps), steps[-1].apply(block)
+
+
+def text_steps(problem: Problem, block: Block) -> tuple[TextGrams, ...]:
+    """N-grams of texts for linear models: of characters, which need no spaces between words, and of words."""
+    if not problem.texts:
+        return ()
+    of_characters = TextGrams.fit(block, columns=problem.texts, longest=4, max_grams=_CHARACTER_GRAMS)
+    of_words = TextGrams.fit(block, columns=problem.texts, unit="word", longest=2, max_grams=_WORD_GRAMS)
+    return of_characters, of_words
 
 
 def _ordinal(block: Block) -> Ordinal:

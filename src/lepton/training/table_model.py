@@ -112,6 +112,7 @@ class TableModel:
                 name=name,
                 task=self.problem.task,
                 inputs=self.inputs.columns,
+                codecs=self.inputs.codecs,
                 outputs=outputs,
                 labels=self.labels,
                 target=target,

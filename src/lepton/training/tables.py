@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lepton.bundle import TableInputs, machine
+from lepton.bundle.codecs import MAX_CHARACTERS
 from lepton.core import (
     DataError,
     ErrorCode,
@@ -182,7 +183,9 @@ def _prepare(dataset: Dataset, name: str, task: str | None, work: Work) -> _Tabl
     if len(target.rows) < len(frame):
         frame = frame[target.rows]
     features = choose_features(frame, schema, name)
-    inputs = TableInputs([replace(column, role=Role.FEATURE) for column in features.columns])
+    texts = tuple(column.name for column in features.columns if column.kind is Kind.TEXT)
+    columns = [replace(column, role=Role.FEATURE) for column in features.columns]
+    inputs = TableInputs(columns, dict.fromkeys(texts, "characters/1"))
     block = block_of(inputs, frame.select(inputs.names))
     scale = Scale.of(target.values) if target.labels is None else Scale()
     problem = Problem(
@@ -190,11 +193,14 @@ def _prepare(dataset: Dataset, name: str, task: str | None, work: Work) -> _Tabl
         num_classes=len(target.labels or ()),
         num_rows=len(frame),
         dates=tuple(c.name for c in inputs.numbers if c.kind is Kind.DATETIME),
-        categories=block.string_names,
+        categories=tuple(name for name in block.string_names if name not in texts),
+        texts=texts,
     )
     notes = [*target.notes, *sampled, *features.notes]
     if len(features.columns) > _STATISTICS_COLUMNS:
         notes.append(f"statistics for watching drift are kept of the first {_STATISTICS_COLUMNS} columns")
+    if texts:
+        notes.append(f"of texts ({', '.join(texts)}) the first {MAX_CHARACTERS:,} characters count, in any case")
     if weight_name is not None:
         notes.append(f"rows are weighted by {weight_name!r}")
     return _Table(

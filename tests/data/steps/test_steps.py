@@ -13,11 +13,14 @@ from lepton.data.steps import (
     Block,
     Calendar,
     Clip,
+    DropTexts,
     Impute,
     MissingIndicators,
     OneHot,
     Ordinal,
     Standardise,
+    TextGrams,
+    TextLength,
     apply_steps,
 )
 from tests.data.steps.step_contract import StepContract, dates, plain_numbers
@@ -52,6 +55,19 @@ class TestStandardiseContract(StepContract):
     step = Standardise
     values = st.one_of(plain_numbers, st.sampled_from([np.nan, np.inf, -np.inf]))
     tolerance = 1e-12
+
+
+class TestTextGramsContract(StepContract):
+    step = TextGrams
+    tolerance = 1e-12
+
+
+class TestTextLengthContract(StepContract):
+    step = TextLength
+
+
+class TestDropTextsContract(StepContract):
+    step = DropTexts
 
 
 def test_every_registered_step_is_in_the_contract_suite():

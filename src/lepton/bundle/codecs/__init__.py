@@ -1,9 +1,19 @@
 """Codecs turn what a client sends into tensors: a closed list, each with a specification page and test vectors."""
 
 from lepton.bundle.codecs.dates import DatetimeParser, microseconds
-from lepton.bundle.codecs.text import map_distinct, nfc, nfc_casefold
+from lepton.bundle.codecs.text import MAX_CHARACTERS, SEPARATOR, characters, map_distinct, nfc, nfc_casefold
 
-__all__ = ["CODECS", "DatetimeParser", "map_distinct", "microseconds", "nfc", "nfc_casefold"]
+__all__ = [
+    "CODECS",
+    "MAX_CHARACTERS",
+    "SEPARATOR",
+    "DatetimeParser",
+    "characters",
+    "map_distinct",
+    "microseconds",
+    "nfc",
+    "nfc_casefold",
+]
 
-CODECS = ("nfc-casefold/1", "parse-datetime/1")
+CODECS = ("characters/1", "nfc-casefold/1", "parse-datetime/1")
 """Names that a manifest may hold; `docs/reference/codecs.md` specifies each."""

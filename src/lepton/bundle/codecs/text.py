@@ -1,4 +1,4 @@
-"""Text in one normal form: NFC for every text, and `nfc-casefold/1` for columns that were trained so."""
+"""Text in one normal form: NFC for every text; `nfc-casefold/1` and `characters/1` for columns that were trained so."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from collections.abc import Callable
 
 import polars as pl
 
-__all__ = ["map_distinct", "nfc", "nfc_casefold"]
+__all__ = ["MAX_CHARACTERS", "SEPARATOR", "characters", "map_distinct", "nfc", "nfc_casefold"]
+
+SEPARATOR = "\x1f"
+"""What `characters/1` puts between two characters: U+001F, the unit separator."""
+MAX_CHARACTERS = 2_000
+"""Where `characters/1` cuts a text."""
 
 
 def nfc(texts: pl.Series) -> pl.Series:
@@ -26,6 +31,15 @@ def nfc_casefold(text: str) -> str:
     True
     """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def characters(text: str) -> str:
+    """Codec `characters/1`: a text whose characters stand apart, so that a graph can take it into pieces.
+
+    >>> characters(" Très  BIEN").split(SEPARATOR)
+    ['t', 'r', 'è', 's', ' ', 'b', 'i', 'e', 'n']
+    """
+    return SEPARATOR.join(" ".join(nfc_casefold(text).split())[:MAX_CHARACTERS])
 
 
 def map_distinct(texts: pl.Series, change: Callable[[str], str]) -> pl.Series:

@@ -13,6 +13,7 @@ from lepton.data.steps.calendar import PARTS, Calendar
 from lepton.data.steps.categories import OneHot, Ordinal
 from lepton.data.steps.missing import Impute, MissingIndicators
 from lepton.data.steps.scaling import Clip, Standardise
+from lepton.data.steps.text import DropTexts, TextGrams, TextLength
 
 __all__ = [
     "PARTS",
@@ -20,6 +21,7 @@ __all__ = [
     "Block",
     "Calendar",
     "Clip",
+    "DropTexts",
     "Impute",
     "MissingIndicators",
     "OneHot",
@@ -27,6 +29,8 @@ __all__ = [
     "Standardise",
     "Step",
     "Tensors",
+    "TextGrams",
+    "TextLength",
     "apply_steps",
     "emit_steps",
     "step_from_dict",

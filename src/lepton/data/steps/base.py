@@ -47,6 +47,9 @@ STEPS = Registry(
         "missing-indicators": "lepton.data.steps.missing:MissingIndicators",
         "clip": "lepton.data.steps.scaling:Clip",
         "standardise": "lepton.data.steps.scaling:Standardise",
+        "text-grams": "lepton.data.steps.text:TextGrams",
+        "text-length": "lepton.data.steps.text:TextLength",
+        "drop-texts": "lepton.data.steps.text:DropTexts",
     },
 )
 """Every row step by name; third parties add theirs through the entry-point group `lepton.steps`."""

@@ -11,7 +11,7 @@ from lepton.bundle import GraphBuilder
 from lepton.core import Work
 from lepton.data.steps import Block, Tensors, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
-from lepton.training.features import tree_steps
+from lepton.training.features import plain_steps
 
 __all__ = ["Baseline"]
 
@@ -30,7 +30,7 @@ class Baseline(TableLearner):
 
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Learn the weighted mean, or the log of the weighted shares."""
-        self.steps, _ = tree_steps(self.problem, rows.block.take(np.arange(min(rows.block.num_rows, 1000))))
+        self.steps, _ = plain_steps(self.problem, rows.block.take(np.arange(min(rows.block.num_rows, 1000))))
         if self.problem.task == "regression":
             self._scores = np.array([[np.average(rows.target, weights=_usable(rows.weight))]])
             return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from lepton.bundle import GraphBuilder
 from lepton.core import MissingExtraError, Work
-from lepton.data.steps import Block, Tensors, apply_steps, emit_steps
+from lepton.data.steps import Block, Tensors, TextGrams, apply_steps, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
-from lepton.training.features import linear_steps
+from lepton.training.features import linear_steps, text_steps
 
 __all__ = ["Linear"]
 
 _MAX_ROWS = 200_000  # coefficients of some hundred columns are not better known from more
 _MAX_CELLS = 50_000_000
+_MAX_LETTERS = 20_000_000  # of texts
 _MAX_NORMAL = 2_000  # columns up to which the normal equations are quicker than iterating
 _MAX_ITERATIONS = 200
 _ABSENT = -30.0  # score of a class that the rows do not have
@@ -41,8 +42,11 @@ class Linear(TableLearner):
 
     @classmethod
     def configurations(cls, problem: Problem) -> tuple[Mapping[str, Any], ...]:
-        """One, with a mild penalty."""
-        return ({"label": "ridge" if problem.task == "regression" else "logistic", "penalty": 1.0},)
+        """One with a mild penalty; with texts, whose columns are small numbers, weaker ones."""
+        label = "ridge" if problem.task == "regression" else "logistic"
+        if problem.texts:
+            return ({"label": label, "penalty": 0.1}, {"label": f"{label}, weak penalty", "penalty": 0.02})
+        return ({"label": label, "penalty": 1.0},)
 
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Learn from at most 200,000 of the rows (fewer where there are very many columns), drawn by the seed."""
@@ -54,17 +58,24 @@ class Linear(TableLearner):
         if block.num_rows * num_features > _MAX_CELLS:
             rows = self._some(rows, max(1, _MAX_CELLS // num_features))
             block = apply_steps(self.steps, rows.block)
+        if self.problem.texts:
+            # Half of what is counted are the separators between characters.
+            rows = self._some(rows, max(1, 2 * _MAX_LETTERS // self._mean_length(rows.block)))
+            block = apply_steps(self.steps, rows.block) if rows.block.num_rows < block.num_rows else block
+        self._texts = text_steps(self.problem, rows.block)
+        features = _beside(block.numbers, self._texts, rows.block)
+        work.check()
         weight = np.ones(block.num_rows) if rows.weight is None else rows.weight
         penalty = float(self.configuration["penalty"])
         if self.problem.task == "regression":
-            if num_features <= _MAX_NORMAL:
+            if num_features <= _MAX_NORMAL and not self._texts:
                 self._coefficients, self._intercepts = _ridge(block.numbers, rows.target, weight, penalty)
             else:
-                self._descend(block.numbers, _squares(rows.target), weight, penalty, work)
+                self._descend(features, _squares(rows.target), weight, penalty, work)
             return self
         classes = rows.target.astype(np.int64)
         self._descend(
-            block.numbers,
+            features,
             _logistic(classes) if self.problem.task == "binary" else _softmax(classes),
             weight,
             penalty,
@@ -80,7 +91,7 @@ class Linear(TableLearner):
         """Whether the time ended the iterations."""
         return self._cut_short
 
-    def _descend(self, features: Doubles, loss: Loss, weight: Doubles, penalty: float, work: Work) -> None:
+    def _descend(self, features: Any, loss: Loss, weight: Doubles, penalty: float, work: Work) -> None:
         """Coefficients [F, S] and intercepts [S] at the minimum, by L-BFGS; those so far where the time ends before."""
         shape = (features.shape[1] + 1, self.problem.num_scores)
         scale = max(weight.sum(), np.finfo(np.float64).tiny)
@@ -109,6 +120,10 @@ class Linear(TableLearner):
         parameters = found.x.reshape(shape)
         self._coefficients, self._intercepts = np.ascontiguousarray(parameters[:-1]), parameters[-1]
 
+    def _mean_length(self, block: Block) -> int:
+        letters = sum(int(block.strings[column].str.len_chars().sum()) for column in self.problem.texts)
+        return 1 + letters // max(1, block.num_rows)
+
     def _some(self, rows: Rows, limit: int) -> Rows:
         if rows.block.num_rows <= limit:
             return rows
@@ -117,12 +132,15 @@ class Linear(TableLearner):
 
     def raw(self, block: Block) -> Doubles:
         """Features times coefficients, plus intercepts."""
-        scores: Doubles = apply_steps(self.steps, block).numbers @ self._coefficients + self._intercepts
+        features = _beside(apply_steps(self.steps, block).numbers, self._texts, block)
+        scores: Doubles = features @ self._coefficients + self._intercepts
         return scores
 
     def emit(self, builder: GraphBuilder, tensors: Tensors) -> str:
         """One `Gemm` behind the steps."""
-        features = builder.mark("features", str(emit_steps(self.steps, builder, tensors).numbers))
+        texts = [step.emit_weights(builder, tensors) for step in self._texts]
+        parts = [part for part in (emit_steps(self.steps, builder, tensors).numbers, *texts) if part is not None]
+        features = builder.mark("features", builder.node("Concat", parts, axis=1) if len(parts) > 1 else parts[0])
         weights, bias = builder.constant(self._coefficients), builder.constant(self._intercepts)
         return builder.mark("raw", builder.node("Gemm", [features, weights, bias]))
 
@@ -130,10 +148,20 @@ class Linear(TableLearner):
         """Steps, coefficients and intercepts as JSON."""
         state = {
             "steps": [step.to_dict() for step in self.steps],
+            "texts": [step.to_dict() for step in self._texts],
             "coefficients": self._coefficients.tolist(),
             "intercepts": self._intercepts.tolist(),
         }
         return {"linear.json": json.dumps(state, ensure_ascii=False, sort_keys=True).encode()}
+
+
+def _beside(numbers: Doubles, texts: Sequence[TextGrams], block: Block) -> Any:
+    """Numbers with the n-grams of texts beside them, as a sparse matrix where there are any."""
+    if not texts:
+        return numbers
+    import scipy.sparse
+
+    return scipy.sparse.hstack([scipy.sparse.csr_array(numbers), *(step.sparse(block) for step in texts)], format="csr")
 
 
 def _ridge(features: Doubles, target: Doubles, weight: Doubles, penalty: float) -> tuple[Doubles, Doubles]:
