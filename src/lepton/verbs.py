@@ -134,7 +134,9 @@ class Model:
 
     def report(self, source: Source | None = None) -> Page:
         """One page about the model: what it is, how it was found and, with `source`, how good it is there."""
-        page = Page(f"Model {self._predictor.manifest.name}", subtitle=f"{self.task} of {self.target}")
+        page = Page(
+            f"Model {self._predictor.manifest.name}", subtitle=self.task + (f" of {self.target}" if self.target else "")
+        )
         facts = self.facts()
         model_id = facts.pop("model id")
         page.section(
@@ -191,7 +193,8 @@ class Model:
             )
 
     def __repr__(self) -> str:
-        return f"<Model {self._predictor.manifest.name!r}: {self.task} of {self.target!r}, {self.model_id[:12]}>"
+        learned = self.task if self.target is None else f"{self.task} of {self.target!r}"
+        return f"<Model {self._predictor.manifest.name!r}: {learned}, {self.model_id[:12]}>"
 
     def _repr_html_(self) -> str:
         return self.report().html()

@@ -16,7 +16,10 @@ from lepton.core import UsageError
 from lepton.data import read
 from lepton.data.statistics import Baseline
 from lepton.evaluation import evaluate
+from lepton.serving.protocols.rows import answer_rows
+from lepton.training import train
 from lepton.training.estimators import KMeans, LinearRegression, LogisticRegression, Ridge
+from lepton.verbs import Model
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(300, 3)) * [1, 100, 1e-3]
@@ -98,6 +101,24 @@ def test_a_cluster_model_has_nothing_to_be_judged_by(tmp_path):
     KMeans(2).fit(X).to_bundle(tmp_path / "m.lepton")
     with pytest.raises(UsageError, match="got a model for clustering"):
         evaluate(open_model(tmp_path / "m.lepton"), read(pl.DataFrame(X, schema=["x0", "x1", "x2"])))
+
+
+def test_a_cluster_model_is_served_and_shown(tmp_path):
+    path = tmp_path / "m.lepton"
+    model = KMeans(2, random_state=0).fit(X)
+    model.to_bundle(path)
+    rows = [dict(zip(("x0", "x1", "x2"), row, strict=True)) for row in X[:3].tolist()]
+    assert answer_rows("m", open_model(path), rows)["predictions"] == model.predict(X[:3]).tolist()
+    answers = open_model(path).predict(pl.DataFrame(X, schema=["x0", "x1", "x2"]))
+    assert answers.name == "cluster"
+    assert repr(Model(path)).startswith("<Model 'm': clustering, ")
+    with pytest.raises(UsageError, match="predict_proba was called on 'm', a model for clustering"):
+        open_model(path).predict_proba(X)
+
+
+def test_train_needs_a_task_with_a_target(tmp_path):
+    with pytest.raises(UsageError, match=r"got the task 'clustering'.*KMeans"):
+        train(read(pl.DataFrame(X).with_columns(y=NUMBER)), target="y", task="clustering", output=tmp_path / "m.lepton")
 
 
 def test_what_a_model_file_cannot_hold(tmp_path):
