@@ -4,12 +4,13 @@ import bz2
 import gzip
 import io
 import lzma
+import sys
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given, strategies as st
 
-from lepton.core import DataError, ErrorCode
+from lepton.core import DataError, ErrorCode, MissingExtraError
 from lepton.store.unpack import check_ratio, packing, unpacked
 
 TEXT = b"".join(b"%d,some text %d\n" % (i, i * i) for i in range(20_000))
@@ -101,6 +102,13 @@ def test_noise_behind_a_mark_is_an_error_or_nothing(name, noise):
         assert read(start + noise) is not None
     except DataError as error:
         assert error.code is ErrorCode.UNREADABLE  # noqa: PT017
+
+
+def test_without_the_library_of_zstd(monkeypatch):
+    packed = zstd(TEXT)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match=r"lepton-ai\[data\]"):
+        read(packed)
 
 
 def test_ratios():

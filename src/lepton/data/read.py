@@ -12,7 +12,7 @@ from lepton.data.detect import Wanted, detect
 from lepton.data.formats import ReadOptions, Source
 from lepton.data.formats.memory import open_memory
 from lepton.data.formats.origins import is_place, open_place
-from lepton.store.fetch import FetchLimits
+from lepton.store.urls import FetchLimits
 
 __all__ = ["read"]
 

@@ -24,7 +24,15 @@ import httptools
 from lepton.core import ErrorCode, SecurityError, StoreError, Work, show_duration, show_size
 from lepton.store.files import replace_file, scratch_folder
 from lepton.store.unpack import check_ratio
-from lepton.store.urls import AllowedHosts, WebAddress, allow_fix, parse_url, redirected, refused_network
+from lepton.store.urls import (
+    AllowedHosts,
+    FetchLimits,
+    WebAddress,
+    allow_fix,
+    parse_url,
+    redirected,
+    refused_network,
+)
 from lepton.version import __version__
 
 __all__ = ["FetchLimits", "fetch", "safe_file_name"]
@@ -40,25 +48,6 @@ _TRIED_ADDRESSES = 4
 _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 
 _failed = partial(StoreError, ErrorCode.FETCH_FAILED)
-
-
-@dataclass(frozen=True, slots=True)
-class FetchLimits:
-    """What a fetch may take.
-
-    Attributes:
-        size: bytes that may arrive, and bytes that they may unpack to.
-        connect: seconds until a connection stands, encryption included.
-        read: seconds of silence, and seconds until the whole head of an answer is there.
-        total: seconds for everything.
-        redirects: how many are followed.
-    """
-
-    size: int = 4 * 2**30
-    connect: float = 10.0
-    read: float = 30.0
-    total: float = 3600.0
-    redirects: int = 5
 
 
 @contextmanager

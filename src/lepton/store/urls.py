@@ -1,4 +1,4 @@
-"""What a web address may be: one strict reading of a URL, and which addresses of the network are open to it.
+"""What a web address may be: one strict reading of a URL, which addresses are open to it, and what a fetch may take.
 
 Two readers that disagree on a URL are a hole, so there is one, and it refuses what others read differently: back
 slashes, white space, user names, host names in other scripts, numbers that are IP addresses in disguise.
@@ -15,7 +15,17 @@ from urllib.parse import quote, urljoin
 
 from lepton.core import ErrorCode, SecurityError, UsageError, printable
 
-__all__ = ["AllowedHosts", "WebAddress", "is_url", "parse_url", "redirected", "refused_network", "scheme_of"]
+__all__ = [
+    "AllowedHosts",
+    "FetchLimits",
+    "WebAddress",
+    "allow_fix",
+    "is_url",
+    "parse_url",
+    "redirected",
+    "refused_network",
+    "scheme_of",
+]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _WITHOUT_SLASHES = frozenset({"file", "data", "jar", "javascript", "mailto", "ldap", "gopher", "dict"})
@@ -230,6 +240,25 @@ def refused_network(address: str) -> str:
         if not named and found not in _GLOBAL_6:
             named = "a reserved network"
     return named or ("" if found.is_global else "a reserved network")
+
+
+@dataclass(frozen=True, slots=True)
+class FetchLimits:
+    """What a fetch may take.
+
+    Attributes:
+        size: bytes that may arrive, and bytes that they may unpack to.
+        connect: seconds until a connection stands, encryption included.
+        read: seconds of silence, and seconds until the whole head of an answer is there.
+        total: seconds for everything.
+        redirects: how many are followed.
+    """
+
+    size: int = 4 * 2**30
+    connect: float = 10.0
+    read: float = 30.0
+    total: float = 3600.0
+    redirects: int = 5
 
 
 class AllowedHosts:

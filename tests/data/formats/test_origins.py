@@ -140,6 +140,9 @@ def test_a_query_is_for_databases(tmp_path):
         read(tmp_path / "a.csv", query="select 1")
     with pytest.raises(UsageError, match="query"):
         read({"a": [1]}, query="select 1")
+    for option in ({"format": "csv"}, {"delimiter": ","}, {"encoding": "utf-8"}, {"header": True}):
+        with pytest.raises(UsageError, match="for a database"):
+            read("sql:sqlite:///a.db", query="select 1", **option)
     for query in (None, "", "  "):
         with pytest.raises(UsageError, match="query"):
             read("sql:sqlite:///a.db", query=query)

@@ -11,9 +11,9 @@ import polars as pl
 
 from lepton.core import DataError, ErrorCode, Registry, UsageError, Work, check_label, printable
 from lepton.data.decisions import DecisionRecord
-from lepton.store.fetch import FetchLimits
 from lepton.store.files import open_read
 from lepton.store.unpack import PACKED_SUFFIXES
+from lepton.store.urls import FetchLimits
 
 __all__ = [
     "MAX_COLUMNS",

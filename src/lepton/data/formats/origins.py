@@ -81,6 +81,10 @@ def open_place(
         DataError: nothing there, files of several formats, or no table.
     """
     if isinstance(source, str) and source.lower().startswith(_SQL):
+        if any(option is not None for option in (named, options.delimiter, options.encoding, options.header)):
+            raise UsageError(
+                ErrorCode.USAGE, "got format, delimiter, encoding or header for a database", wanted="query= alone"
+            )
         return _open_database(source[len(_SQL) :], options), []
     if options.query is not None:
         raise UsageError(ErrorCode.USAGE, "got a query for a file", wanted="query= with 'sql:...' alone")

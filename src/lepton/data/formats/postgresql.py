@@ -15,7 +15,7 @@ from lepton.core import DataError, ErrorCode, MissingExtraError, SecurityError, 
 from lepton.data.decisions import DecisionRecord
 from lepton.data.formats.base import ReadOptions, Source, check_columns
 from lepton.data.formats.spool import spool
-from lepton.store.fetch import FetchLimits
+from lepton.store.urls import FetchLimits
 
 __all__ = ["open_postgresql"]
 
