@@ -25,6 +25,7 @@ LEARNERS = Registry(
         "baseline": "lepton.training.learners.baseline:Baseline",
         "linear": "lepton.training.learners.linear:Linear",
         "lightgbm": "lepton.training.learners.lightgbm:LightGBM",
+        "forest": "lepton.training.learners.forest:RandomForest",
     },
 )
 """Learners by name, in the order in which the portfolio tries them; third parties use the group `lepton.learners`."""
