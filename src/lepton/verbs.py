@@ -9,11 +9,18 @@ import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from lepton import bundle, data, evaluation, serving, store, training
+from lepton import bundle, data, store
 from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Resources, UsageError, Work, printable, show_size
+from lepton.core.lazy import LazyModule
 from lepton.report import Facts, Page, Table, TerminalProgress, Text
+
+if TYPE_CHECKING:
+    from lepton import evaluation, serving, training
+else:
+    # Who loads a model to predict does not wait for the rooms that train, judge and serve.
+    evaluation, serving, training = map(LazyModule, ("lepton.evaluation", "lepton.serving", "lepton.training"))
 
 __all__ = ["Model", "compare", "describe", "evaluate", "load", "predict", "read", "rows_for", "serve", "train"]
 

@@ -6,8 +6,7 @@ import math
 from contextlib import suppress
 
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from lepton.core import ErrorCode, UsageError, parse_duration, parse_size, show_duration, show_size
 from lepton.core.budgets import time_allowed, within_time

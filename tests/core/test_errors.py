@@ -8,8 +8,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lepton.core import CATALOGUE, ErrorCode, LeptonError, MissingExtraError, WorkerError, errors
 

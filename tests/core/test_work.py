@@ -7,8 +7,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lepton.core import ErrorCode, Interrupted, ProgressRecord, Resources, UsageError, Work
 from lepton.core.work import environment_for, thread_environment

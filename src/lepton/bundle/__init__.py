@@ -1,5 +1,7 @@
 """The model file: written whole, checked whole before use, opened without running anything from it, and used."""
 
+from typing import TYPE_CHECKING, Any
+
 from lepton.bundle.build import GraphBuilder
 from lepton.bundle.check import CheckRecord, CheckReport, check_bundle
 from lepton.bundle.files import Bundle, add_report, extract_bundle, read_bundle, write_bundle
@@ -8,7 +10,10 @@ from lepton.bundle.manifest import Manifest, MemberRecord, OutputRecord
 from lepton.bundle.measure import LatencyRecord, bundle_size, machine, measure_latency
 from lepton.bundle.migrate import migrate_bundle
 from lepton.bundle.model import Predictor, open_model
-from lepton.bundle.signing import SignatureRecord, SignatureReport, sign_bundle, verify_bundle
+from lepton.core.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from lepton.bundle.signing import SignatureRecord, SignatureReport, sign_bundle, verify_bundle
 
 __all__ = [
     "Bundle",
@@ -37,3 +42,12 @@ __all__ = [
     "verify_bundle",
     "write_bundle",
 ]
+
+_SIGNING = LazyModule("lepton.bundle.signing")
+
+
+def __getattr__(name: str) -> Any:
+    """Names of `bundle.signing`, which needs cryptography: for those who ask for signatures."""
+    if name not in __all__:
+        raise AttributeError(f"module 'lepton.bundle' has no attribute {name!r}")
+    return getattr(_SIGNING, name)

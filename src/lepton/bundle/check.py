@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lepton.bundle.archive import open_archive
 from lepton.bundle.files import CHECKS, inspect_archive
-from lepton.bundle.signing import verify_bundle
 from lepton.core import BundleError, LeptonError, SecurityError
-from lepton.security import PublicKey, TrustList
+from lepton.core.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from lepton.bundle import signing
+    from lepton.security import PublicKey, TrustList
+else:
+    signing = LazyModule("lepton.bundle.signing")  # cryptography is for those who ask for signatures
 
 __all__ = ["SIGNATURE_CHECK", "CheckRecord", "CheckReport", "check_bundle"]
 
@@ -84,7 +89,7 @@ def check_bundle(path: str | os.PathLike[str], trusted: PublicKey | TrustList | 
             )
         model_id = bundle.model_id
         if trusted is not None:
-            signers = verify_bundle(bundle, trusted).signers
+            signers = signing.verify_bundle(bundle, trusted).signers
             rows.append(CheckRecord(SIGNATURE_CHECK, "passed", "by " + ", ".join(signers)))
     except (BundleError, SecurityError) as error:
         refusal = error

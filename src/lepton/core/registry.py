@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from importlib.metadata import entry_points
 from typing import Any
 
 from lepton.core.errors import ErrorCode, LeptonError, UsageError
+from lepton.core.lazy import LazyModule
 
 __all__ = ["Registry"]
+
+_metadata = LazyModule("importlib.metadata")
 
 
 class Registry:
@@ -33,7 +35,7 @@ class Registry:
     def _all(self) -> dict[str, str]:
         if self._addresses is None:
             addresses = dict(self._builtin)
-            for point in entry_points(group=f"lepton.{self.group}"):
+            for point in _metadata.entry_points(group=f"lepton.{self.group}"):
                 if addresses.setdefault(point.name, point.value) != point.value:
                     raise UsageError(
                         ErrorCode.UNKNOWN_PLUGIN,
