@@ -243,6 +243,11 @@ class TestStarting:
         with pytest.raises(UsageError, match="cannot be bound"):
             Server({"sold": bundles["sold"]}, host=host, port=0, token=new_token()).start()
 
+    @pytest.mark.parametrize("port", [-1, 65_536, 99_999])
+    def test_a_port_that_there_is_not(self, bundles: dict[str, Path], port: int) -> None:
+        with pytest.raises(UsageError, match=f"got the port {port}"):
+            Server({"sold": bundles["sold"]}, port=port)
+
     def test_an_open_address_needs_a_token(self, bundles: dict[str, Path]) -> None:
         with pytest.raises(SecurityError, match="token"):
             Server({"sold": bundles["sold"]}, host="0.0.0.0")

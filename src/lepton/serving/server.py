@@ -69,6 +69,8 @@ class Server:
         limits: Limits | None = None,
         resources: Resources | None = None,
     ) -> None:
+        if not 0 <= port <= 65_535:  # the system would take it modulo 65,536
+            raise UsageError(ErrorCode.BAD_SETTING, f"got the port {port}", wanted="0 to 65535")
         self.host = "127.0.0.1" if host == "localhost" else host
         self.port = port
         self.limits = limits or Limits()
