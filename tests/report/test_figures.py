@@ -7,8 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lepton.report import Figure, bars, heatmap, histogram, lines, scatter, small_histogram
 
@@ -173,3 +172,9 @@ def test_a_figure_shows_itself_in_a_notebook():
     shown = bars(["a"], [1], title="t")._repr_html_()
     assert shown.startswith('<div class="lepton"><style>')
     assert "<svg" in shown
+
+
+def test_labels_of_wide_characters_have_room():
+    narrow, wide = (bars([text], [1.0], title="t").svg for text in ("illii", "<mWm>"))
+    axes = [float(re.findall(r'<line class="axis" x1="([0-9.]+)"', svg)[0]) for svg in (narrow, wide)]
+    assert axes[1] - axes[0] > 5 * 3

@@ -33,6 +33,7 @@ __all__ = [
 WIDTH = 540.0
 HEIGHT = 320.0
 _DIGIT = 6.6
+_WIDE = frozenset("mwMW@%<>=+~")
 """Width allowed for one character of a tick label."""
 
 
@@ -191,7 +192,15 @@ def legend(names: Sequence[str], y: float) -> tuple[list[str], float]:
 
 def text_width(text: str) -> float:
     """The width that `text` may take as a label, generous: fonts differ, and wide scripts and capitals are wide."""
-    return sum(13.0 if east_asian_width(c) in "WF" else 9.2 if c.isupper() else 7.0 for c in text)
+    return sum(map(_character_width, text))
+
+
+def _character_width(character: str) -> float:
+    if east_asian_width(character) in "WF":
+        return 13.0
+    if character in _WIDE:
+        return 11.5
+    return 9.2 if character.isupper() else 7.2
 
 
 def range_text(values: npt.NDArray[np.float64]) -> str:

@@ -107,7 +107,8 @@ class Leaderboard:
         """Blocks of a report page: the table, then the notes."""
         header = [*_COLUMNS]
         header[2] = self.metric
-        table = Table(header, [row._cells() for row in self.rows], caption="Candidates, best first, out of fold")
+        caption = "Candidates, best first, out of fold"
+        table = Table(header, [row._cells() for row in self.rows], caption=caption, align="lllrrrl")
         return (table, *(Text(note) for note in self.notes))
 
     def __str__(self) -> str:
