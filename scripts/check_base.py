@@ -1,7 +1,7 @@
 """Checks an environment that holds the base install alone: `python scripts/check_base.py PYTHON_OF_THAT_ENVIRONMENT`.
 
-A model is trained here, with everything; it is loaded, asked, evaluated and served there. Prints what was measured; exits
-with 1 if something does not hold.
+A model is trained here, with everything; it is loaded, asked, evaluated and served there. Prints what was measured;
+exits with 1 if something does not hold.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         train, test = lepton.read(sample("beijing_air")).split(test=0.1, seed=1)
         model = lepton.train(train, target="pm25", within="5s", output=Path(folder) / "model.lepton")
-        test_file = test.save(Path(folder) / "test.parquet") or Path(folder) / "test.parquet"
+        test_file = test.save(Path(folder) / "test.parquet")
         done = subprocess.run(
             [there, "-W", "error", "-c", THERE, str(model.path), str(test_file), *TRAINING_LIBRARIES],
             capture_output=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -88,7 +89,7 @@ def test_predict_writes_every_format(in_folder: Path, call, suffix):
     code, envelope = call("predict", "houses.lepton", "houses.csv", "-o", f"out{suffix}", "--keep", "town")
     assert code == 0
     assert envelope["result"]["rows"] == 600
-    readers = {
+    readers: dict[str, Callable[..., pl.DataFrame]] = {
         ".parquet": pl.read_parquet,
         ".csv": pl.read_csv,
         ".tsv": lambda p: pl.read_csv(p, separator="\t"),

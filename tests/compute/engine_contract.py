@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from lepton.compute import State
 from lepton.core import DataError, ErrorCode, Interrupted, ProgressRecord, Resources, UsageError, Work, WorkerError

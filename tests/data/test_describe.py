@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lepton.core import ColumnRecord, DataError, Interrupted, Kind, ProgressRecord, Role, Schema, Work
 from lepton.data import read

@@ -8,8 +8,7 @@ import math
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lepton.core import BundleError, ColumnRecord, DataError, Kind, Role, Schema, UsageError

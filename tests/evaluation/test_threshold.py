@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lepton.core import UsageError
 from lepton.evaluation.threshold import best_threshold, cost_matrix, decide

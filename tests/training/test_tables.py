@@ -56,7 +56,7 @@ def test_a_table_becomes_a_model_that_answers(task, tmp_path):
         truth = [str(value).lower() for value in frame[target].to_list()]
         assert np.mean([str(a) == t for a, t in zip(answers, truth, strict=True)]) > 0.75
     assert result.leaderboard[0].chosen
-    assert {row.learner for row in result.leaderboard} == {"baseline", "linear", "lightgbm"}
+    assert {row.learner for row in result.leaderboard} >= {"baseline", "linear", "lightgbm"}
     assert result.leaderboard[-1].learner == "baseline"
 
 

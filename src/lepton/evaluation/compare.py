@@ -13,8 +13,7 @@ from lepton.core import ErrorCode, UsageError, Work, printable, show_duration, s
 from lepton.data import Dataset
 from lepton.evaluation.answers import Answers, gather
 from lepton.evaluation.bootstrap import CONFIDENCE, Estimate, difference, intervals, once
-from lepton.evaluation.metrics import Metric, MetricFunction, metrics_of
-from lepton.evaluation.metrics import metric as find_metric
+from lepton.evaluation.metrics import Metric, MetricFunction, metric as find_metric, metrics_of
 from lepton.evaluation.render import plain_table, title_of
 from lepton.report import Facts, Page, Table, Text, show_number, show_share
 

@@ -23,6 +23,7 @@ from lepton.core.budgets import time_allowed
 from lepton.evaluation import Estimate, Metric, intervals
 from lepton.training.answers import numbers_of, probabilities_of
 from lepton.training.base import LEARNERS, Doubles, Problem, Rows, TableLearner
+from lepton.training.calibration import temperature_for
 from lepton.training.folds import Fold
 from lepton.training.leaderboard import LeaderboardRow
 from lepton.training.tasks import Scale
@@ -101,6 +102,7 @@ class Chosen:
         learner: fitted on all rows, or on one fold's where the time did not allow more.
         scored: positions of the rows that were scored out of fold [M].
         answers: numbers [M] or probabilities [M, C] for them.
+        temperature: what raw scores of classes are divided by; 1 for those that are calibrated.
         notes: decisions, for people.
     """
 
@@ -108,6 +110,7 @@ class Chosen:
     learner: TableLearner
     scored: NDArray[np.int64]
     answers: Doubles
+    temperature: float
     notes: tuple[str, ...]
 
 
@@ -271,10 +274,12 @@ class Portfolio:
         """Positions of the rows that every finished candidate has scored, fold by fold."""
         return np.concatenate([fold.valid for fold in self.folds[: self.num_folds]])
 
-    def answers(self, candidate: Candidate) -> Doubles:
+    def answers(self, candidate: Candidate, temperature: float = 1.0) -> Doubles:
         """Numbers or probabilities of a finished candidate for `scored_rows`."""
         raw = np.concatenate(candidate.raw[: self.num_folds])
-        return numbers_of(raw, self.scale) if self.problem.task == "regression" else probabilities_of(self.problem, raw)
+        if self.problem.task == "regression":
+            return numbers_of(raw, self.scale)
+        return probabilities_of(self.problem, raw / temperature)
 
     def _estimate(self, candidate: Candidate) -> Estimate:
         rows, answers = self.scored_rows(), self.answers(candidate)
@@ -326,7 +331,27 @@ class Portfolio:
         best = self.best()
         if best is None:
             raise self._nothing()
-        return Chosen(best, self._final(best), self.scored_rows(), self.answers(best), tuple(self.notes))
+        learner = self._final(best)
+        temperature = self._temperature(best)
+        answers = self.answers(best, temperature)
+        return Chosen(best, learner, self.scored_rows(), answers, temperature, tuple(self.notes))
+
+    def _temperature(self, best: Candidate) -> float:
+        """What makes the probabilities come true on the rows out of fold, where that is more than noise."""
+        if self.problem.task == "regression":
+            return 1.0
+        rows = self.scored_rows()
+        weight = None if self.rows.weight is None else self.rows.weight[rows]
+        raw = np.concatenate(best.raw[: self.num_folds])
+        temperature, saved = temperature_for(
+            self.problem, raw, self.truth[rows], weight, self.work.seed_for("calibration")
+        )
+        if temperature != 1.0:
+            self.notes.append(
+                f"probabilities are calibrated: raw scores are divided by {temperature:.3g}, which lowers the log-loss"
+                f" of rows out of fold by {saved:.1%}; labels are the same"
+            )
+        return temperature
 
     def _final(self, best: Candidate) -> TableLearner:
         remaining = self.work.remaining

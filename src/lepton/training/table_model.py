@@ -54,6 +54,7 @@ class TableModel:
         learner: fitted.
         labels: class labels in order; None for regression.
         scale: how numbers were scaled for the learner.
+        temperature: what raw scores of classes are divided by to become probabilities that come true.
     """
 
     problem: Problem
@@ -61,11 +62,14 @@ class TableModel:
     learner: TableLearner
     labels: tuple[str, ...] | tuple[int, ...] | None
     scale: Scale
+    temperature: float = 1.0
 
     def answers(self, block: Block) -> Doubles:
         """The trainer's own answers: numbers [N], or probabilities [N, C]."""
         raw = self.learner.raw(block)
-        return numbers_of(raw, self.scale) if self.labels is None else probabilities_of(self.problem, raw)
+        if self.labels is None:
+            return numbers_of(raw, self.scale)
+        return probabilities_of(self.problem, raw / self.temperature)
 
     def graph(self) -> tuple[bytes, tuple[OutputRecord, ...], dict[str, str]]:
         """The whole pipeline as one graph: its bytes, its outputs and its inner points."""
@@ -78,6 +82,8 @@ class TableModel:
             tuple(c.name for c in strings),
         )
         raw = self.learner.emit(builder, tensors)
+        if self.temperature != 1.0:
+            raw = builder.node("Div", [raw, builder.constant(self.temperature)])
         outputs = emit_answers(builder, self.problem, raw, self.labels, self.scale)
         return builder.finish({"lepton.inputs": self.inputs.metadata()}), outputs, dict(builder.inner)
 

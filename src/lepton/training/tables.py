@@ -24,8 +24,7 @@ from lepton.core import (
     check_name,
     show_duration,
 )
-from lepton.data import Dataset
-from lepton.data.statistics import Baseline
+from lepton.data import Baseline, Dataset
 from lepton.evaluation import Metric, metric as metric_named
 from lepton.training.base import Problem, Rows
 from lepton.training.features import FeaturePlan, choose_features
@@ -146,7 +145,7 @@ def train(
         measured_by.name, measured_by.greater_is_better, portfolio.leaderboard_rows(chosen.candidate), tuple(notes)
     )
     work.report(1, 1, "files", note="saving")
-    model_id = _model(table, chosen.learner).to_bundle(
+    model_id = _model(table, chosen.learner, chosen.temperature).to_bundle(
         output,
         name=name,
         target=replace(table.target.column, role=Role.TARGET),
@@ -298,8 +297,8 @@ def _truth(table: _Table) -> NDArray[Any]:
 # --- writing ---------------------------------------------------------------------------------------------------
 
 
-def _model(table: _Table, learner: Any) -> TableModel:
-    return TableModel(table.problem, table.inputs, learner, table.target.labels, table.scale)
+def _model(table: _Table, learner: Any, temperature: float = 1.0) -> TableModel:
+    return TableModel(table.problem, table.inputs, learner, table.target.labels, table.scale, temperature)
 
 
 def _input_statistics(table: _Table) -> Baseline:

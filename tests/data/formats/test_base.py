@@ -51,7 +51,7 @@ def test_a_plug_in_reads_its_extension(tmp_path, monkeypatch):
     module = SimpleNamespace(open_dummy=lambda files, options: MemorySource(pl.DataFrame({"n": [len(files)]})))
     monkeypatch.setitem(sys.modules, "dummy_reader", module)
     monkeypatch.setattr(
-        "lepton.core.registry.entry_points",
+        "importlib.metadata.entry_points",
         lambda group: [EntryPoint("dummy", "dummy_reader:open_dummy", group)] if group == "lepton.readers" else [],
     )
     monkeypatch.setattr(READERS, "_addresses", None)

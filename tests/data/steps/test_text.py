@@ -35,6 +35,8 @@ def test_both_forms_agree_on_texts_as_the_codec_gives_them(unit):
                 assert applied.numbers.shape == (len(texts), 0)
                 continue
             graph, _ = run_graph(step, block)
+            assert graph is not None
+            assert applied.numbers is not None
             np.testing.assert_allclose(graph, applied.numbers, rtol=1e-13, atol=0.0)
 
     check()
@@ -42,7 +44,7 @@ def test_both_forms_agree_on_texts_as_the_codec_gives_them(unit):
 
 @given(sentences, st.integers(1, 3))
 def test_the_vocabulary_and_the_weights_are_those_of_counting(texts, min_count):
-    counted = Counter()
+    counted: Counter[tuple[str, ...]] = Counter()
     for text in texts:
         tokens = list(" ".join(characters(text).replace("\x1f", "").split()))
         grams = [tuple(tokens[i : i + n]) for n in (1, 2) for i in range(len(tokens) - n + 1)]

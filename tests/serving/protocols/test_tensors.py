@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lepton.core import ErrorCode, LeptonError, SchemaError, ServingError
 from lepton.serving.protocols.tensors import DATATYPES, datatype_of, read_tensor, write_tensor

@@ -84,7 +84,7 @@ def test_the_trees_are_those_of_scikit_learn(task):
 
 def test_a_tree_without_a_split_and_a_class_that_is_not_there():
     problem = Problem("multiclass", 3, 6)
-    configuration = RandomForest.configurations(problem)[0] | {"num_trees": 10}
+    configuration = {**RandomForest.configurations(problem)[0], "num_trees": 10}
     rows = Rows(block_of(np.zeros((6, 3))), np.array([0.0, 0.0, 0.0, 2.0, 2.0, 2.0]))
     forest = RandomForest(problem, configuration, seed=1).fit(rows, valid=None, work=WORK)
     raw = forest.raw(rows.block)

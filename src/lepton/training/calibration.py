@@ -1,0 +1,87 @@
+"""Probabilities that come true: one temperature for the raw scores of a classifier, where it is needed.
+
+A temperature divides scores before they become probabilities (Guo et al. 2017, arXiv 1706.04599). It is above 0, so the
+order of the classes, and with it every label, stays as it is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lepton.training.answers import probabilities_of
+from lepton.training.base import Doubles, Problem
+
+__all__ = ["MIN_CALIBRATION_ROWS", "temperature_for", "temperature_of"]
+
+MIN_CALIBRATION_ROWS = 200
+"""Rows out of fold that a temperature is learned from, at least."""
+
+_PARTS = 5
+_SURE = 2.0  # standard errors that the gain must be above 0
+_LEAST_GAIN = 0.005  # of the loss: less is not worth another step
+_RANGE = (-3.0, 3.0)  # log of the temperature
+_STEPS = 60
+_GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
+_TINY = 1e-15
+
+
+def temperature_for(
+    problem: Problem, raw: Doubles, classes: NDArray[np.int64], weight: Doubles | None, seed: int
+) -> tuple[float, float]:
+    """The temperature of a classifier, 1 where it is calibrated already.
+
+    Args:
+        problem: `binary` or `multiclass`.
+        raw: raw scores of rows that the classifier was not fitted on [M, S].
+        classes: their classes [M].
+        weight: their weights [M], or None.
+        seed: draws the parts.
+
+    Returns:
+        The temperature, and the share of the log-loss that it saves on rows that it was not learned from (0 for 1).
+    """
+    weight = np.ones(len(raw)) if weight is None else weight
+    if len(raw) < MIN_CALIBRATION_ROWS or not weight.any():
+        return 1.0, 0.0
+    before = _losses(problem, raw, classes)
+    after = np.empty_like(before)
+    parts = np.random.default_rng(seed).permutation(len(raw)) % _PARTS
+    for part in range(_PARTS):
+        rest, own = parts != part, parts == part
+        temperature = temperature_of(problem, raw[rest], classes[rest], weight[rest])
+        after[own] = _losses(problem, raw[own] / temperature, classes[own])
+    gain = weight * (before - after)
+    error = np.std(gain) * np.sqrt(len(gain))
+    saved = float(gain.sum() / max((weight * before).sum(), _TINY))
+    if gain.sum() <= _SURE * error or saved < _LEAST_GAIN:
+        return 1.0, 0.0
+    return temperature_of(problem, raw, classes, weight), saved
+
+
+def temperature_of(problem: Problem, raw: Doubles, classes: NDArray[np.int64], weight: Doubles) -> float:
+    """The temperature with the least log-loss, by golden section: the loss has one minimum over its logarithm."""
+
+    def loss(log: float) -> float:
+        return float(weight @ _losses(problem, raw / np.exp(log), classes))
+
+    low, high = _RANGE
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    at_left, at_right = loss(left), loss(right)
+    for _ in range(_STEPS):
+        if at_left <= at_right:
+            high, right, at_right = right, left, at_left
+            left = high - _GOLDEN * (high - low)
+            at_left = loss(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + _GOLDEN * (high - low)
+            at_right = loss(right)
+    return float(np.exp((low + high) / 2.0))
+
+
+def _losses(problem: Problem, raw: Doubles, classes: NDArray[np.int64]) -> Doubles:
+    """Log-loss of each row [M]."""
+    shares = probabilities_of(problem, raw)[np.arange(len(classes)), classes]
+    losses: Doubles = -np.log(np.maximum(shares, _TINY))
+    return losses
