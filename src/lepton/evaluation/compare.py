@@ -123,6 +123,9 @@ class Comparison:
         page.section("Speed and size", Table(("", self.first.name, self.second.name), self._cost_rows()))
         return page
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         return self.text()
 

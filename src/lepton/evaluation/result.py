@@ -189,6 +189,9 @@ class Evaluation:
             page.section(f"By {column}", *_segment_blocks(column, segments))
         return page
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         return self.text()
 

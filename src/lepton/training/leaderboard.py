@@ -111,6 +111,9 @@ class Leaderboard:
         table = Table(header, [row._cells() for row in self.rows], caption=caption, align="lllrrrl")
         return (table, *(Text(note) for note in self.notes))
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         return self.text()
 

@@ -42,6 +42,9 @@ class Description(TableDescription):
         """One page with pictures; of wide tables the first 50 columns."""
         return description_page(self)
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         return self.text()
 

@@ -31,6 +31,9 @@ class Summary:
             "coefficients": [dict(zip(keys, r, strict=True)) for r in self.rows],
         }
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         head = ("", "coefficient", "std. error", "statistic", "p", f"lower {self.level:.0%}", f"upper {self.level:.0%}")
         body = [(printable(r[0], 30), *(f"{v:.6g}" if np.isfinite(v) else "-" for v in r[1:])) for r in self.rows]
