@@ -46,7 +46,7 @@ MANIFEST = "manifest.json"
 GRAPH = "model.onnx"
 REPORTS = "reports/"
 
-_OLDEST_ONNXRUNTIME = "1.20"  # the first with the kernels of opset 20, ai.onnx.ml 5 and IR 10
+_OLDEST_ONNXRUNTIME = "1.21"  # the first with a kernel of TreeEnsemble 5: 1.20.1 refuses it, 1.21.1 answers
 _COLUMN_DTYPES = frozenset({"float64", "int64", "bool", "datetime", "string"})
 _OUTPUT_DTYPES = frozenset({"double", "int64", "string"})
 _ANSWER_DTYPES = {"prediction": "double", "cluster": "int64"}  # of tasks without labels
@@ -100,7 +100,7 @@ class Manifest:
         codecs: column name → codec that its values need beyond those of its kind, such as `nfc-casefold/1`.
         lineage: JSON-ready: dataset fingerprint, recipe, parents, code, environment, seed.
         inner: inner points of the graph, `features` or `raw` → name of the value.
-        minimum_onnxruntime: the oldest that passes, such as `"1.20"`.
+        minimum_onnxruntime: the oldest that passes, such as `"1.21"`.
         members: every member but the manifest and the reports; the writer fills it in.
         format: of the file.
     """
@@ -217,7 +217,7 @@ class Manifest:
         for value in self.inner.values():
             _check_label(value, "name of an inner point")
         if not _matches(_VERSION, self.minimum_onnxruntime):
-            _wrong(f"minimum_onnxruntime is {_show(self.minimum_onnxruntime)}", "a version such as '1.20'")
+            _wrong(f"minimum_onnxruntime is {_show(self.minimum_onnxruntime)}", "a version such as '1.21'")
         _check_members(self.members)
 
 
