@@ -122,6 +122,8 @@ def cpu_seconds(process: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="5 s a form (default)")
+    parser.add_argument("--full", dest="seconds", action="store_const", const=30.0, help="30 s a form")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--connections", type=int, default=32)
     given = parser.parse_args()

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lepton.core import show_duration, show_size
-from lepton.report import Page, Table, Text
+from lepton.report import Page, Table, Text, bars
 
 __all__ = ["Leaderboard", "LeaderboardRow"]
 
@@ -52,7 +52,7 @@ class LeaderboardRow:
             self.learner,
             self.configuration,
             score,
-            show_duration(self.fit_seconds),
+            show_duration(self.fit_seconds) if self.fit_seconds else "–",
             "" if self.predict_us is None else show_duration(self.predict_us * 1e-6),
             "" if self.size is None else show_size(self.size),
             "chosen" if self.chosen else "",
@@ -104,12 +104,21 @@ class Leaderboard:
         )
 
     def blocks(self) -> tuple[Any, ...]:
-        """Blocks of a report page: the table, then the notes."""
+        """Blocks of a report page: the table, the scores with their intervals as a picture, then the notes."""
         header = [*_COLUMNS]
         header[2] = self.metric
         caption = "Candidates, best first, out of fold"
         table = Table(header, [row._cells() for row in self.rows], caption=caption, align="lllrrrl")
-        return (table, *(Text(note) for note in self.notes))
+        scored = [row for row in self.rows if row.metric is not None]
+        picture = bars(
+            [f"{row.learner}: {row.configuration}" for row in scored],
+            [_number(row.metric) for row in scored],
+            title=f"{self.metric} by candidate",
+            lower=[_number(row.lower) for row in scored],
+            upper=[_number(row.upper) for row in scored],
+            x_label=f"{self.metric}, {'greater' if self.greater_is_better else 'less'} is better",
+        )
+        return (table, picture, *(Text(note) for note in self.notes))
 
     def __repr__(self) -> str:
         return str(self)
@@ -121,3 +130,7 @@ class Leaderboard:
         page = Page("Leaderboard")
         page.section("Candidates", *self.blocks())
         return page.html()
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

@@ -333,6 +333,9 @@ class Portfolio:
             raise self._nothing()
         learner = self._final(best)
         temperature = self._temperature(best)
+        remaining = self.work.remaining
+        if best.measured is None and (remaining is None or remaining > self.saving_seconds):
+            best.measured = self.measure(learner)
         answers = self.answers(best, temperature)
         return Chosen(best, learner, self.scored_rows(), answers, temperature, tuple(self.notes))
 
