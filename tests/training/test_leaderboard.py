@@ -30,6 +30,7 @@ def test_text_shows_score_cost_and_reason():
 
 
 def test_blocks_of_a_page():
-    table, note = BOARD.blocks()
+    table, picture, note = BOARD.blocks()
     assert "lightgbm" in table.render()
+    assert picture.svg.startswith("<svg")
     assert "a note" in note.render()
