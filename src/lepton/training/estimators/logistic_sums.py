@@ -56,10 +56,6 @@ class LogisticRecord:
         )
 
 
-_WIDE_CELLS = 1_000_000
-"""Cells of the wide matrix that curvature is summed from at a time: 8 MB."""
-
-
 def logistic_record(
     x: NDArray[Any], y: NDArray[np.int64], weight: Doubles | None, at: Doubles, curvature: bool
 ) -> LogisticRecord:
@@ -97,26 +93,14 @@ def logistic_record(
 
 
 def _curvature(x: Doubles, p: Doubles, weighted: Doubles) -> Doubles:
-    """Second derivatives of softmax from probabilities [n, S] and the same times the weights.
-
-    Those of two different scores are minus the products of one wide matrix with itself: (row, 1) times the probability
-    of each score. Those of one score are summed by themselves, because there differences would cancel.
-    """
+    """Second derivatives of softmax from probabilities [n, S] and the same times the weights."""
     size, num_scores = x.shape[1] + 1, p.shape[1]
-    out = np.zeros((num_scores * size, num_scores * size))
-    step = max(1, _WIDE_CELLS // (num_scores * size))
-    for start in range(0, len(x), step):
-        rows = slice(start, start + step)
-        roots = np.sqrt(weighted[rows] * p[rows])
-        wide = np.empty((len(roots), num_scores, size))
-        np.multiply(roots[:, :, None], x[rows, None, :], out=wide[:, :, :-1])
-        wide[:, :, -1] = roots
-        flat = wide.reshape(len(roots), -1)
-        out -= flat.T @ flat
-    blocks = out.reshape(num_scores, size, num_scores, size)
-    for score in range(num_scores):
-        blocks[score, :, score] = _weighted_square(x, weighted[:, score] * (1 - p[:, score]))
-    return out
+    out = np.empty((num_scores, size, num_scores, size))
+    for a in range(num_scores):
+        out[a, :, a] = _weighted_square(x, weighted[:, a] * (1 - p[:, a]))
+        for b in range(a):
+            out[a, :, b] = out[b, :, a] = -_weighted_square(x, weighted[:, a] * p[:, b])
+    return out.reshape(num_scores * size, num_scores * size)
 
 
 def _weighted_square(x: Doubles, weight: Doubles) -> Doubles:
