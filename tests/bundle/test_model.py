@@ -282,7 +282,7 @@ def test_a_wrong_vocabulary_is_a_damaged_bundle(tmp_path: Path, folder: Path, vo
 
 def test_a_model_for_a_newer_onnxruntime(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxruntime.__version__", "1.9.2")
-    with pytest.raises(BundleError, match=r"pip install 'onnxruntime>=1\.20'"):
+    with pytest.raises(BundleError, match=r"pip install 'onnxruntime>=1\.21'"):
         open_model(folder / "regression.lepton")
 
 
