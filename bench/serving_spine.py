@@ -126,6 +126,7 @@ def main() -> None:
     parser.add_argument("--full", dest="seconds", action="store_const", const=30.0, help="30 s a form")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--connections", type=int, default=32)
+    parser.set_defaults(seconds=5.0)
     given = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     row = np.random.default_rng(0).normal(size=len(COLUMNS)).tolist()
