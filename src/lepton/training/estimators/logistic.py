@@ -14,6 +14,7 @@ from lepton.bundle import GraphBuilder
 from lepton.core import DataError, ErrorCode, Resources, UsageError, Work
 from lepton.training.estimators.base import Choice, Estimator, Interval, check_fitted, checked_weight, validated
 from lepton.training.estimators.bundles import Written, emit_scores, labels_of
+from lepton.training.estimators.classes import numbered_classes
 from lepton.training.estimators.descent import Descent, Gradient, descend, drawn_batches, stepped, stochastic_descent
 from lepton.training.estimators.logistic_sums import LogisticRecord, logistic_record, sigmoid, softmax
 from lepton.training.estimators.moments import Moments, moments_of
@@ -293,14 +294,11 @@ class LogisticRegression(Estimator):
         if is_stream(x):
             return self._described(StreamedRows(x, target, self.kind))
         x, y, weight = self._arrays(x, y, sample_weight, reset=True)
-        from sklearn.utils.multiclass import check_classification_targets
-
-        check_classification_targets(y)
         self._forget_columns()
         if weight is not None and not weight.all():
             counted = weight > 0
             x, y, weight = x[counted], y[counted], weight[counted]
-        self.classes_, numbers = np.unique(y, return_inverse=True)
+        self.classes_, numbers = numbered_classes(y)
         self._check_classes()
         step = max(len(x) // _SAMPLE_ROWS, 1)
         sample = x[::step], numbers[::step], None if weight is None else weight[::step]
@@ -555,7 +553,8 @@ class LogisticRegression(Estimator):
 
 def _sums(blocks: Blocks, at: Doubles, curvature: bool, team: Team) -> LogisticRecord:
     """The record of all blocks at `at`."""
-    return team.total(blocks(), lambda x, y, w: logistic_record(x, y, w, at, curvature))
+    width = at.size if curvature and len(at) > 1 else len(at)
+    return team.total(blocks(), lambda x, y, w: logistic_record(x, y, w, at, curvature), width)
 
 
 def _batch_gradient(z: Doubles, numbers: NDArray[np.int64], shrink: Doubles, fit_intercept: bool) -> Gradient:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.core import DataError, ErrorCode
-from lepton.training.estimators.rows import Doubles
+from lepton.training.estimators.rows import Doubles, product
 
 __all__ = ["LogisticRecord", "logistic_record", "sigmoid", "softmax"]
 
@@ -70,7 +70,7 @@ def logistic_record(
     """
     x = np.asarray(x, dtype=np.float64)
     w = np.ones(len(x)) if weight is None else weight
-    scores = x @ at[:, :-1].T + at[:, -1]
+    scores = product(x, at[:, :-1].T) + at[:, -1]
     if len(at) == 1:
         z = scores[:, 0]
         shrunk = np.exp(-np.abs(z))  # never overflows
@@ -88,18 +88,21 @@ def logistic_record(
         miss = p * w[:, None]
         second = _curvature(x, p, miss) if curvature else None
         miss[rows, y] -= w
-    gradient = np.column_stack([miss.T @ x, miss.sum(axis=0)])
+    gradient = np.column_stack([product(miss.T, x), miss.sum(axis=0)])
     return LogisticRecord(at, len(x), float(w.sum()), float(losses @ w), gradient, second)
 
 
 def _curvature(x: Doubles, p: Doubles, weighted: Doubles) -> Doubles:
     """Second derivatives of softmax from probabilities [n, S] and the same times the weights."""
     size, num_scores = x.shape[1] + 1, p.shape[1]
-    out = np.empty((num_scores, size, num_scores, size))
+    # One product for all pairs of scores: (p_a × (row, 1)) of every score side by side.
+    wide = np.empty((len(x), num_scores, size))
+    roots = np.sqrt(weighted * p)
+    np.multiply(roots[:, :, None], x[:, None, :], out=wide[:, :, :-1])
+    wide[:, :, -1] = roots
+    out = -product(wide.reshape(len(x), -1).T, wide.reshape(len(x), -1)).reshape(num_scores, size, num_scores, size)
     for a in range(num_scores):
-        out[a, :, a] = _weighted_square(x, weighted[:, a] * (1 - p[:, a]))
-        for b in range(a):
-            out[a, :, b] = out[b, :, a] = -_weighted_square(x, weighted[:, a] * p[:, b])
+        out[a, :, a] += _weighted_square(x, weighted[:, a])
     return out.reshape(num_scores * size, num_scores * size)
 
 
@@ -109,7 +112,7 @@ def _weighted_square(x: Doubles, weight: Doubles) -> Doubles:
     design = np.empty((len(x), x.shape[1] + 1))
     np.multiply(x, roots[:, None], out=design[:, :-1])
     design[:, -1] = roots
-    return np.asarray(design.T @ design)  # of the same array: half the work
+    return product(design.T, design)  # of the same array: half the work
 
 
 def sigmoid(z: Doubles) -> Doubles:

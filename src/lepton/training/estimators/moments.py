@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.core import DataError, ErrorCode
-from lepton.training.estimators.rows import Doubles
+from lepton.training.estimators.rows import Doubles, product
 
 __all__ = ["Moments", "moments_of"]
 
@@ -106,15 +106,15 @@ def moments_of(x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None = N
         np.subtract(x[start:stop], shift[:columns], out=block[:, :columns])
         np.subtract(y[start:stop], shift[columns:], out=block[:, columns:])
         if weight is None:
-            sums += np.ones(stop - start) @ block
-            products += block.T @ block
+            sums += product(np.ones(stop - start), block)
+            products += product(block.T, block)
             count += stop - start
             total += stop - start
         else:
             w = np.asarray(weight[start:stop], dtype=np.float64)
             weighted = block * w[:, None]
             sums += weighted.sum(axis=0)
-            products += weighted.T @ block
+            products += product(weighted.T, block)
             count += int(np.count_nonzero(w))
             total += float(w.sum())
     if total == 0:

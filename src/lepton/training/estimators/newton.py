@@ -98,10 +98,10 @@ class Stepper:
         at = record.parameters
         curvature = self.held if record.curvature is None else record.curvature / record.weight
         if curvature is not None and self.l1:
-            return self._proximal(_penalised(curvature, at.shape, self.l2), at, slope)
+            return self._proximal(self._penalised(curvature, at.shape), at, slope)
         pairs = self._pairs
         if curvature is not None and (record.curvature is not None or self._base is None):
-            self._base = _solver(_penalised(curvature, at.shape, self.l2), _free(at.shape, self.fit_intercept))
+            self._base = _solver(self._penalised(curvature, at.shape), _free(at.shape, self.fit_intercept))
         if record.curvature is not None:
             pairs = []
         step = _quasi_newton(slope.ravel(), pairs, self._base).reshape(at.shape)
@@ -110,6 +110,11 @@ class Stepper:
             held = slice(None) if self.l2 == 0 else slice(-1, None)
             step[:, held] -= step[:, held].mean(axis=0)
         return step, -0.5 * float(np.sum(slope * step))
+
+    def _penalised(self, curvature: Doubles, shape: tuple[int, ...]) -> Doubles:
+        diagonal = np.full(shape, self.l2)
+        diagonal[:, -1] = 0.0
+        return _steadied(curvature, shape, self.l1 > 0 or self.l2 > 0) + np.diag(diagonal.ravel())
 
     def _proximal(self, matrix: Doubles, at: Doubles, slope: Doubles) -> tuple[Doubles, float]:
         """The move to the minimum of the model with its L1 penalty, and by how much that lowers the objective.
@@ -140,7 +145,7 @@ def newton_move(record: LogisticRecord, fit_intercept: bool) -> tuple[Doubles, D
     if record.curvature is None:
         raise ValueError("a record with its curvature is needed")
     free = _free(record.parameters.shape, fit_intercept)
-    solve = _solver(record.curvature, free)
+    solve = _solver(_steadied(record.curvature, record.parameters.shape, False), free)
     inverse = np.column_stack([solve(row) for row in np.eye(record.parameters.size)])
     move = -solve(record.gradient.ravel()).reshape(record.parameters.shape)
     return (move if len(move) == 1 else move - move.mean(axis=0)), inverse
@@ -152,10 +157,18 @@ def _free(shape: tuple[int, ...], fit_intercept: bool) -> NDArray[np.bool_]:
     return free.ravel()
 
 
-def _penalised(curvature: Doubles, shape: tuple[int, ...], l2: float) -> Doubles:
-    diagonal = np.full(shape, l2)
-    diagonal[:, -1] = 0.0
-    return curvature + np.diag(diagonal.ravel())
+def _steadied(curvature: Doubles, shape: tuple[int, ...], only_intercepts: bool) -> Doubles:
+    """The curvature with some of it where it has none: the same number added to every score changes nothing.
+
+    No slope points that way, so steps stay what they are, but rounding no longer decides them.
+    """
+    num_scores, size = shape
+    if num_scores == 1:
+        return curvature
+    steadied = curvature.reshape(num_scores, size, num_scores, size).copy()
+    for column in range(size - 1 if only_intercepts else 0, size):
+        steadied[:, column, :, column] += np.trace(steadied[:, column, :, column]) / num_scores**2
+    return steadied.reshape(curvature.shape)
 
 
 def _solver(matrix: Doubles, free: NDArray[np.bool_]) -> Callable[[Doubles], Doubles]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lepton.core import DataError, ErrorCode, Kind, MissingExtraError, Role, UsageError
 from lepton.data import Dataset, read
 
-__all__ = ["Block", "Blocks", "Doubles", "StreamedRows", "Team", "Thinned", "is_stream"]
+__all__ = ["Block", "Blocks", "Doubles", "StreamedRows", "Team", "Thinned", "is_stream", "product"]
 
 Doubles = NDArray[np.float64]
 Block = tuple[NDArray[Any], NDArray[Any], Doubles | None]
@@ -25,9 +25,9 @@ Blocks = Callable[[], Iterator[Block]]
 R = TypeVar("R")
 
 _NUMERIC = (Kind.NUMBER, Kind.BOOLEAN)
-_PART_CELLS = 131_072
+_PART_CELLS = 262_144
 _MIN_PART_ROWS = 256
-_MAX_PART_ROWS = 4_096
+_MAX_PART_ROWS = 16_384
 _PARTS_AHEAD = 64
 
 
@@ -143,6 +143,11 @@ def _missing(column: pl.Series, seen: int) -> DataError:
     )
 
 
+def product(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
+    """`left @ right` beside other threads: numpy's `@` keeps the interpreter's lock for results below 500 cells."""
+    return np.asarray(np.dot(left, right))
+
+
 class Thinned:
     """Rows spread evenly over a source of unknown length: every one up to `limit`, then every second, fourth, ...
 
@@ -199,7 +204,7 @@ class Team:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def total(self, blocks: Iterator[Block], measure: Callable[..., R]) -> R:
+    def total(self, blocks: Iterator[Block], measure: Callable[..., R], width: int = 1) -> R:
         """The sum of `measure(x, y, weight)` over all rows, in parts that stay in a core's cache.
 
         Parts are added in their order, so that the result does not depend on the number of threads.
@@ -207,13 +212,14 @@ class Team:
         Args:
             blocks: the rows.
             measure: gives something that `+` adds.
+            width: numbers that `measure` makes of each row, where they are more than the row has.
 
         Raises:
             DataError: there are no rows.
         """
         found: R | None = None
         for block in blocks:
-            parts = _parts(*block)
+            parts = _parts(*block, width)
             # What is measured ahead waits for its turn in memory: a few parts at a time.
             for start in range(0, len(parts), _PARTS_AHEAD):
                 for record in self._measured(parts[start : start + _PARTS_AHEAD], measure):
@@ -237,7 +243,10 @@ class Team:
         return self._pool.map(lambda part: measure(*part), parts)
 
 
-def _parts(x: NDArray[Any], y: NDArray[Any], weight: Doubles | None) -> list[Block]:
-    rows = min(max(_PART_CELLS // x.shape[1], _MIN_PART_ROWS), _MAX_PART_ROWS)
+def _parts(x: NDArray[Any], y: NDArray[Any], weight: Doubles | None, width: int) -> list[Block]:
+    """Parts of equal size, whatever the number of threads; an even number of them, so that two end together."""
+    most = min(max(_PART_CELLS // max(x.shape[1], width), _MIN_PART_ROWS), _MAX_PART_ROWS)
+    pairs = 0 if len(x) <= most else -(-len(x) // (2 * most))
+    rows = -(-len(x) // (2 * pairs)) if pairs else most
     slices = [slice(start, start + rows) for start in range(0, len(x), rows)]
     return [(x[part], y[part], None if weight is None else weight[part]) for part in slices]
