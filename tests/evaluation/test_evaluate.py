@@ -90,7 +90,7 @@ def test_a_binary_model_is_judged_by_labels_and_probabilities(buying: Any) -> No
     assert yes.precision == pytest.approx(found.metrics["precision"].value)
     assert found.calibration is not None
     assert found.calibration.error < 0.1
-    assert found.curves is not None
+    assert list(found.curves) == ["yes"]
     assert found.baseline["roc_auc"] == 0.5
 
 
@@ -105,7 +105,12 @@ def test_several_labels_are_judged_against_the_rest(tmp_path: Path) -> None:
     assert "recall" not in found.metrics
     assert [each.label for each in found.labels] == list(labels)
     assert [each.num_rows for each in found.labels] == [int((truth == label).sum()) for label in labels]
-    assert found.curves is None
+    assert list(found.curves) == ["3", "1", "2"]
+    area = np.trapezoid(found.curves["3"].true_positive_rate, found.curves["3"].false_positive_rate)
+    assert area == pytest.approx(
+        METRICS["roc_auc"](truth == 3, np.stack([x, -x], axis=1), None, (False, True)), abs=0.01
+    )
+    assert "ROC curve, each label against the rest" in found.page().html()
     assert (found.metrics["accuracy"].value or 0) > 0.9
     assert "rows are the truth" in found.text()
     strict(found)
@@ -138,7 +143,7 @@ def test_a_single_class_gives_reasons_instead_of_values(buying: Any) -> None:
     assert found.metrics["roc_auc"].value is None
     assert "one class" in found.metrics["roc_auc"].reason
     assert found.metrics["log_loss"].value is not None
-    assert found.curves is None
+    assert found.curves == {}
     assert any("Every row is 'no'" in each for each in found.warnings)
     assert strict(found)["metrics"]["roc_auc"]["value"] is None
     assert "one class" in found.text()

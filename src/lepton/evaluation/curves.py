@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from lepton.evaluation.classification import Floats
 
-__all__ = ["Calibration", "CalibrationBin", "RankingCurves", "calibration", "ranking_curves"]
+__all__ = ["MAX_CURVES", "Calibration", "CalibrationBin", "RankingCurves", "calibration", "ranking_curves"]
 
 MAX_POINTS = 200
+MAX_CURVES = 12
+"""Labels whose curves are drawn, where there are many."""
 NUM_BINS = 10
 
 

@@ -12,7 +12,7 @@ from lepton.data import Dataset
 from lepton.evaluation.answers import Answers, gather
 from lepton.evaluation.bootstrap import Estimate
 from lepton.evaluation.classification import Floats, confusion
-from lepton.evaluation.curves import Calibration, RankingCurves, calibration, ranking_curves
+from lepton.evaluation.curves import MAX_CURVES, Calibration, RankingCurves, calibration, ranking_curves
 from lepton.evaluation.metrics import METRICS, Metric, metrics_of
 from lepton.evaluation.result import Evaluation, LabelRecord, Residuals
 from lepton.evaluation.segments import segments_of
@@ -157,10 +157,16 @@ def _calibration(answers: Answers) -> Calibration | None:
     return calibration(sure, right, answers.weight, "the probability of the likeliest label")
 
 
-def _curves(answers: Answers) -> RankingCurves | None:
-    if answers.probabilities is None or len(answers.labels) != 2 or not np.isfinite(answers.probabilities).all():
-        return None
-    return ranking_curves(answers.y == 1, answers.probabilities[:, 1], answers.weight)
+def _curves(answers: Answers) -> dict[str, RankingCurves]:
+    if answers.probabilities is None or not np.isfinite(answers.probabilities).all():
+        return {}
+    rows = np.bincount(answers.y, minlength=len(answers.labels))
+    chosen = [1] if len(answers.labels) == 2 else np.sort(np.argsort(-rows, kind="stable")[:MAX_CURVES]).tolist()
+    found = {
+        str(answers.labels[each]): ranking_curves(answers.y == each, answers.probabilities[:, each], answers.weight)
+        for each in chosen
+    }
+    return {label: curves for label, curves in found.items() if curves is not None}
 
 
 def _warnings(answers: Answers, estimates: dict[str, Estimate]) -> list[str]:

@@ -92,7 +92,8 @@ class Evaluation:
         labels: how each label fares; empty for regression.
         residuals: for regression, where every prediction is finite.
         calibration: for classifiers.
-        curves: for binary models, where both labels occur.
+        curves: label → its curves against the rest: of two labels the second, of many the most frequent; where the
+            label and another one occur.
         segments: column → its parts.
         decision: the threshold that costs least, where costs were given.
         warnings: what limits all of this, in words.
@@ -109,7 +110,7 @@ class Evaluation:
     labels: tuple[LabelRecord, ...]
     residuals: Residuals | None
     calibration: Calibration | None
-    curves: RankingCurves | None
+    curves: dict[str, RankingCurves]
     segments: dict[str, tuple[Segment, ...]]
     decision: Decision | None
     warnings: tuple[str, ...]
@@ -138,7 +139,7 @@ class Evaluation:
             "labels": [asdict(each) for each in self.labels],
             "residuals": None if self.residuals is None else asdict(self.residuals),
             "calibration": None if self.calibration is None else self.calibration.to_dict(),
-            "curves": None if self.curves is None else self.curves.to_dict(),
+            "curves": {label: each.to_dict() for label, each in self.curves.items()},
             "segments": {name: [each.to_dict() for each in parts] for name, parts in self.segments.items()},
             "decision": None if self.decision is None else self.decision.to_dict(),
             "warnings": list(self.warnings),
@@ -271,20 +272,23 @@ class Evaluation:
         ]
 
     def _curve_blocks(self) -> list[Block]:
-        if self.curves is None:
+        if not self.curves:
             return []
-        false, true = self.curves.false_positive_rate, self.curves.true_positive_rate
+        rest = "" if len(self.labels) == 2 else ", each label against the rest"
         return [
             lines(
-                {"model": ((0.0, *false), (0.0, *true))},
-                title="ROC curve",
+                {
+                    label: ((0.0, *each.false_positive_rate), (0.0, *each.true_positive_rate))
+                    for label, each in self.curves.items()
+                },
+                title=f"ROC curve{rest}",
                 x_label="false positive rate",
                 y_label="true positive rate",
                 diagonal=True,
             ),
             lines(
-                {"model": (true, self.curves.precision)},
-                title="Precision against recall",
+                {label: (each.true_positive_rate, each.precision) for label, each in self.curves.items()},
+                title=f"Precision against recall{rest}",
                 x_label="recall",
                 y_label="precision",
             ),
