@@ -31,7 +31,7 @@ _SAMPLE_ROWS = 65_536
 _SAMPLE_WORK = 2e10
 """Most multiplications for the second derivatives of a sample."""
 _PATIENCE = 12
-"""Steps with the curvature of the sample after which that of all rows is taken."""
+"""Steps with an older curvature, or that of the sample, after which that of all rows is taken."""
 _MAX_CLASSES = 10_000
 _SEPARATED_MOVE = 0.1
 """A step that changes a row's score by more where the loss no longer falls leads to where there is no minimum."""
@@ -379,7 +379,9 @@ class LogisticRegression(Estimator):
         self.loss_curve_ = []
         self.n_iter_ = 0
         while self.n_iter_ < self.max_iter and not stepper.settled and not work.stopped:
-            whole = curved and (held is None or self.n_iter_ >= _PATIENCE)
+            # Near the end the last curvature does for a while, where there are many scores and it is dear.
+            old = stepper.near and self._num_scores > 1 and not strengths[0] and self.n_iter_ % _PATIENCE
+            whole = curved and (not old if held is None else self.n_iter_ >= _PATIENCE)
             at = stepper.step(_sums(source.blocks, at, whole, team))
             self.n_iter_ += 1
             self.loss_curve_.append(stepper.objective)

@@ -14,6 +14,7 @@ __all__ = ["SEPARATED_LOSS", "Stepper", "newton_move"]
 
 SEPARATED_LOSS = 1e-6
 """Mean loss without a penalty below which every row is on the right side, and the loss has no minimum."""
+_NEAR = 1e-3
 _LIFT = 1e-12
 """What is added to the correlation of the parameters: directions that no row decides stay at rest."""
 _MEMORY = 10
@@ -41,6 +42,7 @@ class Stepper:
         objective: the mean loss with its penalty there.
         loss: the mean loss there.
         settled: whether the next step is the last.
+        near: whether the next step promises so little that the curvature will hardly change, and yet is not the last.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Stepper:
         self.tol = tol
         self.held = held
         self.settled = False
+        self.near = False
         self.objective = float("inf")
         self.loss = float("inf")
         self.best: Doubles | None = None
@@ -79,6 +82,7 @@ class Stepper:
         self.best, self.objective, self.loss, self._slope, self._share = at, objective, loss, slope, 1.0
         self._move, promised = self._direction(record, slope)
         least = self.tol * max(abs(objective), _TINY)
+        self.near = 100 * least < promised <= _NEAR * max(abs(objective), _TINY)
         # Without any curvature the promise is a guess: then the last step must have brought as little.
         guessed = record.curvature is None and self.held is None
         self.settled = promised <= least and (not guessed or lowered <= least)
