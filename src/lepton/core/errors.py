@@ -41,6 +41,8 @@ class ErrorCode(StrEnum):
     BAD_SETTING = "bad-setting"
     BAD_BUDGET = "bad-budget"
     UNKNOWN_PLUGIN = "unknown-plugin"
+    BAD_RECIPE = "bad-recipe"
+    BAD_RULE = "bad-rule"
     MISSING_EXTRA = "missing-extra"
     # data: what was read
     NOT_FOUND = "not-found"
@@ -56,6 +58,9 @@ class ErrorCode(StrEnum):
     UNKNOWN_COLUMN = "unknown-column"
     BAD_VALUE = "bad-value"
     BAD_TARGET = "bad-target"
+    NO_GRAPH_FORM = "no-graph-form"
+    RULES_BROKEN = "rules-broken"
+    BAD_VERSION = "bad-version"
     # schema: rows offered to a model
     MISSING_COLUMNS = "missing-columns"
     EXTRA_COLUMNS = "extra-columns"
@@ -251,6 +256,8 @@ CATALOGUE: Mapping[ErrorCode, CatalogueRecord] = {
     ErrorCode.BAD_SETTING: _C(UsageError, 400, 2, "A setting that cannot be used"),
     ErrorCode.BAD_BUDGET: _C(UsageError, 400, 2, "A budget that cannot be meant"),
     ErrorCode.UNKNOWN_PLUGIN: _C(UsageError, 400, 2, "Nothing is registered under that name"),
+    ErrorCode.BAD_RECIPE: _C(UsageError, 400, 2, "A cleaning recipe that cannot be meant"),
+    ErrorCode.BAD_RULE: _C(UsageError, 400, 2, "A rule that cannot be meant"),
     ErrorCode.MISSING_EXTRA: _C(MissingExtraError, 501, 6, "An optional part is not installed"),
     ErrorCode.NOT_FOUND: _C(DataError, 404, 3, "Not found"),
     ErrorCode.NOT_A_FILE: _C(DataError, 400, 3, "Not a readable file"),
@@ -265,6 +272,9 @@ CATALOGUE: Mapping[ErrorCode, CatalogueRecord] = {
     ErrorCode.UNKNOWN_COLUMN: _C(DataError, 422, 3, "No such column"),
     ErrorCode.BAD_VALUE: _C(DataError, 422, 3, "A value that cannot be used"),
     ErrorCode.BAD_TARGET: _C(DataError, 422, 3, "A target that cannot be learned"),
+    ErrorCode.NO_GRAPH_FORM: _C(DataError, 422, 3, "A step that a model file cannot hold"),
+    ErrorCode.RULES_BROKEN: _C(DataError, 422, 10, "The data breaks its rules"),
+    ErrorCode.BAD_VERSION: _C(DataError, 422, 3, "A version of a table that cannot be used"),
     ErrorCode.MISSING_COLUMNS: _C(SchemaError, 422, 3, "Columns are missing"),
     ErrorCode.EXTRA_COLUMNS: _C(SchemaError, 422, 3, "Columns that the model does not know"),
     ErrorCode.WRONG_KIND: _C(DataError, 422, 3, "A column of another kind"),

@@ -1,0 +1,365 @@
+"""The contract of cleaning steps: written once, learned from rows, bound to columns, applied to pieces of any table.
+
+A `RecipeStep` is what a person writes: parameters alone. A `Learner` sees the rows, in parts that may be merged, and
+gives values that fit in JSON. `bind` joins the two with the columns of a table: a `BoundRowStep` treats each row by
+itself and may have a graph form, so that models take raw rows; a `BoundTableStep` looks at many rows and acts when data
+is prepared only (contract 5).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import polars as pl
+
+from lepton.bundle import GraphBuilder
+from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, LeptonError, Registry, Schema, UsageError, Work
+from lepton.data.steps import Tensors
+
+__all__ = [
+    "RECIPE_STEPS",
+    "Applied",
+    "BoundRowStep",
+    "BoundStep",
+    "BoundTableStep",
+    "Learner",
+    "OnError",
+    "RecipeStep",
+    "RunContext",
+    "Scope",
+    "chosen_columns",
+    "step_of",
+]
+
+_STEPS = "lepton.data.recipes.steps."
+RECIPE_STEPS = Registry(
+    "recipe_steps",
+    {
+        "select": _STEPS + "columns:Select",
+        "drop": _STEPS + "columns:Drop",
+        "rename": _STEPS + "columns:Rename",
+        "cast": _STEPS + "columns:Cast",
+        "drop_duplicates": _STEPS + "duplicates:DropDuplicates",
+        "fill": _STEPS + "missing:Fill",
+        "clip": _STEPS + "outliers:Clip",
+        "standardise": _STEPS + "scaling:Standardise",
+        "one_hot": _STEPS + "encoding:OneHot",
+    },
+)
+"""Every cleaning step by name; third parties add theirs through the entry-point group `lepton.recipe_steps`."""
+
+
+class Scope(StrEnum):
+    """What a step looks at."""
+
+    ROW = "row"
+    TABLE = "table"
+
+
+class OnError(StrEnum):
+    """What becomes of a cell that a step cannot treat: an error, a null with a mark beside it, or the row goes."""
+
+    FAIL = "fail"
+    FLAG = "flag"
+    DROP = "drop"
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a table step may use.
+
+    Attributes:
+        work: cancel, progress, seed.
+        scratch: a folder for spill files, emptied afterwards.
+        memory: bytes that the rows it holds may take.
+        tables: other tables by name, for joins.
+    """
+
+    work: Work
+    scratch: Path
+    memory: int
+    tables: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a row step makes of a frame.
+
+    Attributes:
+        frame: as many rows as came, in their order.
+        bad: column → Boolean mask [N] of the cells that the step could not treat; they are null in `frame`.
+    """
+
+    frame: pl.DataFrame
+    bad: Mapping[str, pl.Series] = field(default_factory=dict)
+
+
+class Learner(ABC):
+    """Learns from rows, part by part; learners of parts merge to that of the whole.
+
+    Attributes:
+        columns: what it needs to see.
+    """
+
+    columns: tuple[str, ...]
+
+    @abstractmethod
+    def update(self, frame: pl.DataFrame) -> None:
+        """See some more rows."""
+
+    @abstractmethod
+    def merge(self, other: Self) -> None:
+        """Take in what another one has seen, after the own rows."""
+
+    @abstractmethod
+    def finish(self) -> dict[str, Any]:
+        """What was learned, ready for JSON."""
+
+
+class RecipeStep(ABC):
+    """One step as it is written: a frozen dataclass whose fields are the parameters, in Python and in YAML.
+
+    Attributes:
+        name: the word in recipes and the name of the method of `Recipe`.
+        scope: whether each row is treated by itself.
+        keeps_columns: whether the schema after the step is that before it: only values of `reads` change.
+    """
+
+    name: ClassVar[str]
+    scope: ClassVar[Scope]
+    keeps_columns: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Texts stand for lists of one, lists become tuples; what does not fit its field is refused."""
+        hints = _hints(type(self))
+        for each in dataclasses.fields(self):  # type: ignore[arg-type]  # every step is a dataclass
+            value = _adapted(getattr(self, each.name), hints[each.name])
+            if not _fits(value, hints[each.name]):
+                raise UsageError(
+                    ErrorCode.BAD_RECIPE,
+                    f"{self.name}: got {each.name}={value!r}",
+                    wanted=_words(hints[each.name]),
+                )
+            object.__setattr__(self, each.name, value)
+
+    def reads(self, schema: Schema) -> tuple[str, ...]:
+        """Columns that the step looks at, for steps that learn: by default those named in `columns`, else all."""
+        return getattr(self, "columns", ()) or schema.names
+
+    def learner(self, schema: Schema, memory: int) -> Learner | None:
+        """What learns the values that the step needs; None where there are none.
+
+        Args:
+            schema: of the rows.
+            memory: bytes that it may hold; beyond, it keeps a sketch and says so in what it learned.
+        """
+        return None
+
+    @abstractmethod
+    def bind(self, schema: Schema, learned: Mapping[str, Any]) -> BoundStep:
+        """The step on columns.
+
+        Raises:
+            DataError: a column is not there or of a kind that the step cannot treat; the message names both.
+        """
+
+    def params(self) -> dict[str, Any]:
+        """The parameters that are not at their default, ready for JSON and YAML."""
+        found = {}
+        for each in dataclasses.fields(self):  # type: ignore[arg-type]  # every step is a dataclass
+            value = getattr(self, each.name)
+            if each.default is dataclasses.MISSING or value != each.default:
+                found[each.name] = _plain(value)
+        return found
+
+
+@dataclass(frozen=True)
+class BoundStep(ABC):
+    """A step on the columns of a table, with what it learned.
+
+    Attributes:
+        before: the columns that come in.
+    """
+
+    before: Schema
+
+    @property
+    @abstractmethod
+    def schema(self) -> Schema:
+        """The columns that come out."""
+
+    @property
+    @abstractmethod
+    def reads(self) -> tuple[str, ...]:
+        """Columns that it looks at."""
+
+    @property
+    @abstractmethod
+    def writes(self) -> tuple[str, ...]:
+        """Columns that it changes or adds."""
+
+
+class BoundRowStep(BoundStep):
+    """A step that treats each row by itself."""
+
+    @abstractmethod
+    def apply(self, frame: pl.DataFrame) -> Applied:
+        """The rule on rows, vectorised; other columns pass through."""
+
+    def emit(self, builder: GraphBuilder, tensors: Tensors) -> Tensors:
+        """The same rule as nodes of a graph.
+
+        Raises:
+            DataError: there is no such form; the message names the alternative.
+        """
+        raise DataError(
+            ErrorCode.NO_GRAPH_FORM,
+            f"the step {type(self).__name__} has no form that a model file can hold",
+            fix="clean the table first and train on the result without its recipe: table.without_recipe()",
+        )
+
+    def raw(self, column: ColumnRecord) -> ColumnRecord | None:
+        """For steps that a codec does in bundles: what the raw column must declare so that it does the same."""
+        return None
+
+
+class BoundTableStep(BoundStep):
+    """A step that looks at many rows; it acts when data is prepared, never on the rows that a model is asked about."""
+
+    @abstractmethod
+    def run(self, frames: Iterator[pl.DataFrame], context: RunContext) -> Iterator[pl.DataFrame]:
+        """The rows after the step, in frames of bounded size, in an order that does not depend on the frames."""
+
+
+def chosen_columns(
+    schema: Schema, columns: Sequence[str], kinds: Sequence[Kind], step: str, *, default: Sequence[Kind] | None = None
+) -> tuple[str, ...]:
+    """The named columns, which must be of those kinds; without names every column of the `default` kinds.
+
+    Raises:
+        DataError: a column is not there, or of another kind.
+    """
+    if not columns:
+        wanted = kinds if default is None else default
+        return tuple(column.name for column in schema if column.kind in wanted)
+    for name in columns:
+        if schema[name].kind not in kinds:
+            raise DataError(
+                ErrorCode.WRONG_KIND,
+                f"{step}: column {name!r} is of kind {schema[name].kind}",
+                wanted=" or ".join(kinds),
+                details={"step": step, "column": name},
+            )
+    return tuple(schema[name].name for name in columns)
+
+
+def step_of(name: str, params: Mapping[str, Any], where: str) -> RecipeStep:
+    """The step `name` with parameters from a file or a call.
+
+    Args:
+        name: registered name.
+        params: field → value.
+        where: such as `step 3`, for messages.
+
+    Raises:
+        UsageError: there is no such step or parameter, or a value does not fit.
+    """
+    try:
+        made = RECIPE_STEPS.load(name)
+        fields = {each.name: each for each in dataclasses.fields(made)}
+        if unknown := [key for key in params if key not in fields]:
+            raise UsageError(
+                ErrorCode.BAD_RECIPE,
+                f"{name} has no parameter {unknown[0]!r}",
+                wanted="some of " + ", ".join(fields) if fields else "none",
+            )
+        missing = [
+            each.name
+            for each in fields.values()
+            if each.default is dataclasses.MISSING
+            and each.default_factory is dataclasses.MISSING
+            and each.name not in params
+        ]
+        if missing:
+            raise UsageError(ErrorCode.BAD_RECIPE, f"{name} lacks {', '.join(missing)}")
+        step: RecipeStep = made(**params)
+        return step
+    except LeptonError as error:
+        raise UsageError(ErrorCode.BAD_RECIPE, f"{where}: {error.came}", wanted=error.wanted, fix=error.fix) from None
+
+
+def _hints(step: type) -> dict[str, Any]:
+    return typing.get_type_hints(step)
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    """The parts of a union, or the hint alone."""
+    return (
+        typing.get_args(hint)
+        if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+        else (hint,)
+    )
+
+
+def _adapted(value: Any, hint: Any) -> Any:
+    """Lists as tuples, one text where a tuple of texts is wanted as a tuple, words as members of their enumeration."""
+    if isinstance(value, list):
+        value = tuple(_adapted(each, Any) for each in value)
+    options = _options(hint)
+    for option in options:
+        if isinstance(option, type) and issubclass(option, StrEnum) and value in list(option):
+            return option(value)
+        if typing.get_origin(option) is tuple and isinstance(value, str) and str not in options:
+            return (value,)
+    if float in options and int not in options and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a type: the few types that parameters have."""
+    if hint is Any:
+        return True
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if len(options := _options(hint)) > 1:
+        return any(_fits(value, option) for option in options)
+    if hint is None or hint is type(None):
+        return value is None
+    if origin is typing.Literal:
+        return value in arguments
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        return len(kinds) == len(value) and all(_fits(_adapted(v, k), k) for v, k in zip(value, kinds, strict=True))
+    if origin in (Mapping, dict):
+        return isinstance(value, Mapping) and all(
+            _fits(k, arguments[0]) and _fits(v, arguments[1]) for k, v in value.items()
+        )
+    if hint in (int, float):
+        return isinstance(value, hint) and not isinstance(value, bool) and value == value
+    return isinstance(value, hint)
+
+
+def _words(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return "one of " + ", ".join(map(repr, typing.get_args(hint)))
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return "one of " + ", ".join(hint)
+    return str(hint).replace("typing.", "").replace("<class '", "").replace("'>", "")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return str(value) if isinstance(value, StrEnum) else value

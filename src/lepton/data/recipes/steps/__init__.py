@@ -1,0 +1,1 @@
+"""The cleaning steps, by what they treat."""
