@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from lepton.bundle import GraphBuilder
 from lepton.core import Kind
@@ -26,6 +27,7 @@ Value = float | bool | str | dt.datetime
 
 _NUMBER, _BOOLEAN, _DATETIME, _TEXT = Kind.NUMBER, Kind.BOOLEAN, Kind.DATETIME, Kind.TEXT
 _EVERY = (_NUMBER, _BOOLEAN, _DATETIME, _TEXT)
+_Array = NDArray[np.float64]
 _DAY = 86_400e6  # microseconds
 
 
@@ -149,6 +151,17 @@ def _finite(number: pl.Expr) -> pl.Expr:
     return number.map_batches(_drop_infinite, return_dtype=pl.Float64(), is_elementwise=True)
 
 
+def _computed(function: Callable[[_Array, _Array], _Array], left: pl.Expr, right: pl.Expr) -> pl.Expr:
+    """A function of two numbers by numpy: Polars multiplies by the inverse of a constant, and 49 / 49 is below 1."""
+
+    def compute(series: Sequence[pl.Series]) -> pl.Series:
+        with np.errstate(all="ignore"):
+            answer = function(*(s.to_numpy() for s in series))
+        return pl.Series(answer, nan_to_null=True)
+
+    return pl.map_batches([left, right], compute, return_dtype=pl.Float64(), is_elementwise=True)
+
+
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 
@@ -165,12 +178,21 @@ def _operator(op: str) -> Callable[..., str]:
     return lambda g, *inputs: g.node(op, *inputs)
 
 
+def _floor_divided(left: _Array, right: _Array) -> _Array:
+    return np.floor(left / right)
+
+
+def _modulo(left: _Array, right: _Array) -> _Array:
+    return left - np.floor(left / right) * right
+
+
 def _graph_modulo(g: Graph, left: str, right: str) -> str:
     return g.node("Sub", left, g.node("Mul", g.node("Floor", g.node("Div", left, right)), right))
 
 
 def _round(number: pl.Expr, digits: float) -> pl.Expr:
-    return _finite((number * 10.0**digits).round(0, mode="half_to_even") / 10.0**digits)
+    scaled = (number * 10.0**digits).round(0, mode="half_to_even")
+    return _finite(_computed(np.divide, scaled, pl.lit(10.0**digits)))
 
 
 def _graph_round(g: Graph, number: str, digits: float) -> str:
@@ -271,7 +293,7 @@ def _calendar(part: str, polars: Callable[[pl.Expr], pl.Expr]) -> Form:
 
 
 def _days(first: pl.Expr, last: pl.Expr) -> pl.Expr:
-    return (last - first).dt.total_microseconds().cast(pl.Float64) / _DAY
+    return _computed(np.divide, (last - first).dt.total_microseconds().cast(pl.Float64), pl.lit(_DAY))
 
 
 def _graph_days(g: Graph, first: str, last: str) -> str:
@@ -288,9 +310,9 @@ FORMS: dict[str, tuple[Form, ...]] = {
     ),
     "-": (_arithmetic(lambda a, b: a - b, _operator("Sub")),),
     "*": (_arithmetic(lambda a, b: a * b, _operator("Mul")),),
-    "/": (_arithmetic(lambda a, b: a / b, _operator("Div")),),
-    "//": (_arithmetic(lambda a, b: (a / b).floor(), lambda g, a, b: g.node("Floor", g.node("Div", a, b))),),
-    "%": (_arithmetic(lambda a, b: a % b, _graph_modulo),),
+    "/": (_arithmetic(partial(_computed, np.divide), _operator("Div")),),
+    "//": (_arithmetic(partial(_computed, _floor_divided), lambda g, a, b: g.node("Floor", g.node("Div", a, b))),),
+    "%": (_arithmetic(partial(_computed, _modulo), _graph_modulo),),
     "**": (_arithmetic(lambda a, b: a.pow(b), _operator("Pow")),),
     "negative": (_arithmetic(lambda a: -a, _operator("Neg"), 1),),
     "positive": (_arithmetic(lambda a: a, lambda g, a: a, 1),),

@@ -1,0 +1,295 @@
+"""Groups of texts that are nearly the same: MinHash and locality-sensitive hashing, then exact comparison.
+
+Two texts are as similar as the share of their pieces of a few letters that they have in common (Jaccard; Broder, 1997,
+for the hashes; Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", chapter 3, for the bands). Candidates are
+texts whose hashes agree in all rows of at least one band; each candidate pair is then compared exactly, so nothing
+that is found is wrong, and only a pair that no band brings together is missed: fewer than 2 % at a similarity of 0.8.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lepton.core import Work
+
+__all__ = ["MAX_CHARACTERS", "Bands", "folded", "group", "shingles"]
+
+MAX_CHARACTERS = 65_536
+"""Of a longer text only the beginning is looked at."""
+
+_PIECE = 2_000_000  # letters that are hashed at a time
+_CACHED = 65_536  # letters whose hashes stay in the cache of one core
+_WINDOW = 16  # neighbours that a text is compared with
+_WINDOW_OF_LONG = 4  # the same where more than `_LONG` texts share a key
+_LONG = 64
+_GOLDEN = 0x9E3779B97F4A7C15
+_BITS = 40  # of the hash of one shingle where pairs are compared; the other 24 name the text
+_FEWEST_MISSED = 0.02
+
+Hashes = NDArray[np.uint64]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Bands:
+    """How many hashes are compared: a pair is a candidate if `rows` hashes agree in at least one of `number` bands."""
+
+    number: int
+    rows: int
+
+    @classmethod
+    def of(cls, similarity: float) -> Bands:
+        """As many rows as keep what is missed at `similarity` below 2 % with 60 hashes or so.
+
+        >>> Bands.of(0.8)
+        Bands(number=10, rows=5)
+        """
+        fitting = (cls.enough(rows, similarity) for rows in range(10, 0, -1))
+        return next((bands for bands in fitting if bands.number * bands.rows <= 60), cls.enough(1, similarity))
+
+    @classmethod
+    def enough(cls, rows: int, similarity: float) -> Bands:
+        """The fewest bands of so many rows that keep what is missed below 2 %."""
+        missed = 1 - min(similarity, 0.99) ** rows
+        return cls(max(math.ceil(math.log(_FEWEST_MISSED) / math.log(missed)), 1), rows)
+
+    def found(self, similarity: float) -> float:
+        """The share of pairs so similar that become candidates."""
+        return float(1 - (1 - similarity**self.rows) ** self.number)
+
+
+def folded(texts: pl.Series) -> pl.Series:
+    """The texts as they are compared: lower case, runs of white space as one space, at most `MAX_CHARACTERS`."""
+    return texts.str.slice(0, MAX_CHARACTERS).str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
+
+
+def shingles(texts: pl.Series, size: int) -> tuple[Hashes, Rows]:
+    """Hashes of all pieces of `size` letters, text after text, with repetitions.
+
+    A text that is shorter is one piece; an empty one is one piece too.
+
+    Args:
+        texts: without missing ones.
+        size: letters of a piece.
+
+    Returns:
+        The hashes, and where each text's begin [len(texts) + 1].
+    """
+    lengths = texts.str.len_chars().to_numpy().astype(np.int64)
+    counts = np.maximum(lengths - size + 1, 1)
+    gap = "\0" * size  # so that no piece reaches into the next text
+    letters = np.frombuffer((texts.str.join(gap).item() + gap).encode("utf-32-le"), dtype="<u4").astype(np.uint64)
+    rolling = np.zeros(len(letters) - size + 1, dtype=np.uint64)
+    for offset in range(size):
+        rolling *= np.uint64(_GOLDEN)
+        rolling += letters[offset : offset + len(rolling)] + np.uint64(1)
+    ends = np.cumsum(counts)
+    starts = np.concatenate([[0], np.cumsum(lengths + size)[:-1]])
+    positions = np.arange(ends[-1]) + np.repeat(starts - (ends - counts), counts)
+    return _mixed(rolling[positions]), np.concatenate([[0], ends])
+
+
+def group(texts: pl.Series, *, size: int = 3, similarity: float = 0.8, seed: int = 0, work: Work | None = None) -> Rows:
+    """Number of the first text of each text's group [len(texts)]; its own where it is alone.
+
+    Texts are in one group if a chain of pairs, each at least `similarity` alike, joins them. Beside the texts, which
+    may lie on disk (`pl.read_ipc` with a memory map), some 120 bytes a text are held. Time grows with the number of texts
+    whatever they are: equal ones are joined by one hash, and where a key is shared by many texts only neighbours in
+    the order of the rows are compared.
+
+    Args:
+        texts: as `folded` gives them, none missing.
+        size: letters of the pieces that are compared.
+        similarity: least share of pieces in common, above 0 and at most 1.
+        seed: the same seed finds the same.
+        work: stopped between pieces.
+    """
+    work = Work.of(work)
+    lengths = np.empty(len(texts), dtype=np.int64)
+    for start, stop in _runs(np.full(len(texts), 64)):
+        lengths[start:stop] = texts[start:stop].str.len_chars().to_numpy()
+    labels = _equal(texts, lengths, work)
+    rows = np.flatnonzero(labels == np.arange(len(labels)))
+    keys = _keys(texts, lengths, rows, size, Bands.of(similarity), seed, work)
+    for band in keys:
+        for left, right in _candidates(band):
+            left, right = rows[left], rows[right]
+            apart = labels[left] != labels[right]
+            left, right = left[apart], right[apart]
+            similar = _similar(texts, lengths, left, right, size, similarity, work)
+            _join(labels, left[similar], right[similar])
+    return labels
+
+
+def _equal(texts: pl.Series, lengths: Rows, work: Work) -> Rows:
+    """Number of the first text that is the same as each."""
+    labels = np.arange(len(texts), dtype=np.int64)
+    if not len(texts):
+        return labels
+    hashes = np.concatenate([texts[start:stop].hash().to_numpy() for start, stop in _runs(lengths)])
+    order = np.argsort(hashes, kind="stable")
+    new = np.concatenate([[True], hashes[order][1:] != hashes[order][:-1]])
+    first = order[new][np.cumsum(new) - 1]
+    again, first = order[~new], first[~new]
+    for start, stop in _runs(lengths[again]):
+        work.check()
+        same = (texts.gather(again[start:stop]) == texts.gather(first[start:stop])).to_numpy()
+        labels[again[start:stop][same]] = first[start:stop][same]
+    return labels
+
+
+def _keys(
+    texts: pl.Series, lengths: Rows, rows: Rows, size: int, bands: Bands, seed: int, work: Work
+) -> NDArray[np.uint64]:
+    """One key for each band and each of `rows` [bands.number, len(rows)]: equal keys make a candidate."""
+    random = np.random.default_rng(seed)
+    hashes = bands.number * bands.rows
+    factors = random.integers(0, 2**32, hashes, dtype=np.uint32) | np.uint32(1)
+    offsets = random.integers(0, 2**32, hashes, dtype=np.uint32)
+    keys = np.zeros((bands.number, len(rows)), dtype=np.uint64)
+    for start, stop in _runs(lengths[rows]):
+        work.check()
+        work.report(start, len(rows), "texts", note="hashing")
+        found, bounds = shingles(texts.gather(rows[start:stop]), size)
+        smallest = _smallest((found >> np.uint64(32)).astype(np.uint32), bounds, factors, offsets)
+        for number, smaller in enumerate(smallest):
+            key = keys[number // bands.rows, start:stop]
+            key[:] = _mixed(key * np.uint64(_GOLDEN) + smaller)
+    return keys
+
+
+def _smallest(
+    hashes: NDArray[np.uint32], bounds: Rows, factors: NDArray[np.uint32], offsets: NDArray[np.uint32]
+) -> NDArray[np.uint32]:
+    """The smallest of each text's hashes under each of the permutations `factor · hash + offset` [hashes, texts]."""
+    out = np.empty((len(factors), len(bounds) - 1), dtype=np.uint32)
+    first = 0
+    while first < len(bounds) - 1:
+        last = max(int(np.searchsorted(bounds, bounds[first] + _CACHED, side="right")) - 1, first + 1)
+        part = hashes[bounds[first] : bounds[last]]
+        starts = bounds[first:last] - bounds[first]
+        turned = np.empty_like(part)
+        for number, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):
+            np.multiply(part, factor, out=turned)
+            turned += offset
+            np.minimum.reduceat(turned, starts, out=out[number, first:last])
+        first = last
+    return out
+
+
+def _candidates(keys: Hashes) -> Iterator[tuple[Rows, Rows]]:
+    """Pairs with the same key: each with its next ones in the order of the rows, one distance after the other."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    # Only runs of equal keys are looked at again: most keys stand alone.
+    equal = ordered[1:] == ordered[:-1]
+    inside = np.flatnonzero(np.concatenate([equal, [False]]) | np.concatenate([[False], equal]))
+    order, ordered = order[inside], ordered[inside]
+    starts = np.flatnonzero(np.concatenate([np.ones(min(len(ordered), 1), bool), ordered[1:] != ordered[:-1]]))
+    sizes = np.diff(np.concatenate([starts, [len(ordered)]]))
+    is_long = np.repeat(sizes > _LONG, sizes)
+    for distance in range(1, min(_WINDOW, len(order) - 1) + 1):
+        if distance > _WINDOW_OF_LONG:
+            order, ordered, is_long = order[~is_long], ordered[~is_long], is_long[~is_long]
+        together = np.flatnonzero(ordered[distance:] == ordered[:-distance])
+        if not len(together):
+            return
+        yield order[together], order[together + distance]
+
+
+def _similar(
+    texts: pl.Series, lengths: Rows, left: Rows, right: Rows, size: int, similarity: float, work: Work
+) -> NDArray[np.bool_]:
+    """Which pairs are at least so similar, by all their pieces."""
+    answer = np.zeros(len(left), dtype=bool)
+    for start, stop in _runs(lengths[left] + lengths[right]):
+        work.check()
+        answer[start:stop] = _jaccard(texts, left[start:stop], right[start:stop], size) >= similarity - 1e-12
+    return answer
+
+
+def _jaccard(texts: pl.Series, left: Rows, right: Rows, size: int) -> NDArray[np.float64]:
+    """The share of common pieces of each pair."""
+    chosen, places = _distinct(np.concatenate([left, right]))
+    hashes, bounds = shingles(texts.gather(chosen), size)
+    owner = np.repeat(np.arange(len(chosen), dtype=np.uint64), np.diff(bounds))
+    pieces = (owner << np.uint64(_BITS)) | (hashes >> np.uint64(64 - _BITS))
+    pieces.sort()
+    pieces = pieces[np.concatenate([[True], pieces[1:] != pieces[:-1]])]
+    counts = np.bincount((pieces >> np.uint64(_BITS)).astype(np.int64), minlength=len(chosen))
+    starts = np.cumsum(counts) - counts
+    plain = pieces & np.uint64((1 << _BITS) - 1)
+    one, other = places[: len(left)], places[len(left) :]
+    # The pieces of both sides, each marked with its pair: what stands there twice is common.
+    pairs = np.arange(len(left), dtype=np.uint64)
+    marked = np.concatenate(
+        [
+            np.repeat(pairs << np.uint64(_BITS), counts[side]) | plain[_ranges(starts[side], counts[side])]
+            for side in (one, other)
+        ]
+    )
+    marked.sort()
+    twice = marked[1:][marked[1:] == marked[:-1]] >> np.uint64(_BITS)
+    common = np.bincount(twice.astype(np.int64), minlength=len(left))
+    shares: NDArray[np.float64] = common / (counts[one] + counts[other] - common)
+    return shares
+
+
+def _distinct(numbers: Rows) -> tuple[Rows, Rows]:
+    """The different numbers in order, and where each one stands among them."""
+    order = np.argsort(numbers, kind="stable")
+    ordered = numbers[order]
+    new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    places = np.empty(len(numbers), dtype=np.int64)
+    places[order] = np.cumsum(new) - 1
+    return ordered[new], places
+
+
+def _ranges(starts: Rows, counts: Rows) -> Rows:
+    """`start, start + 1, …` for each start, `count` of them, one after the other."""
+    ends = np.cumsum(counts)
+    ranges: Rows = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
+    return ranges
+
+
+def _join(labels: Rows, left: Rows, right: Rows) -> None:
+    """Join the groups of each pair; each group is called by its smallest number, also among `labels` of others."""
+    one, other = labels[left], labels[right]
+    if not len(one):
+        return
+    while (apart := one != other).any():
+        one, other = one[apart], other[apart]
+        np.minimum.at(labels, np.maximum(one, other), np.minimum(one, other))
+        one, other = _roots(labels, one), _roots(labels, other)
+    labels[:] = _roots(labels, labels)
+
+
+def _roots(labels: Rows, rows: Rows) -> Rows:
+    """Where the chain of labels that begins at each of `rows` ends."""
+    while (further := labels[rows]).tobytes() != rows.tobytes():
+        rows = further
+    return rows
+
+
+def _runs(lengths: Rows) -> Iterator[tuple[int, int]]:
+    """Bounds of runs of about `_PIECE` letters, or of one text that is longer."""
+    total = np.cumsum(np.maximum(lengths, 1))
+    start = 0
+    while start < len(lengths):
+        before = total[start - 1] if start else 0
+        stop = max(int(np.searchsorted(total, before + _PIECE, side="right")), start + 1)
+        yield start, stop
+        start = stop
+
+
+def _mixed(values: Hashes) -> Hashes:
+    """SplitMix64 (Steele, Lea and Flood, 2014)."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
