@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,6 +20,7 @@ from lepton.data.decisions import DecisionRecord, Decisions
 from lepton.data.describe import Description, describe
 from lepton.data.detect import Wanted, detect
 from lepton.data.formats import Source
+from lepton.data.lineage import Lineage
 from lepton.data.split import Method, check_share, split_by_group, split_by_time, split_random, split_stratified
 from lepton.data.write import write_frame
 
@@ -39,16 +41,42 @@ class Dataset:
     def __init__(
         self,
         source: Source,
-        plans: Sequence[ColumnPlan],
+        plans: Sequence[ColumnPlan] | Callable[[], Sequence[ColumnPlan]],
         decisions: Iterable[DecisionRecord],
         wanted: Wanted,
         rows: NDArray[np.bool_] | None = None,
+        lineage: Callable[[], Lineage] | None = None,
     ) -> None:
         self._source = source
-        self._plans = tuple(plans)
+        self._given_plans = plans
         self._wanted = wanted
         self._rows = rows
+        self._lineage = lineage
         self.decisions = Decisions(tuple(decisions))
+
+    @cached_property
+    def _plans(self) -> tuple[ColumnPlan, ...]:
+        return tuple(self._given_plans() if callable(self._given_plans) else self._given_plans)
+
+    @property
+    def lineage(self) -> Lineage | None:
+        """The recipe that made this table and the columns that it takes; None for what was read as it is."""
+        return None if self._lineage is None else self._lineage()
+
+    def without_recipe(self) -> Dataset:
+        """The same rows without their lineage: a model trained on them takes cleaned rows."""
+        return Dataset(self._source, self._given_plans, self.decisions, self._wanted, self._rows)
+
+    def changes(self) -> Any:
+        """What the recipe changed: a `lepton.data.recipes.Changes`, counted over all rows.
+
+        Raises:
+            UsageError: no recipe made this table.
+        """
+        counted = getattr(self._source, "changes", None)
+        if counted is None:
+            raise UsageError(ErrorCode.USAGE, "this table was not made by a recipe", fix="recipe.fit_transform(table)")
+        return counted()
 
     @cached_property
     def schema(self) -> Schema:
@@ -64,6 +92,8 @@ class Dataset:
         return self.num_rows
 
     def __repr__(self) -> str:
+        if callable(self._given_plans) and "_plans" not in vars(self):
+            return "Dataset(not prepared yet: ask for its rows or its schema)"
         counted = self._rows is not None or self._source.num_rows is not None
         rows = f"{self.num_rows:,} rows" if counted else "rows not counted yet"
         columns = ", ".join(f"{c.name}: {c.kind}" for c in self.schema.columns[:8])
@@ -132,7 +162,27 @@ class Dataset:
         by_name = {plan.record.name: plan for plan in self._plans}
         return tuple(by_name[name] if name in by_name else by_name[self.schema[name].name] for name in columns)
 
-    def _frames(self, plans: Sequence[ColumnPlan], whole: bool = False) -> Iterator[pl.DataFrame]:
+    @property
+    def is_text(self) -> bool:
+        """Whether reading the rows means parsing text."""
+        return self._source.textual
+
+    def numbered(self, column: str, starts: list[tuple[int, str, int]]) -> Iterator[pl.DataFrame]:
+        """Every row in order with its number in the source under `column`, from 0, the rows left out counted.
+
+        Args:
+            column: a name that no column has.
+            starts: takes (number of the first row, file, number of that row within it) of each piece.
+        """
+        return self._frames(self._plans, number=column, starts=starts)
+
+    def _frames(
+        self,
+        plans: Sequence[ColumnPlan],
+        whole: bool = False,
+        number: str = "",
+        starts: list[tuple[int, str, int]] | None = None,
+    ) -> Iterator[pl.DataFrame]:
         """Typed frames of bounded size, none of them empty, of the rows that belong to this dataset."""
         if not plans:
             raise UsageError(ErrorCode.USAGE, "got no columns", wanted="at least one column")
@@ -141,7 +191,10 @@ class Dataset:
         start = 0
         chunks = self._source.whole if whole else self._source.chunks
         for chunk in chunks([plan.record.name for plan in plans], direct, sorted(common)):
-            frame = convert(chunk, plans)
+            frame = chunk.frame if self._source.typed else convert(chunk, plans)
+            if starts is not None:
+                starts.append((start, chunk.file, chunk.first_row))
+                frame = frame.with_columns(pl.int_range(start, start + frame.height, dtype=pl.Int64).alias(number))
             if self._rows is not None:
                 frame = frame.filter(pl.Series(self._rows[start : start + frame.height]))
             start += chunk.frame.height
@@ -188,7 +241,7 @@ class Dataset:
         )
 
     def _with(self, plans: Sequence[ColumnPlan], decisions: Iterable[DecisionRecord]) -> Dataset:
-        return Dataset(self._source, plans, decisions, self._wanted, self._rows)
+        return Dataset(self._source, plans, decisions, self._wanted, self._rows, self._lineage)
 
     def split(
         self, test: float = 0.2, *, method: Method | None = None, by: str | None = None, seed: int = 0
@@ -251,7 +304,7 @@ class Dataset:
         if self._rows is not None:
             rows = self._rows.copy()
             rows[rows] = chosen
-        return Dataset(self._source, self._plans, self.decisions, self._wanted, rows)
+        return Dataset(self._source, self._given_plans, self.decisions, self._wanted, rows, self._lineage)
 
     # --- the whole -----------------------------------------------------------------------------------------------
 

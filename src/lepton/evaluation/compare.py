@@ -14,8 +14,8 @@ from lepton.data import Dataset
 from lepton.evaluation.answers import Answers, gather
 from lepton.evaluation.bootstrap import CONFIDENCE, Estimate, difference, intervals, once
 from lepton.evaluation.metrics import Metric, MetricFunction, metric as find_metric, metrics_of
-from lepton.evaluation.render import plain_table, title_of
-from lepton.report import Facts, Page, Table, Text, show_number, show_share
+from lepton.evaluation.render import title_of
+from lepton.report import Facts, Page, Table, Text, plain_table, show_number, show_share
 
 __all__ = ["Comparison", "Contender", "compare"]
 

@@ -13,7 +13,7 @@ from lepton.evaluation.answers import Answers
 from lepton.evaluation.bootstrap import CONFIDENCE, Estimate
 from lepton.evaluation.curves import Calibration, RankingCurves
 from lepton.evaluation.metrics import METRICS
-from lepton.evaluation.render import plain_table, title_of
+from lepton.evaluation.render import title_of
 from lepton.evaluation.segments import Segment
 from lepton.evaluation.threshold import NOTE, Decision
 from lepton.report import (
@@ -27,6 +27,7 @@ from lepton.report import (
     heatmap,
     histogram,
     lines,
+    plain_table,
     scatter,
     show_number,
     show_share,

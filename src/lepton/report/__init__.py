@@ -4,6 +4,7 @@ from lepton.report.figures import bars, heatmap, histogram, lines, scatter, smal
 from lepton.report.frame import Figure, plural
 from lepton.report.numbers import show_number, show_share, show_time
 from lepton.report.page import Block, Facts, Page, Table, Text
+from lepton.report.plain import plain_table
 from lepton.report.progress import TerminalProgress
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "heatmap",
     "histogram",
     "lines",
+    "plain_table",
     "plural",
     "scatter",
     "show_number",

@@ -133,6 +133,7 @@ class Source(ABC):
 
     Attributes:
         columns: name → raw Polars type, in order. Names are labels, unique.
+        typed: True where frames come as a schema says, so that nothing is converted.
         textual: True where every value was text to begin with, so that numbers are only what looks like one.
         decisions: what opening decided.
         num_rows: rows, if known without reading, or once they were read.
@@ -140,6 +141,7 @@ class Source(ABC):
     """
 
     columns: Mapping[str, pl.DataType]
+    typed: bool = False
     textual: bool = False
     decisions: tuple[DecisionRecord, ...] = ()
     num_rows: int | None = None

@@ -1,1 +1,34 @@
 """Cleaning recipes: ordered steps that are written once, learned from a table and repeated on the next."""
+
+from lepton.data.recipes.base import (
+    RECIPE_STEPS,
+    Applied,
+    BoundRowStep,
+    BoundStep,
+    BoundTableStep,
+    Frames,
+    Learner,
+    OnError,
+    RecipeStep,
+    RunContext,
+    Scope,
+)
+from lepton.data.recipes.changes import ChangeRecord, Changes
+from lepton.data.recipes.recipe import Recipe
+
+__all__ = [
+    "RECIPE_STEPS",
+    "Applied",
+    "BoundRowStep",
+    "BoundStep",
+    "BoundTableStep",
+    "ChangeRecord",
+    "Changes",
+    "Frames",
+    "Learner",
+    "OnError",
+    "Recipe",
+    "RecipeStep",
+    "RunContext",
+    "Scope",
+]

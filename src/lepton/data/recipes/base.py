@@ -12,7 +12,7 @@ import dataclasses
 import types
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -30,6 +30,7 @@ __all__ = [
     "BoundRowStep",
     "BoundStep",
     "BoundTableStep",
+    "Frames",
     "Learner",
     "OnError",
     "RecipeStep",
@@ -48,6 +49,8 @@ RECIPE_STEPS = Registry(
         "rename": _STEPS + "columns:Rename",
         "cast": _STEPS + "columns:Cast",
         "drop_duplicates": _STEPS + "duplicates:DropDuplicates",
+        "derive": _STEPS + "derive:Derive",
+        "filter": _STEPS + "derive:Filter",
         "fill": _STEPS + "missing:Fill",
         "clip": _STEPS + "outliers:Clip",
         "standardise": _STEPS + "scaling:Standardise",
@@ -55,6 +58,9 @@ RECIPE_STEPS = Registry(
     },
 )
 """Every cleaning step by name; third parties add theirs through the entry-point group `lepton.recipe_steps`."""
+
+
+Frames = Callable[[], Iterator[pl.DataFrame]]
 
 
 class Scope(StrEnum):
@@ -210,6 +216,11 @@ class BoundStep(ABC):
 class BoundRowStep(BoundStep):
     """A step that treats each row by itself."""
 
+    @property
+    def fallible(self) -> tuple[str, ...]:
+        """Columns that may have cells that the step cannot treat."""
+        return ()
+
     @abstractmethod
     def apply(self, frame: pl.DataFrame) -> Applied:
         """The rule on rows, vectorised; other columns pass through."""
@@ -235,8 +246,13 @@ class BoundTableStep(BoundStep):
     """A step that looks at many rows; it acts when data is prepared, never on the rows that a model is asked about."""
 
     @abstractmethod
-    def run(self, frames: Iterator[pl.DataFrame], context: RunContext) -> Iterator[pl.DataFrame]:
-        """The rows after the step, in frames of bounded size, in an order that does not depend on the frames."""
+    def run(self, frames: Frames, context: RunContext) -> Iterator[pl.DataFrame]:
+        """The rows after the step, in frames of bounded size, in an order that does not depend on the frames.
+
+        Args:
+            frames: gives all rows from the start, each time it is called; a second time costs as much as the first.
+            context: what may be used.
+        """
 
 
 def chosen_columns(
