@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lepton.core import DataError, ErrorCode, UsageError, printable
 
-__all__ = ["Method", "check_share", "split_by_group", "split_by_time", "split_random", "split_stratified"]
+__all__ = ["Method", "check_share", "hashed", "split_by_group", "split_by_time", "split_random", "split_stratified"]
 
 Method = Literal["random", "stratified", "group", "time"]
 Mask = NDArray[np.bool_]
@@ -69,7 +69,7 @@ def split_by_group(key: pl.Series, test: float, seed: int) -> Mask:
         raise DataError(
             ErrorCode.TOO_FEW_ROWS, f"column '{printable(key.name)}' holds one group", wanted="two groups to split"
         )
-    order = np.argsort(_hashed(groups["first"].to_numpy().astype(np.uint64), seed), kind="stable")
+    order = np.argsort(hashed(groups["first"].to_numpy().astype(np.uint64), seed), kind="stable")
     totals = np.cumsum(groups["size"].to_numpy()[order])[:-1]
     cut = int(np.argmin(np.abs(totals.astype(np.int64) - wanted))) + 1
     chosen = groups["key"].gather(order[:cut])
@@ -118,12 +118,13 @@ def _smallest(numbers: NDArray[np.uint64], count: int, seed: int) -> Mask:
     """Which of `numbers` have the `count` smallest hashes; no two numbers have the same."""
     if count == 0:
         return np.zeros(len(numbers), bool)
-    hashes = _hashed(numbers, seed)
+    hashes = hashed(numbers, seed)
     chosen: Mask = hashes <= np.partition(hashes, count - 1)[count - 1]
     return chosen
 
 
-def _hashed(numbers: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
+def hashed(numbers: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
+    """A hash of each row number; no two numbers have the same, and the same seed gives the same everywhere."""
     offset = np.uint64((_mixed(seed & _MASK) * 2 + 1) & _MASK)
     mixed = (numbers + np.uint64(1)) * np.uint64(_GOLDEN) + offset
     mixed ^= mixed >> np.uint64(30)

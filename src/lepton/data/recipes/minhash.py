@@ -99,7 +99,7 @@ def group(texts: pl.Series, *, size: int = 3, similarity: float = 0.8, seed: int
     """Number of the first text of each text's group [len(texts)]; its own where it is alone.
 
     Texts are in one group if a chain of pairs, each at least `similarity` alike, joins them. Beside the texts, which
-    may lie on disk (`pl.read_ipc` with a memory map), some 120 bytes a text are held. Time grows with the number of texts
+    may lie on disk (`pl.read_ipc` with a memory map), some 120 bytes a text are held. Time grows with their number
     whatever they are: equal ones are joined by one hash, and where a key is shared by many texts only neighbours in
     the order of the rows are compared.
 
