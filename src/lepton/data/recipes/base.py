@@ -51,9 +51,18 @@ RECIPE_STEPS = Registry(
         "drop_duplicates": _STEPS + "duplicates:DropDuplicates",
         "derive": _STEPS + "derive:Derive",
         "filter": _STEPS + "derive:Filter",
+        "sort": _STEPS + "rows:Sort",
+        "shuffle": _STEPS + "rows:Shuffle",
+        "sample": _STEPS + "rows:Sample",
+        "balance": _STEPS + "rows:Balance",
+        "split": _STEPS + "rows:Split",
         "fill": _STEPS + "missing:Fill",
+        "flag_missing": _STEPS + "missing:FlagMissing",
+        "drop_missing": _STEPS + "missing:DropMissing",
         "clip": _STEPS + "outliers:Clip",
         "standardise": _STEPS + "scaling:Standardise",
+        "min_max": _STEPS + "scaling:MinMax",
+        "robust_scale": _STEPS + "scaling:RobustScale",
         "one_hot": _STEPS + "encoding:OneHot",
     },
 )
@@ -168,6 +177,17 @@ class RecipeStep(ABC):
             memory: bytes that it may hold; beyond, it keeps a sketch and says so in what it learned.
         """
         return None
+
+    def from_tables(self, tables: Mapping[str, Any]) -> dict[str, Any]:
+        """What the step must know of other tables to be bound, ready for JSON; it is kept with what was learned.
+
+        Args:
+            tables: data sets by name.
+
+        Raises:
+            UsageError: a table that the step names was not given.
+        """
+        return {}
 
     @abstractmethod
     def bind(self, schema: Schema, learned: Mapping[str, Any]) -> BoundStep:

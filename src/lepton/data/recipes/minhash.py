@@ -8,17 +8,21 @@ that is found is wrong, and only a pair that no band brings together is missed: 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from lepton.core import Work
+from lepton.store import write_bytes
 
-__all__ = ["MAX_CHARACTERS", "Bands", "folded", "group", "shingles"]
+__all__ = ["MAX_CHARACTERS", "Bands", "Corpus", "folded", "group"]
 
 MAX_CHARACTERS = 65_536
 """Of a longer text only the beginning is looked at."""
@@ -33,6 +37,7 @@ _BITS = 40  # of the hash of one shingle where pairs are compared; the other 24 
 _FEWEST_MISSED = 0.02
 
 Hashes = NDArray[np.uint64]
+Letters = NDArray[np.uint32]
 Rows = NDArray[np.int64]
 
 
@@ -69,94 +74,156 @@ def folded(texts: pl.Series) -> pl.Series:
     return texts.str.slice(0, MAX_CHARACTERS).str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
 
 
-def shingles(texts: pl.Series, size: int) -> tuple[Hashes, Rows]:
-    """Hashes of all pieces of `size` letters, text after text, with repetitions.
+class Corpus:
+    """Texts that are compared: their letters as code points, in memory or, beyond a limit, in files that are mapped.
 
-    A text that is shorter is one piece; an empty one is one piece too.
+    >>> corpus = Corpus()
+    >>> corpus.add(pl.Series(["abcd", "xy"]))
+    >>> len(corpus), corpus.letters(np.array([1]), gap=2).tolist()
+    (2, [120, 121, 0, 0])
 
     Args:
-        texts: without missing ones.
-        size: letters of a piece.
-
-    Returns:
-        The hashes, and where each text's begin [len(texts) + 1].
+        folder: for the files.
+        memory: bytes of letters that are held.
     """
-    lengths = texts.str.len_chars().to_numpy().astype(np.int64)
-    counts = np.maximum(lengths - size + 1, 1)
-    gap = "\0" * size  # so that no piece reaches into the next text
-    letters = np.frombuffer((texts.str.join(gap).item() + gap).encode("utf-32-le"), dtype="<u4").astype(np.uint64)
-    rolling = np.zeros(len(letters) - size + 1, dtype=np.uint64)
-    for offset in range(size):
-        rolling *= np.uint64(_GOLDEN)
-        rolling += letters[offset : offset + len(rolling)] + np.uint64(1)
-    ends = np.cumsum(counts)
-    starts = np.concatenate([[0], np.cumsum(lengths + size)[:-1]])
-    positions = np.arange(ends[-1]) + np.repeat(starts - (ends - counts), counts)
-    return _mixed(rolling[positions]), np.concatenate([[0], ends])
+
+    def __init__(self, folder: Path | None = None, memory: int = 2**62) -> None:
+        self._folder, self._memory = folder, memory
+        self._parts: list[Letters] = []
+        self._held: list[Letters] = []
+        self._lengths: list[Rows] = []
+        self._hashes: list[Hashes] = []
+        self._first_rows = [0]  # of each part that is finished
+
+    def add(self, texts: pl.Series) -> None:
+        """Some more texts, as `folded` gives them, none missing."""
+        self._held.append(np.frombuffer((texts.str.join("").item() or "").encode("utf-32-le"), dtype="<u4"))
+        self._lengths.append(texts.str.len_chars().to_numpy().astype(np.int64))
+        self._hashes.append(texts.hash().to_numpy())
+        if self._folder is not None and sum(letters.nbytes for letters in self._held) > self._memory:
+            path = self._folder / f"letters-{id(self):x}-{len(self._parts)}.bin"
+            write_bytes(path, memoryview(np.concatenate(self._held)).cast("B"))
+            self._end_part(np.memmap(path, dtype="<u4", mode="r"))
+
+    def _end_part(self, letters: Letters) -> None:
+        self._parts.append(letters)
+        self._first_rows.append(len(self))
+        self._held = []
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lengths))
+
+    @cached_property
+    def lengths(self) -> Rows:
+        """Letters of each text."""
+        return np.concatenate([np.empty(0, np.int64), *self._lengths])
+
+    @cached_property
+    def hashes(self) -> Hashes:
+        """Equal for equal texts, and hardly ever for others."""
+        return np.concatenate([np.empty(0, np.uint64), *self._hashes])
+
+    @cached_property
+    def _starts(self) -> Rows:
+        """Where each text begins in its part."""
+        if self._held:
+            self._end_part(np.concatenate(self._held))
+        whole = np.cumsum(self.lengths) - self.lengths
+        for first, last in itertools.pairwise(self._first_rows):
+            whole[first:last] -= whole[first] if first < last else 0
+        return whole
+
+    def letters(self, rows: Rows, gap: int) -> Letters:
+        """The letters of texts, one after the other, each with `gap` zeros behind it."""
+        starts, lengths = self._starts[rows], self.lengths[rows]
+        targets = np.cumsum(lengths + gap) - lengths - gap
+        out = np.zeros(int((lengths + gap).sum()), dtype="<u4")
+        for letters, (first, last) in zip(self._parts, itertools.pairwise(self._first_rows), strict=True):
+            inside = slice(None) if len(self._parts) == 1 else (rows >= first) & (rows < last)
+            sizes = lengths[inside]
+            out[_ranges(targets[inside], sizes)] = letters[_ranges(starts[inside], sizes)]
+        return out
+
+    def shingles(self, rows: Rows, size: int) -> tuple[Hashes, Rows]:
+        """Hashes of all runs of `size` letters of texts, text after text, with repetitions.
+
+        A text that is shorter is one run; an empty one is one run too.
+
+        Returns:
+            The hashes, and where each text's begin [len(rows) + 1].
+        """
+        lengths = self.lengths[rows]
+        counts = np.maximum(lengths - size + 1, 1)
+        letters = self.letters(rows, size)  # the gap keeps runs from reaching into the next text
+        rolling = np.zeros(max(len(letters) - size + 1, 0), dtype=np.uint64)
+        for offset in range(size):
+            rolling *= np.uint64(_GOLDEN)
+            rolling += letters[offset : offset + len(rolling)]
+            rolling += np.uint64(1)
+        starts = np.cumsum(lengths + size) - lengths - size
+        return _mixed(rolling[_ranges(starts, counts)]), np.concatenate([[0], np.cumsum(counts)])
 
 
-def group(texts: pl.Series, *, size: int = 3, similarity: float = 0.8, seed: int = 0, work: Work | None = None) -> Rows:
-    """Number of the first text of each text's group [len(texts)]; its own where it is alone.
+def group(corpus: Corpus, *, size: int = 3, similarity: float = 0.8, seed: int = 0, work: Work | None = None) -> Rows:
+    """Number of the first text of each text's group [len(corpus)]; its own where it is alone.
 
-    Texts are in one group if a chain of pairs, each at least `similarity` alike, joins them. Beside the texts, which
-    may lie on disk (`pl.read_ipc` with a memory map), some 120 bytes a text are held. Time grows with their number
-    whatever they are: equal ones are joined by one hash, and where a key is shared by many texts only neighbours in
-    the order of the rows are compared.
+    Texts are in one group if a chain of pairs, each at least `similarity` alike, joins them. Some 120 bytes a text are
+    held. Time grows with the number of letters whatever they are: equal texts are joined by one hash, and where a key
+    is shared by many texts only neighbours in the order of the rows are compared.
 
     Args:
-        texts: as `folded` gives them, none missing.
-        size: letters of the pieces that are compared.
-        similarity: least share of pieces in common, above 0 and at most 1.
+        corpus: the texts.
+        size: letters of the runs that are compared.
+        similarity: least share of runs in common, above 0 and at most 1.
         seed: the same seed finds the same.
         work: stopped between pieces.
     """
     work = Work.of(work)
-    lengths = np.empty(len(texts), dtype=np.int64)
-    for start, stop in _runs(np.full(len(texts), 64)):
-        lengths[start:stop] = texts[start:stop].str.len_chars().to_numpy()
-    labels = _equal(texts, lengths, work)
+    labels = _equal(corpus, work)
     rows = np.flatnonzero(labels == np.arange(len(labels)))
-    keys = _keys(texts, lengths, rows, size, Bands.of(similarity), seed, work)
-    for band in keys:
+    for band in _keys(corpus, rows, size, Bands.of(similarity), seed, work):
         for left, right in _candidates(band):
             left, right = rows[left], rows[right]
             apart = labels[left] != labels[right]
             left, right = left[apart], right[apart]
-            similar = _similar(texts, lengths, left, right, size, similarity, work)
+            similar = _similar(corpus, left, right, size, similarity, work)
             _join(labels, left[similar], right[similar])
     return labels
 
 
-def _equal(texts: pl.Series, lengths: Rows, work: Work) -> Rows:
+def _equal(corpus: Corpus, work: Work) -> Rows:
     """Number of the first text that is the same as each."""
-    labels = np.arange(len(texts), dtype=np.int64)
-    if not len(texts):
+    labels = np.arange(len(corpus), dtype=np.int64)
+    if not len(corpus):
         return labels
-    hashes = np.concatenate([texts[start:stop].hash().to_numpy() for start, stop in _runs(lengths)])
-    order = np.argsort(hashes, kind="stable")
-    new = np.concatenate([[True], hashes[order][1:] != hashes[order][:-1]])
+    order = np.argsort(corpus.hashes, kind="stable")
+    ordered = corpus.hashes[order]
+    new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
     first = order[new][np.cumsum(new) - 1]
     again, first = order[~new], first[~new]
-    for start, stop in _runs(lengths[again]):
+    together = corpus.lengths[again] == corpus.lengths[first]
+    again, first = again[together], first[together]
+    for start, stop in _runs(corpus.lengths[again]):
         work.check()
-        same = (texts.gather(again[start:stop]) == texts.gather(first[start:stop])).to_numpy()
-        labels[again[start:stop][same]] = first[start:stop][same]
+        some = again[start:stop]
+        differ = corpus.letters(some, 1) != corpus.letters(first[start:stop], 1)
+        steps = corpus.lengths[some] + 1
+        same = ~np.logical_or.reduceat(differ, np.cumsum(steps) - steps)
+        labels[some[same]] = first[start:stop][same]
     return labels
 
 
-def _keys(
-    texts: pl.Series, lengths: Rows, rows: Rows, size: int, bands: Bands, seed: int, work: Work
-) -> NDArray[np.uint64]:
+def _keys(corpus: Corpus, rows: Rows, size: int, bands: Bands, seed: int, work: Work) -> NDArray[np.uint64]:
     """One key for each band and each of `rows` [bands.number, len(rows)]: equal keys make a candidate."""
     random = np.random.default_rng(seed)
     hashes = bands.number * bands.rows
     factors = random.integers(0, 2**32, hashes, dtype=np.uint32) | np.uint32(1)
     offsets = random.integers(0, 2**32, hashes, dtype=np.uint32)
     keys = np.zeros((bands.number, len(rows)), dtype=np.uint64)
-    for start, stop in _runs(lengths[rows]):
+    for start, stop in _runs(corpus.lengths[rows]):
         work.check()
         work.report(start, len(rows), "texts", note="hashing")
-        found, bounds = shingles(texts.gather(rows[start:stop]), size)
+        found, bounds = corpus.shingles(rows[start:stop], size)
         smallest = _smallest((found >> np.uint64(32)).astype(np.uint32), bounds, factors, offsets)
         for number, smaller in enumerate(smallest):
             key = keys[number // bands.rows, start:stop]
@@ -203,21 +270,19 @@ def _candidates(keys: Hashes) -> Iterator[tuple[Rows, Rows]]:
         yield order[together], order[together + distance]
 
 
-def _similar(
-    texts: pl.Series, lengths: Rows, left: Rows, right: Rows, size: int, similarity: float, work: Work
-) -> NDArray[np.bool_]:
+def _similar(corpus: Corpus, left: Rows, right: Rows, size: int, similarity: float, work: Work) -> NDArray[np.bool_]:
     """Which pairs are at least so similar, by all their pieces."""
     answer = np.zeros(len(left), dtype=bool)
-    for start, stop in _runs(lengths[left] + lengths[right]):
+    for start, stop in _runs(corpus.lengths[left] + corpus.lengths[right]):
         work.check()
-        answer[start:stop] = _jaccard(texts, left[start:stop], right[start:stop], size) >= similarity - 1e-12
+        answer[start:stop] = _jaccard(corpus, left[start:stop], right[start:stop], size) >= similarity - 1e-12
     return answer
 
 
-def _jaccard(texts: pl.Series, left: Rows, right: Rows, size: int) -> NDArray[np.float64]:
+def _jaccard(corpus: Corpus, left: Rows, right: Rows, size: int) -> NDArray[np.float64]:
     """The share of common pieces of each pair."""
     chosen, places = _distinct(np.concatenate([left, right]))
-    hashes, bounds = shingles(texts.gather(chosen), size)
+    hashes, bounds = corpus.shingles(chosen, size)
     owner = np.repeat(np.arange(len(chosen), dtype=np.uint64), np.diff(bounds))
     pieces = (owner << np.uint64(_BITS)) | (hashes >> np.uint64(64 - _BITS))
     pieces.sort()

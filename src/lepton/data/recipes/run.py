@@ -371,7 +371,7 @@ def prepare(
     while position < len(steps):
         wave = _wave(steps[position:], pipeline.schema, context.memory)
         if not wave:
-            pipeline.add(steps[position], {})
+            pipeline.add(steps[position], steps[position].from_tables(tables))
             position += 1
             continue
         tables_since = any(isinstance(stage.bound, BoundTableStep) for stage in pipeline.pending)

@@ -1,0 +1,239 @@
+"""Missing values: filled, marked, or the row goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import polars as pl
+
+from lepton.bundle import GraphBuilder
+from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Schema, UsageError
+from lepton.data.recipes.base import (
+    Applied,
+    BoundRowStep,
+    BoundStep,
+    BoundTableStep,
+    Frames,
+    Learner,
+    RecipeStep,
+    RunContext,
+    Scope,
+    chosen_columns,
+)
+from lepton.data.recipes.bound import SameColumns
+from lepton.data.recipes.learning import Counts, Means, Quantiles
+from lepton.data.steps import Impute, MissingIndicators, Tensors
+
+__all__ = ["DropMissing", "Fill", "FlagMissing"]
+
+_WORDS = ("median", "mean", "mode")
+_NUMBERS = (Kind.NUMBER,)
+_FILLED = (Kind.NUMBER, Kind.BOOLEAN, Kind.CATEGORY, Kind.TEXT)
+
+
+@dataclass(frozen=True)
+class Fill(RecipeStep):
+    """Fill missing values of columns: with their median, mean or mode, or with a value.
+
+    A column without any value stays as it is for `median`, `mean` and `mode`.
+
+    Attributes:
+        columns: the columns; () for every column that has missing values and fits.
+        value: `"median"`, `"mean"`, `"mode"`, or a number, text or boolean; a text of those three names is written
+            as `literal`.
+        literal: a text to fill with, whatever it is.
+    """
+
+    name: ClassVar[str] = "fill"
+    scope: ClassVar[Scope] = Scope.ROW
+    keeps_columns: ClassVar[bool] = True
+    columns: tuple[str, ...] = ()
+    value: str | float | int | bool = "median"
+    literal: str | None = None
+
+    def _kinds(self) -> tuple[Kind, ...]:
+        if self.literal is not None or self.value == "mode":
+            return _FILLED if self.literal is None else (Kind.CATEGORY, Kind.TEXT)
+        if isinstance(self.value, bool):
+            return (Kind.BOOLEAN,)
+        return (Kind.CATEGORY, Kind.TEXT) if isinstance(self.value, str) and self.value not in _WORDS else _NUMBERS
+
+    def reads(self, schema: Schema) -> tuple[str, ...]:
+        """The columns that are filled."""
+        return chosen_columns(schema, self.columns, self._kinds(), self.name)
+
+    def learner(self, schema: Schema, memory: int) -> Learner | None:
+        """Medians, means or counts."""
+        columns = self.reads(schema)
+        if self.literal is not None or self.value not in _WORDS:
+            return None
+        if self.value == "median":
+            return Quantiles(columns, [0.5], memory)
+        return Means(columns) if self.value == "mean" else Counts(columns, 1)
+
+    def bind(self, schema: Schema, learned: Mapping[str, Any]) -> BoundStep:
+        """The step on these columns."""
+        columns = self.reads(schema)
+        fills = {name: value for name in columns if (value := self._fill(name, learned)) is not None}
+        whole = [n for n in fills if schema[n].dtype == "int64" and float(fills[n]) != int(float(fills[n]))]
+        after = Schema(tuple(replace(c, dtype="float64") if c.name in whole else c for c in schema))
+        return _Filled(schema, tuple(fills), after, tuple(fills.values()))
+
+    def _fill(self, name: str, learned: Mapping[str, Any]) -> Any:
+        if self.literal is not None:
+            return self.literal
+        if self.value == "median":
+            return learned["values"][name][0]
+        if self.value == "mean":
+            return learned["means"][name]
+        if self.value == "mode":
+            counts = learned["counts"][name]
+            return counts[0][0] if counts else None
+        if self.value == "":
+            raise UsageError(ErrorCode.BAD_RECIPE, "fill: an empty text is a missing value", wanted="another value")
+        return self.value
+
+
+@dataclass(frozen=True)
+class _Filled(SameColumns):
+    fills: tuple[Any, ...] = ()
+
+    def apply(self, frame: pl.DataFrame) -> Applied:
+        made = []
+        for name, fill in zip(self.columns, self.fills, strict=True):
+            column = frame[name]
+            if self.schema[name].dtype == "float64" and not column.dtype.is_float():
+                column = column.cast(pl.Float64)
+            made.append(column.fill_null(pl.Series([fill]).cast(column.dtype)[0]) if column.null_count() else column)
+        return Applied(frame.with_columns(made))
+
+    def emit(self, builder: GraphBuilder, tensors: Tensors) -> Tensors:
+        pairs = dict(zip(self.columns, self.fills, strict=True))
+        numbers = {name: float(fill) for name, fill in pairs.items() if name in tensors.number_names}
+        tensors = Impute(tuple(numbers), tuple(numbers.values())).emit(builder, tensors) if numbers else tensors
+        texts = [pairs.get(name, "") for name in tensors.string_names]
+        if not any(texts) or tensors.strings is None:
+            return tensors
+        empty = builder.node("Equal", [tensors.strings, builder.constant([[""]])])
+        filled = builder.node("Where", [empty, builder.constant([texts]), tensors.strings])
+        return replace(tensors, strings=filled)
+
+
+@dataclass(frozen=True)
+class FlagMissing(RecipeStep):
+    """Add a column of 0 and 1 for each number column that says where its value is missing.
+
+    Attributes:
+        columns: the columns; () for every number column that has missing values.
+    """
+
+    name: ClassVar[str] = "flag_missing"
+    scope: ClassVar[Scope] = Scope.ROW
+    columns: tuple[str, ...] = ()
+
+    def reads(self, schema: Schema) -> tuple[str, ...]:
+        """The columns."""
+        return chosen_columns(schema, self.columns, _NUMBERS, self.name)
+
+    def learner(self, schema: Schema, memory: int) -> Learner | None:
+        """Which columns have missing values, unless they are named."""
+        return None if self.columns else _Missing(self.reads(schema))
+
+    def bind(self, schema: Schema, learned: Mapping[str, Any]) -> BoundStep:
+        """The step on these columns."""
+        columns = self.reads(schema) if self.columns else tuple(learned["missing"])
+        added = []
+        for name in columns:
+            mark = f"{name} is missing"
+            if mark in schema:
+                came = f"flag_missing: there is a column {mark!r} already"
+                raise DataError(ErrorCode.BAD_COLUMN_NAMES, came, fix="rename it first")
+            added.append(ColumnRecord(mark, Kind.NUMBER, "float64", role=schema[name].role))
+        return _Flagged(schema, columns, Schema((*schema.columns, *added)))
+
+
+class _Missing(Learner):
+    def __init__(self, columns: tuple[str, ...]) -> None:
+        self.columns = columns
+        self._counts = dict.fromkeys(columns, 0)
+
+    def update(self, frame: pl.DataFrame) -> None:
+        for name in self.columns:
+            self._counts[name] += frame[name].null_count()
+
+    def merge(self, other: _Missing) -> None:
+        for name, count in other._counts.items():
+            self._counts[name] += count
+
+    def finish(self) -> dict[str, Any]:
+        return {"missing": {name: count for name, count in self._counts.items() if count}}
+
+
+@dataclass(frozen=True)
+class _Flagged(BoundRowStep):
+    columns: tuple[str, ...]
+    after: Schema
+
+    @property
+    def schema(self) -> Schema:
+        return self.after
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.columns
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        return tuple(f"{name} is missing" for name in self.columns)
+
+    def apply(self, frame: pl.DataFrame) -> Applied:
+        marks = [pl.col(n).is_null().cast(pl.Float64).alias(f"{n} is missing") for n in self.columns]
+        return Applied(frame.with_columns(marks))
+
+    def emit(self, builder: GraphBuilder, tensors: Tensors) -> Tensors:
+        return MissingIndicators(self.columns).emit(builder, tensors)
+
+
+@dataclass(frozen=True)
+class DropMissing(RecipeStep):
+    """Drop rows in which a value is missing. It acts when data is prepared, not on rows that a model is asked about.
+
+    Attributes:
+        columns: where to look; () for all columns.
+        how: `any` of them missing, or `all`.
+    """
+
+    name: ClassVar[str] = "drop_missing"
+    scope: ClassVar[Scope] = Scope.TABLE
+    columns: tuple[str, ...] = ()
+    how: Literal["any", "all"] = "any"
+
+    def bind(self, schema: Schema, learned: Mapping[str, Any]) -> BoundStep:
+        """The step on these columns."""
+        return _Complete(schema, tuple(schema[n].name for n in self.columns) or schema.names, self.how)
+
+
+@dataclass(frozen=True)
+class _Complete(BoundTableStep):
+    columns: tuple[str, ...]
+    how: str
+
+    @property
+    def schema(self) -> Schema:
+        return self.before
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.columns
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        return ()
+
+    def run(self, frames: Frames, context: RunContext) -> Iterator[pl.DataFrame]:
+        missing = [pl.col(name).is_null() for name in self.columns]
+        gone = pl.any_horizontal(missing) if self.how == "any" else pl.all_horizontal(missing)
+        for frame in frames():
+            yield frame.filter(~gone)

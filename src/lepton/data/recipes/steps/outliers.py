@@ -1,0 +1,89 @@
+"""Numbers that lie far from the rest: held at bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+
+from lepton.bundle import GraphBuilder
+from lepton.core import ErrorCode, Kind, Schema, UsageError
+from lepton.data.recipes.base import Applied, BoundStep, Learner, RecipeStep, Scope, chosen_columns
+from lepton.data.recipes.bound import SameColumns
+from lepton.data.recipes.learning import Quantiles
+from lepton.data.steps import Clip as ClipStep, Tensors
+
+__all__ = ["Clip"]
+
+
+@dataclass(frozen=True)
+class Clip(RecipeStep):
+    """Hold numbers within bounds: quantiles of the rows that were learned from, or given ones. Missing stays missing.
+
+    Attributes:
+        columns: the columns; () for every number column.
+        q: shares of the rows that lie below the lower and the upper bound.
+        lower: the least value; instead of `q`.
+        upper: the greatest value; instead of `q`.
+    """
+
+    name: ClassVar[str] = "clip"
+    scope: ClassVar[Scope] = Scope.ROW
+    keeps_columns: ClassVar[bool] = True
+    columns: tuple[str, ...] = ()
+    q: tuple[float, float] | None = None
+    lower: float | None = None
+    upper: float | None = None
+
+    def __post_init__(self) -> None:
+        """Bounds must be in order."""
+        super().__post_init__()
+        bounded = self.lower is not None or self.upper is not None
+        if (self.q is None) != bounded:
+            came = "clip: got q and bounds" if bounded else "clip: got neither q nor bounds"
+            raise UsageError(ErrorCode.BAD_RECIPE, came, wanted="q=(0.01, 0.99), or lower= and upper=")
+        low, high = self.q or (self.lower, self.upper)
+        if self.q is not None and not 0 <= self.q[0] < self.q[1] <= 1:
+            raise UsageError(ErrorCode.BAD_RECIPE, f"clip: got q={self.q}", wanted="two shares, 0 ≤ low < high ≤ 1")
+        if low is not None and high is not None and low > high:
+            raise UsageError(ErrorCode.BAD_RECIPE, f"clip: got lower={low:g} above upper={high:g}")
+
+    def reads(self, schema: Schema) -> tuple[str, ...]:
+        """The columns."""
+        return chosen_columns(schema, self.columns, (Kind.NUMBER,), self.name)
+
+    def learner(self, schema: Schema, memory: int) -> Learner | None:
+        """The quantiles."""
+        return None if self.q is None else Quantiles(self.reads(schema), self.q, memory)
+
+    def bind(self, schema: Schema, learned: Mapping[str, Any]) -> BoundStep:
+        """The step on these columns."""
+        columns = self.reads(schema)
+        bounds = {name: learned["values"][name] if self.q is not None else (self.lower, self.upper) for name in columns}
+        known = {n: (low, high) for n, (low, high) in bounds.items() if low is not None or high is not None}
+        lower = tuple(-np.inf if low is None else float(low) for low, _ in known.values())
+        upper = tuple(np.inf if high is None else float(high) for _, high in known.values())
+        # A bound between two whole numbers makes a column of fractions of it.
+        pairs = dict(zip(known, zip(lower, upper, strict=True), strict=True))
+        real = {n for n, ends in pairs.items() if any(np.isfinite(end) and end != np.round(end) for end in ends)}
+        after = Schema(tuple(replace(c, dtype="float64") if c.name in real else c for c in schema))
+        return _Clipped(schema, tuple(known), after, lower, upper)
+
+
+@dataclass(frozen=True)
+class _Clipped(SameColumns):
+    lower: tuple[float, ...] = ()
+    upper: tuple[float, ...] = ()
+
+    def apply(self, frame: pl.DataFrame) -> Applied:
+        made = []
+        for name, low, high in zip(self.columns, self.lower, self.upper, strict=True):
+            column = pl.col(name).cast(pl.Float64).clip(low, high)
+            made.append(column.cast(pl.Int64) if self.schema[name].dtype == "int64" else column)
+        return Applied(frame.with_columns(made))
+
+    def emit(self, builder: GraphBuilder, tensors: Tensors) -> Tensors:
+        return ClipStep(self.columns, self.lower, self.upper).emit(builder, tensors)
