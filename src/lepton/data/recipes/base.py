@@ -56,6 +56,7 @@ RECIPE_STEPS = Registry(
         "sample": _STEPS + "rows:Sample",
         "balance": _STEPS + "rows:Balance",
         "split": _STEPS + "rows:Split",
+        "near_duplicates": _STEPS + "near_duplicates:NearDuplicates",
         "fill": _STEPS + "missing:Fill",
         "flag_missing": _STEPS + "missing:FlagMissing",
         "drop_missing": _STEPS + "missing:DropMissing",
