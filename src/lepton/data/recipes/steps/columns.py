@@ -214,7 +214,7 @@ def _as_type(values: pl.Series, dtype: pl.DataType) -> pl.Series:
     numbers = values.str.strip_chars().cast(pl.Float64, strict=False) if values.dtype == pl.String else values
     if isinstance(dtype, pl.Boolean):
         return numbers.to_frame().select(
-            pl.when(pl.first().is_in([0, 1])).then(pl.first() == 1).alias(values.name)
+            pl.when((pl.first() == 0) | (pl.first() == 1)).then(pl.first() == 1).alias(values.name)
         ).to_series()  # fmt: skip
     if numbers.dtype.is_float():
         numbers = numbers.fill_nan(None)
