@@ -11,7 +11,7 @@ import polars as pl
 from lepton.core import DataError, ErrorCode, UsageError
 from lepton.store import replace_path
 
-__all__ = ["WRITERS", "write_frame"]
+__all__ = ["WRITERS", "write_frame", "write_parquet"]
 
 WRITERS: Mapping[str, Callable[[pl.DataFrame, Path], object]] = MappingProxyType(
     {
@@ -41,6 +41,18 @@ def write_frame(frame: pl.DataFrame, path: str | Path) -> Path:
         _check_finite(frame)
     with replace_path(path) as temporary:
         WRITERS[path.suffix](frame, temporary)
+    return path
+
+
+def write_parquet(rows: pl.LazyFrame, path: str | Path) -> Path:
+    """Write rows that come in pieces as they come, so that memory stays bounded.
+
+    Raises:
+        StoreError: the disk is full or failed; an earlier file is intact.
+    """
+    path = Path(path)
+    with replace_path(path) as temporary:
+        rows.sink_parquet(temporary)
     return path
 
 

@@ -27,6 +27,7 @@ from lepton.data.recipes.base import (
     OnError,
     RecipeStep,
     RunContext,
+    Scope,
 )
 from lepton.data.recipes.changes import ChangeRecord, Changes, Tally
 
@@ -78,6 +79,35 @@ class Kept:
         """The rows, in their order."""
         for piece in self._pieces:
             yield pl.read_ipc_stream(piece) if isinstance(piece, Path) else piece
+
+
+class Remembered:
+    """Rows that are read at most once where they fit in memory, and each time from the start where they do not.
+
+    Args:
+        frames: reads them.
+        memory: bytes that may be held.
+    """
+
+    def __init__(self, frames: Frames, memory: int) -> None:
+        self._read, self._memory = frames, memory
+        self._kept: list[pl.DataFrame] | None = None
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """The rows, in their order."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept: list[pl.DataFrame] | None = []
+        held = 0
+        for frame in self._read():
+            held += int(frame.estimated_size())
+            if held > self._memory:
+                kept = None
+            if kept is not None:
+                kept.append(frame)
+            yield frame
+        self._kept = kept
 
 
 def _no_room(error: OSError) -> LeptonError:
@@ -362,7 +392,8 @@ def prepare(
         return f"row {first + row - start:,}" + (f" of {file}" if file else "")
 
     context = RunContext(work, scratch, memory_limit(work), tables)
-    pipeline = Pipeline(dataset.schema, context, rows, place)
+    source = Remembered(rows, context.memory).frames if _is_read_again(steps, learned) else rows
+    pipeline = Pipeline(dataset.schema, context, source, place)
     if learned is not None:
         for step, values in zip(steps, learned, strict=True):
             pipeline.add(step, dict(values))
@@ -375,10 +406,15 @@ def prepare(
             position += 1
             continue
         tables_since = any(isinstance(stage.bound, BoundTableStep) for stage in pipeline.pending)
-        dear = pipeline.base is rows and dataset.is_text
+        dear = pipeline.base is source and dataset.is_text
         pipeline.learn(wave, keep=tables_since or dear)
         position += len(wave)
     return pipeline
+
+
+def _is_read_again(steps: Sequence[RecipeStep], learned: Sequence[Mapping[str, Any]] | None) -> bool:
+    """Whether the rows of the table are gone through more than once, as far as the steps tell."""
+    return learned is None or any(step.scope is Scope.TABLE for step in steps)
 
 
 def _wave(steps: Sequence[RecipeStep], schema: Schema, memory: int) -> list[tuple[RecipeStep, Learner]]:

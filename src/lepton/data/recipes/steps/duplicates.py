@@ -103,8 +103,9 @@ def _first_rows(hashes: Iterator[pl.DataFrame], context: RunContext) -> np.ndarr
 
 
 def _mark_first(keep: np.ndarray[Any, np.dtype[np.bool_]], hashes: pl.DataFrame) -> None:
-    first = hashes.select(pl.struct("low", "high").is_first_distinct()).to_series()
-    keep[hashes["place"].filter(first).to_numpy()] = True
+    # Several times faster than is_first_distinct over both hashes.
+    first = hashes.lazy().group_by("low", "high").agg(pl.col("place").min()).collect(engine="streaming")
+    keep[first["place"].to_numpy()] = True
 
 
 class _Parts:
