@@ -57,6 +57,8 @@ RECIPE_STEPS = Registry(
         "balance": _STEPS + "rows:Balance",
         "split": _STEPS + "rows:Split",
         "near_duplicates": _STEPS + "near_duplicates:NearDuplicates",
+        "aggregate": _STEPS + "groups:Aggregate",
+        "window": _STEPS + "groups:Window",
         "fill": _STEPS + "missing:Fill",
         "flag_missing": _STEPS + "missing:FlagMissing",
         "drop_missing": _STEPS + "missing:DropMissing",

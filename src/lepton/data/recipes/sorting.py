@@ -83,6 +83,8 @@ def sorted_rows(
 
     for frame in frames:
         context.work.check()
+        if not frame.height:
+            continue
         held.append(frame)
         size += int(frame.estimated_size())
         if size > context.memory // _RUN_SHARE:

@@ -124,15 +124,15 @@ class Aggregate(RecipeStep):
 class Window(RecipeStep):
     """Summaries over time: of each window of time, or of the time before each row.
 
-    `window("when", "7d", {"visits": "count()"}, by="person", how="rolling")` adds to each row how many rows of that person
-    lie in the seven days before it. The row itself and those of the same moment are not looked at, nor later ones, so
-    that nothing of what is to be predicted comes in.
+    `window("when", "7d", {"visits": "count()"}, by="person", how="rolling")` adds to each row how many rows of
+    that person lie in the seven days before it. The row itself and those of the same moment are not looked at, nor
+    later ones, so that nothing of what is to be predicted comes in.
 
     Attributes:
         time: a datetime column.
         every: length of a window, such as `15m`, `6h`, `7d`.
-        values: new column → summary, as in `aggregate`; of the time before each row `first`, `last` and `n_unique` are not
-            there.
+        values: new column → summary, as in `aggregate`; of the time before each row, `first`, `last` and
+            `n_unique` are not there.
         by: key columns; windows never mix rows of different keys.
         how: `tumbling` makes one row of each key and window, at the time when the window begins (in UTC, counted from
             1970); `rolling` adds columns to every row, whose order stays.
@@ -174,6 +174,13 @@ class Window(RecipeStep):
             return _bound_aggregate(self.name, schema, (*self.by, self.time), self.values, length)
         summaries = _summaries(self.name, self.values)
         records = tuple(summary.record(self.name, schema) for summary in summaries)
+        for summary in summaries:
+            if summary.column and summary.function in {"min", "max"} and schema[summary.column].kind is not Kind.NUMBER:
+                raise DataError(
+                    ErrorCode.WRONG_KIND,
+                    f"window: {summary.function} of column '{printable(summary.column)}' over the time before a row",
+                    wanted="a number",
+                )
         _refuse_twice(self.name, (*schema.names, *self.values))
         by = tuple(schema[name].name for name in self.by)
         return BoundRolling(schema, by, self.time, length, summaries, records)
@@ -245,7 +252,9 @@ class BoundAggregate(BoundTableStep):
         merged = self._merged(lambda: self._keyed(frames), by, context)
         in_order = [n for n, summary in enumerate(self.summaries) if summary.function in _IN_ORDER]
         if in_order:
-            groups = pl.concat(list(merged))
+            if not (found := list(merged)):
+                return
+            groups = pl.concat(found)
             for number in in_order:
                 groups = groups.with_columns(self._read_off(number, lambda: self._keyed(frames), by, groups, context))
             merged = iter([groups])
@@ -371,7 +380,7 @@ _PARTS: dict[str, _Parts] = {
 
 
 class _Quantile:
-    """Quantiles of groups from their values in order, by straight lines between neighbours (type 7 of Hyndman and Fan)."""
+    """Quantiles of groups from their values in order, with straight lines between neighbours."""
 
     def __init__(self, counts: pl.Series, share: float) -> None:
         self.counts = counts.to_numpy().astype(np.int64)
@@ -423,6 +432,7 @@ class _Distinct:
 
 _ROLLING = ("count", "sum", "mean", "std", "min", "max", "median", "quantile")
 _TIME = "\0time"
+_NEW = "\0new"
 
 
 @dataclass(frozen=True)
@@ -460,17 +470,14 @@ class BoundRolling(BoundTableStep):
         moment = without_zone(pl.col(self.time)).cast(pl.Datetime("us")).alias(_TIME)
         rows = (frame.with_columns(moment) for frame in numbered(frames()))
         over = [self._expression(summary, record) for summary, record in zip(self.summaries, self.records, strict=True)]
-        held: pl.DataFrame | None = None  # of the last key: the rows that windows of later ones may reach
+        held: list[pl.DataFrame] = []  # of the last key: the rows that windows of later ones may reach
         for frame in sorted_rows(rows, [*self.by, _TIME], context):
             context.work.check()
-            whole = frame if held is None else pl.concat([held, frame])
+            whole = pl.concat([*held, frame.with_columns(pl.lit(value=True).alias(_NEW))])
             timed = whole.filter(pl.col(_TIME).is_not_null()).with_columns(over)
             untimed = whole.filter(pl.col(_TIME).is_null())
-            made = pl.concat([timed, untimed], how="diagonal")
-            # What is held was given out before; `sorted_rows` has numbered each row.
-            given = made if held is None else made.join(held.select(ROW), on=ROW, how="anti")
-            yield given.drop(_TIME)
-            held = self._reachable(whole)
+            yield pl.concat([timed, untimed], how="diagonal").filter(_NEW).drop(_TIME, _NEW)
+            held = [self._reachable(whole).with_columns(pl.lit(value=False).alias(_NEW))]
 
     def _reachable(self, rows: pl.DataFrame) -> pl.DataFrame:
         last = rows[-1:]
@@ -483,7 +490,7 @@ class BoundRolling(BoundTableStep):
     def _expression(self, summary: Summary, record: ColumnRecord) -> pl.Expr:
         value = pl.col(summary.column) if summary.column else pl.lit(1)
         if summary.function == "count":
-            there = value.is_not_null().cast(pl.Int64) if summary.column else pl.int_ranges(1, 2).list.first()
+            there = value.is_not_null().cast(pl.Int64) if summary.column else pl.col(_TIME).is_not_null().cast(pl.Int64)
             made = self._rolling(there, "sum").fill_null(0)
         elif summary.function in {"min", "max"}:
             made = self._rolling(value, summary.function)
