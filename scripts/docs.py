@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from python_page import python_page
+from recipe_steps_page import recipe_steps_page
 from rich.console import Console
 
 from lepton.cli.app import build_app
@@ -108,7 +109,18 @@ def library_page() -> str:
     return f"# Python\n\n{NOTICE}\n{python_page()}"
 
 
-PAGES = {"cli.md": cli_page, "errors.md": errors_page, "python.md": library_page, "settings.md": settings_page}
+def steps_page() -> str:
+    """docs/reference/recipe-steps.md: every cleaning step."""
+    return f"# Recipe steps\n\n{NOTICE}\n{recipe_steps_page()}"
+
+
+PAGES = {
+    "cli.md": cli_page,
+    "errors.md": errors_page,
+    "python.md": library_page,
+    "recipe-steps.md": steps_page,
+    "settings.md": settings_page,
+}
 
 
 def main() -> int:

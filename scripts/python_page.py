@@ -15,11 +15,11 @@ from lepton.report import Page
 from lepton.serving import Server
 from lepton.training import Leaderboard
 
-__all__ = ["python_page"]
+__all__ = ["as_markdown", "fenced", "python_page"]
 
 GROUPS = {
     "Verbs": ("read", "describe", "train", "load", "predict", "evaluate", "compare", "serve"),
-    "Models and tables": ("Model", "Dataset"),
+    "Models and tables": ("Model", "Dataset", "Recipe"),
     "A client of a server": ("Client",),
     "Long work and errors": ("Work", "Resources", "LeptonError"),
     "Estimators": ("LinearRegression", "Ridge", "LogisticRegression", "KMeans"),
@@ -61,8 +61,8 @@ def _public(name: str) -> str:
 def _class(title: str, kind: type, *, made_by_users: bool) -> str:
     parts = [f"### {title}\n"]
     if made_by_users:
-        parts.append(_fenced(_signature(title, kind)))
-    parts.append(_markdown(inspect.getdoc(kind) or ""))
+        parts.append(fenced(_signature(title, kind)))
+    parts.append(as_markdown(inspect.getdoc(kind) or ""))
     methods: list[str] = []
     properties: list[tuple[str, str]] = []
     for name in (name for base in reversed(kind.__mro__) for name in vars(base)):
@@ -82,10 +82,11 @@ def _class(title: str, kind: type, *, made_by_users: bool) -> str:
 
 
 def _callable(heading: str, shown: str, function: Any) -> str:
-    return "\n".join((heading + "\n", _fenced(_signature(shown, function)), _markdown(inspect.getdoc(function) or "")))
+    return "\n".join((heading + "\n", fenced(_signature(shown, function)), as_markdown(inspect.getdoc(function) or "")))
 
 
-def _fenced(code: str, language: str = "python no-run") -> str:
+def fenced(code: str, language: str = "python no-run") -> str:
+    """A block of code."""
     return f"```{language}\n{code}\n```\n"
 
 
@@ -117,7 +118,7 @@ def _type(annotation: Any) -> str:
     return re.sub(r"\b(?:evaluation|data|serving|training|bundle|dt|np|pl)\.(?=[A-Z])", "", text).strip("'")
 
 
-def _markdown(doc: str) -> str:
+def as_markdown(doc: str) -> str:
     """A docstring in Google style as Markdown: sections become lists, examples become blocks."""
     parts: list[str] = []
     lines = doc.splitlines()
@@ -128,7 +129,7 @@ def _markdown(doc: str) -> str:
         elif lines[0].startswith((">>>", "    ")):
             code, lines = _until(lines, lambda line: not line.strip())
             shown = textwrap.dedent("\n".join(re.sub(r"\s*# doctest: .*", "", line) for line in code))
-            parts.append(_fenced(shown, "pycon" if code[0].startswith(">>>") else "python no-run"))
+            parts.append(fenced(shown, "pycon" if code[0].startswith(">>>") else "python no-run"))
         elif lines[0].strip():
             paragraph, lines = _until(lines, lambda line: not line.strip() or _SECTION.match(line) is not None)
             parts.append("\n".join(paragraph) + "\n")

@@ -6,6 +6,7 @@ _HOMES = {
     "lepton.client": "Client",
     "lepton.core": "LeptonError Resources Work",
     "lepton.data": "Dataset",
+    "lepton.data.recipes": "Recipe",
     "lepton.training.estimators": "KMeans LinearRegression LogisticRegression Ridge",
     "lepton.verbs": "Model compare describe evaluate load predict read serve train",
     "lepton.version": "__version__",

@@ -1,6 +1,7 @@
 from lepton.client import Client as Client
 from lepton.core import LeptonError as LeptonError, Resources as Resources, Work as Work
 from lepton.data import Dataset as Dataset
+from lepton.data.recipes import Recipe as Recipe
 from lepton.training.estimators import (
     KMeans as KMeans,
     LinearRegression as LinearRegression,
