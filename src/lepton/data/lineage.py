@@ -17,7 +17,9 @@ class Lineage:
     Attributes:
         recipe: the fitted `Recipe`.
         raw: columns of the rows that it takes.
+        table: those rows, a `Dataset`.
     """
 
     recipe: Any
     raw: Schema
+    table: Any

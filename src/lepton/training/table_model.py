@@ -18,6 +18,7 @@ from lepton.bundle import GraphBuilder, Manifest, OutputRecord, TableInputs, wri
 from lepton.data.steps import Block, Tensors
 from lepton.training.answers import emit_answers, numbers_of, probabilities_of
 from lepton.training.base import Doubles, Problem, TableLearner
+from lepton.training.front import Front
 from lepton.training.tasks import Scale
 from lepton.version import __version__
 
@@ -55,6 +56,7 @@ class TableModel:
         labels: class labels in order; None for regression.
         scale: how numbers were scaled for the learner.
         temperature: what raw scores of classes are divided by to become probabilities that come true.
+        front: what makes `inputs` of the rows that come; None where they come so.
     """
 
     problem: Problem
@@ -63,6 +65,12 @@ class TableModel:
     labels: tuple[str, ...] | tuple[int, ...] | None
     scale: Scale
     temperature: float = 1.0
+    front: Front | None = None
+
+    @property
+    def taken(self) -> TableInputs:
+        """The columns that rows bring: those before the recipe, where there is one."""
+        return self.inputs if self.front is None else self.front.inputs
 
     def answers(self, block: Block) -> Doubles:
         """The trainer's own answers: numbers [N], or probabilities [N, C]."""
@@ -74,18 +82,20 @@ class TableModel:
     def graph(self) -> tuple[bytes, tuple[OutputRecord, ...], dict[str, str]]:
         """The whole pipeline as one graph: its bytes, its outputs and its inner points."""
         builder = GraphBuilder()
-        numbers, strings = self.inputs.numbers, self.inputs.strings
+        numbers, strings = self.taken.numbers, self.taken.strings
         tensors = Tensors(
             builder.input("numbers", "double", ["N", len(numbers)]) if numbers else None,
             tuple(c.name for c in numbers),
             builder.input("strings", "string", ["N", len(strings)]) if strings else None,
             tuple(c.name for c in strings),
         )
+        if self.front is not None:
+            tensors = self.front.emit(builder, tensors, self.inputs)
         raw = self.learner.emit(builder, tensors)
         if self.temperature != 1.0:
             raw = builder.node("Div", [raw, builder.constant(self.temperature)])
         outputs = emit_answers(builder, self.problem, raw, self.labels, self.scale)
-        return builder.finish({"lepton.inputs": self.inputs.metadata()}), outputs, dict(builder.inner)
+        return builder.finish({"lepton.inputs": self.taken.metadata()}), outputs, dict(builder.inner)
 
     def to_bundle(
         self,
@@ -117,8 +127,8 @@ class TableModel:
             manifest=Manifest(
                 name=name,
                 task=self.problem.task,
-                inputs=self.inputs.columns,
-                codecs=self.inputs.codecs,
+                inputs=self.taken.columns,
+                codecs=self.taken.codecs,
                 outputs=outputs,
                 labels=self.labels,
                 target=target,
@@ -133,7 +143,11 @@ class TableModel:
         )
 
     def measure(self, block: Block) -> tuple[int, float]:
-        """Size of the graph in bytes, and the median time in µs of one row through it, warm, on one thread."""
+        """Size of the graph in bytes, and the median time in µs of one row through it, warm, on one thread.
+
+        Args:
+            block: rows with the columns of `taken`.
+        """
         graph, _, _ = self.graph()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1

@@ -29,6 +29,7 @@ from lepton.evaluation import Metric, metric as metric_named
 from lepton.training.base import Problem, Rows
 from lepton.training.features import FeaturePlan, choose_features
 from lepton.training.folds import Fold, make_folds, num_folds_for
+from lepton.training.front import Front, front_of
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.portfolio import Chosen, Portfolio
 from lepton.training.table_model import TableModel, block_of, versions
@@ -80,6 +81,8 @@ class _Table:
     groups: NDArray[np.int64] | None
     order: NDArray[np.float64] | None
     notes: tuple[str, ...]
+    front: Front | None
+    raw: pl.DataFrame
 
 
 def train(
@@ -135,7 +138,7 @@ def train(
         saving_seconds=_SAVING_SECONDS
         + _SAVING_SECONDS_A_COLUMN * len(table.features.columns)
         + _SAVING_SHARE * (work.within or 0.0),
-        measure=lambda learner: _model(table, learner).measure(table.rows.block),
+        measure=lambda learner: _measured(table, learner),
         work=work,
     )
     portfolio.run()
@@ -185,6 +188,7 @@ def _prepare(dataset: Dataset, name: str, task: str | None, work: Work) -> _Tabl
     texts = tuple(column.name for column in features.columns if column.kind is Kind.TEXT)
     columns = [replace(column, role=Role.FEATURE) for column in features.columns]
     inputs = TableInputs(columns, dict.fromkeys(texts, "characters/1"))
+    front = front_of(dataset, inputs)  # before any work: a step that a model cannot hold is said at once
     block = block_of(inputs, frame.select(inputs.names))
     scale = Scale.of(target.values) if target.labels is None else Scale()
     problem = Problem(
@@ -213,7 +217,17 @@ def _prepare(dataset: Dataset, name: str, task: str | None, work: Work) -> _Tabl
         groups=_groups(frame, schema),
         order=_order(frame, schema),
         notes=tuple(notes),
+        front=front,
+        raw=frame if front is None else _rows_before(dataset, front),
     )
+
+
+def _rows_before(dataset: Dataset, front: Front) -> pl.DataFrame:
+    """Rows as they came, before the recipe; of many some, from all over the table."""
+    lineage = dataset.lineage
+    source: Dataset = dataset if lineage is None else lineage.table
+    every = -(-source.num_rows // _STATISTICS_ROWS)
+    return pl.concat([part.gather_every(every) for part in source.batches(columns=front.inputs.names)])
 
 
 def _sample(target: Target, num_columns: int, work: Work) -> tuple[Target, tuple[str, ...]]:
@@ -298,14 +312,20 @@ def _truth(table: _Table) -> NDArray[Any]:
 
 
 def _model(table: _Table, learner: Any, temperature: float = 1.0) -> TableModel:
-    return TableModel(table.problem, table.inputs, learner, table.target.labels, table.scale, temperature)
+    return TableModel(table.problem, table.inputs, learner, table.target.labels, table.scale, temperature, table.front)
+
+
+def _measured(table: _Table, learner: Any) -> tuple[int, float]:
+    model = _model(table, learner)
+    return model.measure(table.rows.block if model.front is None else block_of(model.taken, table.raw.head(1)))
 
 
 def _input_statistics(table: _Table) -> Baseline:
     """Statistics of the features, of at most 100,000 rows and 1,000 columns."""
-    columns = table.inputs.columns[:_STATISTICS_COLUMNS]
-    every = -(-len(table.frame) // _STATISTICS_ROWS)
-    frame = table.frame.select(column.name for column in columns).gather_every(every)
+    inputs = table.inputs if table.front is None else table.front.inputs
+    columns = inputs.columns[:_STATISTICS_COLUMNS]
+    every = -(-len(table.raw) // _STATISTICS_ROWS)
+    frame = table.raw.select(column.name for column in columns).gather_every(every)
     return Baseline.of(frame, Schema(columns), {})
 
 
@@ -324,8 +344,8 @@ def _lineage(
     """Where the model comes from: nothing in it is measured or dated, so that it can be made again."""
     return {
         "dataset": {"fingerprint": fingerprint, "num_rows": dataset.num_rows},
-        "recipe": None,
-        "table_steps": [],
+        "recipe": None if dataset.lineage is None else dataset.lineage.recipe.to_dict(),
+        "table_steps": [] if table.front is None else list(table.front.table_steps),
         "parents": [],
         "seed": work.seed,
         "versions": versions(),

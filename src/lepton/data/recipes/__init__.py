@@ -14,7 +14,7 @@ from lepton.data.recipes.base import (
     Scope,
 )
 from lepton.data.recipes.changes import ChangeRecord, Changes
-from lepton.data.recipes.recipe import Recipe
+from lepton.data.recipes.recipe import Recipe, bound_steps
 
 __all__ = [
     "RECIPE_STEPS",
@@ -31,4 +31,5 @@ __all__ = [
     "RecipeStep",
     "RunContext",
     "Scope",
+    "bound_steps",
 ]

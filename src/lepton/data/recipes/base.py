@@ -244,12 +244,18 @@ class BoundRowStep(BoundStep):
         """Columns that may have cells that the step cannot treat."""
         return ()
 
+    def needs(self, wanted: set[str]) -> set[str]:
+        """Columns that must come in so that those `wanted` come out."""
+        if not wanted & set(self.writes):
+            return wanted
+        return wanted - (set(self.writes) - set(self.before.names)) | set(self.reads)
+
     @abstractmethod
     def apply(self, frame: pl.DataFrame) -> Applied:
         """The rule on rows, vectorised; other columns pass through."""
 
     def emit(self, builder: GraphBuilder, tensors: Tensors) -> Tensors:
-        """The same rule as nodes of a graph.
+        """The same rule as nodes of a graph, for those of its columns that are in the tensors.
 
         Raises:
             DataError: there is no such form; the message names the alternative.

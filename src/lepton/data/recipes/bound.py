@@ -32,6 +32,10 @@ class SameColumns(BoundRowStep):
         """The columns."""
         return self.columns
 
+    def needs(self, wanted: set[str]) -> set[str]:
+        """Each column is made of itself."""
+        return wanted
+
     @property
     def writes(self) -> tuple[str, ...]:
         """The columns."""

@@ -24,12 +24,12 @@ from lepton.data.detect import Wanted
 from lepton.data.formats import Chunk, Source
 from lepton.data.formats.base import SAMPLE_ROWS
 from lepton.data.lineage import Lineage
-from lepton.data.recipes.base import RECIPE_STEPS, RecipeStep, step_of
+from lepton.data.recipes.base import RECIPE_STEPS, BoundStep, RecipeStep, step_of
 from lepton.data.recipes.changes import Changes
-from lepton.data.recipes.run import Pipeline, prepare
+from lepton.data.recipes.run import Pipeline, Stage, prepare
 from lepton.store.documents import read_yaml, write_yaml
 
-__all__ = ["FORMAT", "Recipe"]
+__all__ = ["FORMAT", "Recipe", "bound_steps"]
 
 FORMAT = "recipe/1"
 _MAX_STEPS = 1_000
@@ -214,6 +214,23 @@ class Recipe:
         return "\n".join(lines)
 
 
+def bound_steps(recipe: Recipe) -> list[tuple[RecipeStep, BoundStep]]:
+    """Each step of a fitted recipe with its form on the columns that the recipe was fitted on.
+
+    Raises:
+        DataError: the recipe is not fitted.
+    """
+    if recipe.learned is None or recipe.before is None:
+        raise DataError(ErrorCode.NOT_FITTED, "the recipe has learned nothing yet", fix="recipe.fit(table)")
+    schema = recipe.before
+    found = []
+    for number, (step, learned) in enumerate(zip(recipe.steps, recipe.learned, strict=True), 1):
+        stage = Stage(number, step, step.bind(schema, learned))
+        found.append((step, stage.bound))
+        schema = stage.schema
+    return found
+
+
 def _unknown(name: Any, where: str) -> UsageError:
     close = difflib.get_close_matches(str(name), RECIPE_STEPS.names(), n=1)
     return UsageError(
@@ -338,7 +355,8 @@ class _Prepared(Source):
     def lineage(self) -> Lineage:
         """The recipe with what it learned."""
         pipeline = self.pipeline
-        return Lineage(Recipe(self._recipe.steps, tuple(pipeline.learned), pipeline.before), pipeline.before)
+        fitted = Recipe(self._recipe.steps, tuple(pipeline.learned), pipeline.before)
+        return Lineage(fitted, pipeline.before, self._table)
 
     def changes(self) -> Changes:
         """What the steps changed."""

@@ -31,7 +31,7 @@ from lepton.data.recipes.base import (
 )
 from lepton.data.recipes.changes import ChangeRecord, Changes, Tally
 
-__all__ = ["Pipeline", "memory_limit", "prepare"]
+__all__ = ["Pipeline", "Stage", "memory_limit", "prepare"]
 
 _ROW = "\0row"
 """The hidden column of row numbers, which only the engine sees."""

@@ -116,6 +116,9 @@ _CASTS = {
 _CASTABLE = (Kind.NUMBER, Kind.BOOLEAN, Kind.CATEGORY, Kind.TEXT, Kind.IDENTIFIER)
 
 
+_NUMERIC = (Kind.NUMBER, Kind.BOOLEAN)
+
+
 @dataclass(frozen=True)
 class _Chosen(BoundRowStep):
     after: Schema
@@ -160,6 +163,10 @@ class _Renamed(BoundRowStep):
     def writes(self) -> tuple[str, ...]:
         return tuple(self._names.values())
 
+    def needs(self, wanted: set[str]) -> set[str]:
+        old = {new: old for old, new in self._names.items()}
+        return {old.get(name, name) for name in wanted}
+
     def apply(self, frame: pl.DataFrame) -> Applied:
         return Applied(frame.rename(self._names))
 
@@ -193,6 +200,14 @@ class _Casted(BoundRowStep):
     @property
     def fallible(self) -> tuple[str, ...]:
         return self.columns
+
+    def needs(self, wanted: set[str]) -> set[str]:
+        return wanted
+
+    def emit(self, builder: GraphBuilder, tensors: Tensors) -> Tensors:
+        alike = self.to == "number" and all(self.before[n].kind in _NUMERIC for n in self.columns)
+        same = all(self.before[n].kind not in _NUMERIC for n in self.columns) and self.to in ("category", "text")
+        return tensors if alike or same else super().emit(builder, tensors)
 
     def apply(self, frame: pl.DataFrame) -> Applied:
         dtype = _CASTS[self.to][2]

@@ -77,8 +77,15 @@ class _Encoded(BoundRowStep):
     def writes(self) -> tuple[str, ...]:
         return tuple(name for name in self.after.names if name not in self.before)
 
+    def needs(self, wanted: set[str]) -> set[str]:
+        made = dict(zip(self.writes, (n for n, known in self._known() for _ in known), strict=True))
+        return {made.get(name, name) for name in wanted}
+
+    def _known(self) -> list[tuple[str, tuple[str, ...]]]:
+        return list(zip(self.columns, self.values, strict=True))
+
     def apply(self, frame: pl.DataFrame) -> Applied:
-        pairs = [(name, value) for name, known in zip(self.columns, self.values, strict=True) for value in known]
+        pairs = [(name, value) for name, known in self._known() for value in known]
         marks = [
             (pl.col(name) == value).fill_null(False).cast(pl.Float64).alias(mark)
             for (name, value), mark in zip(pairs, self.writes, strict=True)
@@ -90,14 +97,17 @@ class _Encoded(BoundRowStep):
             return tensors
         place = positions(tensors.string_names)
         parts: list[str | None] = [tensors.numbers]
-        for name, known in zip(self.columns, self.values, strict=True):
-            if not known:
+        made: list[str] = []
+        marks = iter(self.writes)
+        for name, known in self._known():
+            names = [next(marks) for _ in known]
+            if not known or name not in place:
                 continue
+            made += names
             texts = builder.node("Gather", [tensors.strings, builder.constant(np.array([place[name]]))], axis=1)
             hits = builder.node("Equal", [texts, builder.constant([list(known)])])
             parts.append(builder.node("Cast", [hits], to=11))  # onnx.TensorProto.DOUBLE
         rest = [n for n in tensors.string_names if n not in self.columns]
         left = np.array([place[n] for n in rest], dtype=np.int64)
         strings = builder.node("Gather", [tensors.strings, builder.constant(left)], axis=1) if rest else None
-        names = (*tensors.number_names, *self.writes)
-        return Tensors(concatenated(builder, parts), names, strings, tuple(rest))
+        return Tensors(concatenated(builder, parts), (*tensors.number_names, *made), strings, tuple(rest))

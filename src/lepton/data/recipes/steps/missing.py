@@ -188,12 +188,16 @@ class _Flagged(BoundRowStep):
     def writes(self) -> tuple[str, ...]:
         return tuple(f"{name} is missing" for name in self.columns)
 
+    def needs(self, wanted: set[str]) -> set[str]:
+        marks = {f"{name} is missing": name for name in self.columns}
+        return {marks.get(name, name) for name in wanted}
+
     def apply(self, frame: pl.DataFrame) -> Applied:
         marks = [pl.col(n).is_null().cast(pl.Float64).alias(f"{n} is missing") for n in self.columns]
         return Applied(frame.with_columns(marks))
 
     def emit(self, builder: GraphBuilder, tensors: Tensors) -> Tensors:
-        return MissingIndicators(self.columns).emit(builder, tensors)
+        return MissingIndicators(tuple(n for n in self.columns if n in tensors.number_names)).emit(builder, tensors)
 
 
 @dataclass(frozen=True)

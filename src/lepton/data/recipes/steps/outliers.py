@@ -86,4 +86,7 @@ class _Clipped(SameColumns):
         return Applied(frame.with_columns(made))
 
     def emit(self, builder: GraphBuilder, tensors: Tensors) -> Tensors:
-        return ClipStep(self.columns, self.lower, self.upper).emit(builder, tensors)
+        ends = zip(self.columns, self.lower, self.upper, strict=True)
+        there = [each for each in ends if each[0] in tensors.number_names]
+        columns, lower, upper = zip(*there, strict=True) if there else ((), (), ())
+        return ClipStep(columns, lower, upper).emit(builder, tensors)

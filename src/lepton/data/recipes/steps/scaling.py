@@ -121,4 +121,7 @@ class _Scaled(SameColumns):
         return Applied(frame.with_columns(made))
 
     def emit(self, builder: GraphBuilder, tensors: Tensors) -> Tensors:
-        return StandardiseStep(self.columns, self.shifts, self.scales).emit(builder, tensors)
+        scaled = zip(self.columns, self.shifts, self.scales, strict=True)
+        there = [each for each in scaled if each[0] in tensors.number_names]
+        columns, shifts, scales = zip(*there, strict=True) if there else ((), (), ())
+        return StandardiseStep(columns, shifts, scales).emit(builder, tensors)

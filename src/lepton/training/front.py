@@ -1,0 +1,116 @@
+"""The row steps of a recipe in front of a model, so that the model takes rows as they came, before the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lepton.bundle import GraphBuilder, TableInputs
+from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Role
+from lepton.data import Dataset
+from lepton.data.recipes import BoundRowStep, BoundTableStep, bound_steps
+from lepton.data.steps import Tensors
+from lepton.data.steps.base import gathered, positions
+
+__all__ = ["Front", "front_of"]
+
+
+@dataclass(frozen=True)
+class Front:
+    """What stands before the columns that a model was trained on.
+
+    Attributes:
+        inputs: the columns that rows bring.
+        steps: what makes the model's columns of them.
+        table_steps: names of the steps that acted in training only.
+    """
+
+    inputs: TableInputs
+    steps: tuple[BoundRowStep, ...]
+    table_steps: tuple[str, ...]
+
+    def emit(self, builder: GraphBuilder, tensors: Tensors, wanted: TableInputs) -> Tensors:
+        """The steps as nodes, and the columns in the order that the model wants them."""
+        for step in self.steps:
+            tensors = step.emit(builder, tensors)
+        numbers = tuple(column.name for column in wanted.numbers)
+        strings = tuple(column.name for column in wanted.strings)
+        texts = tensors.strings
+        if texts is not None and strings and strings != tensors.string_names:
+            place = positions(tensors.string_names)
+            chosen = builder.constant(np.array([place[name] for name in strings], dtype=np.int64))
+            texts = builder.node("Gather", [texts, chosen], axis=1)
+        return Tensors(
+            gathered(builder, tensors, numbers) if numbers else None, numbers, texts if strings else None, strings
+        )
+
+
+def front_of(dataset: Dataset, inputs: TableInputs) -> Front | None:
+    """What makes the columns `inputs` of the rows that `dataset` was made of; None where no recipe made it.
+
+    Raises:
+        DataError: a step that is needed has no form that a model file can hold; the message names the alternative.
+    """
+    lineage = dataset.lineage
+    if lineage is None:
+        return None
+    needed = set(inputs.names)
+    chosen: list[BoundRowStep] = []
+    left_out = []
+    for step, bound in reversed(bound_steps(lineage.recipe)):
+        if isinstance(bound, BoundTableStep):
+            _check_untouched(step.name, bound, needed)
+            left_out.append(step.name)
+        elif isinstance(bound, BoundRowStep):
+            if needed & set(bound.writes):
+                chosen.append(bound)
+            needed = bound.needs(needed)
+    raw = lineage.raw
+    if lost := [name for name in sorted(needed) if name not in raw]:
+        came = f"column {lost[0]!r} of the cleaned table is not made of columns of the rows that came"
+        raise DataError(ErrorCode.NO_GRAPH_FORM, came, fix="train on table.without_recipe()")
+    columns = {name: replace(raw[name], role=Role.FEATURE) for name in raw.names if name in needed}
+    steps = _with_codecs(tuple(reversed(chosen)), columns)
+    texts = {name: codec for name in columns if (codec := inputs.codecs.get(name)) is not None}
+    _check_texts(inputs, steps, columns)
+    return Front(TableInputs(tuple(columns.values()), texts), steps, tuple(reversed(left_out)))
+
+
+def _check_untouched(name: str, bound: BoundTableStep, needed: set[str]) -> None:
+    if touched := sorted(needed & set(bound.writes)):
+        raise DataError(
+            ErrorCode.NO_GRAPH_FORM,
+            f"the step {name} makes column {touched[0]!r} from many rows, and a model sees one at a time",
+            fix="leave the column out of the training, or train on table.without_recipe()",
+        )
+
+
+def _with_codecs(steps: Sequence[BoundRowStep], columns: dict[str, ColumnRecord]) -> tuple[BoundRowStep, ...]:
+    """Steps without those that a codec does; `columns` then say so."""
+    rest: list[BoundRowStep] = []
+    touched: set[str] = set()
+    for step in steps:
+        declared = {name: step.raw(columns[name]) for name in step.writes if name in columns}
+        if declared and all(record is not None for record in declared.values()):
+            if late := sorted(touched & set(declared)):
+                came = f"column {late[0]!r} is read by a codec after another step has changed it"
+                raise DataError(ErrorCode.NO_GRAPH_FORM, came, fix="move the step to the front of the recipe")
+            columns.update({name: record for name, record in declared.items() if record is not None})
+            continue
+        touched |= set(step.writes)
+        rest.append(step)
+    return tuple(rest)
+
+
+def _check_texts(inputs: TableInputs, steps: Sequence[BoundRowStep], columns: dict[str, ColumnRecord]) -> None:
+    """Free texts are spelt out by a codec before any step sees them."""
+    changed = {name for step in steps for name in step.writes}
+    for column in inputs.columns:
+        if column.kind is Kind.TEXT and (column.name in changed or column.name not in columns):
+            raise DataError(
+                ErrorCode.NO_GRAPH_FORM,
+                f"the free text {column.name!r} is changed by a step, which a model file cannot hold",
+                fix="give the texts as they are, or train on table.without_recipe()",
+            )
