@@ -54,6 +54,28 @@ for _tag, _pattern, _first in (
     )
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes each text that YAML 1.1 or 1.2 would take for something else, such as `no` and `1e3`."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {  # noqa: RUF012 - PyYAML's own attribute
+        first: [
+            *yaml.SafeDumper.yaml_implicit_resolvers.get(first, []),
+            *_Loader.yaml_implicit_resolvers.get(first, []),
+        ]
+        for first in {*yaml.SafeDumper.yaml_implicit_resolvers, *_Loader.yaml_implicit_resolvers}
+    }
+
+
+def _text(dumper: Any, value: str) -> Any:
+    """A text; in double quotes, with escapes, where it holds breaks that YAML 1.1 would fold into blanks."""
+    style = '"' if _FOLDED.search(value) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style)
+
+
+_FOLDED = re.compile("[\x85\u2028\u2029\ufeff]")
+_Dumper.add_representer(str, _text)
+
+
 def _whole(loader: Any, node: Any) -> int:
     text = loader.construct_scalar(node)
     if len(text) > _MAX_DIGITS:
@@ -127,4 +149,4 @@ def _check_plain(text: str) -> None:
 
 def write_yaml(path: str | Path, data: Any) -> None:
     """Write plain data, whole or not at all; `read_yaml` gives it back."""
-    write_text(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120))
+    write_text(path, yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
