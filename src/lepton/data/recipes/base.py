@@ -59,6 +59,8 @@ RECIPE_STEPS = Registry(
         "near_duplicates": _STEPS + "near_duplicates:NearDuplicates",
         "aggregate": _STEPS + "groups:Aggregate",
         "window": _STEPS + "groups:Window",
+        "join": _STEPS + "tables:Join",
+        "union": _STEPS + "tables:Union",
         "fill": _STEPS + "missing:Fill",
         "flag_missing": _STEPS + "missing:FlagMissing",
         "drop_missing": _STEPS + "missing:DropMissing",

@@ -11,6 +11,7 @@ from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Role, Schema, 
 from lepton.data.recipes.base import RunContext
 from lepton.data.recipes.steps.derive import Derive, Filter
 from lepton.data.steps import Tensors
+from tests.data.recipes.step_contract import check_step
 
 SCHEMA = Schema(
     (
@@ -28,6 +29,30 @@ FRAME = pl.DataFrame(
         "when": [dt.datetime(2024, 1, 1, 3), None, dt.datetime(2024, 6, 1)],
     }
 ).with_columns(pl.col("when").dt.replace_time_zone("Asia/Tokyo"))
+
+
+COLUMNS = {
+    "a": [1.5, 0.0, None, -3.0],
+    "n": [1, None, 3, 4],
+    "flag": [True, None, False, True],
+    "town": ["Ulm", None, "Bonn", "Ulm"],
+    "when": [dt.datetime(2024, 2, 29, 3), None, dt.datetime(1969, 6, 1), dt.datetime(2000, 1, 1)],
+}
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["a / n", "town + '!'", "'big' if a > 1 else town", "year(when)", "flag or a > n", "max(when, date('2000-01-01'))",
+     "town in ('Ulm', 'Bonn')", "coalesce(a, n) ** 2", "2", "'web'", "contains(town, 'l') and flag"],
+)  # fmt: skip
+@pytest.mark.parametrize("column", ["new", "a"])
+def test_contract(column, expression):
+    check_step(Derive(column, expression), COLUMNS)
+
+
+def test_contract_of_other_steps(tmp_path):
+    check_step(Derive("new", "length(town)"), COLUMNS, graph=False)
+    check_step(Filter("a > 0 or town is missing"), COLUMNS, scratch=tmp_path)
 
 
 def test_derive_adds_a_column_behind_the_others():

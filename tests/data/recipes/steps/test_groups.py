@@ -13,6 +13,7 @@ from lepton.core import ColumnRecord, DataError, Kind, Role, Schema, UsageError,
 from lepton.data.recipes.base import RunContext
 from lepton.data.recipes.steps.groups import FUNCTIONS, Aggregate, Window
 from lepton.store import scratch_folder
+from tests.data.recipes.step_contract import check_step
 
 SCHEMA = Schema(
     (
@@ -220,6 +221,22 @@ def test_other_texts_are_no_summaries(text):
 def test_what_cannot_be_meant_is_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Aggregate(("k",), {"n": "count()", "m": "median(v)", "s": "std(v)", "u": "n_unique(k)", "l": "last(k)"}),
+        Aggregate((), {"n": "count()"}),
+        Window("t", "2d", {"n": "count()", "q": "quantile(v, 0.3)"}, by=("k",)),
+        Window("t", "2d", {"n": "count()", "m": "mean(v)"}, by=("k",), how="rolling"),
+    ],
+    ids=repr,
+)
+def test_contract(step, tmp_path):
+    times = [START + dt.timedelta(hours=17 * i) for i in (3, 1, 4, 1, 5)]
+    columns = {"k": ["b", "a", None, "a", "b"], "v": [1.5, 2.0, None, 3.0, 4.0], "t": times}
+    check_step(step, columns, scratch=tmp_path)
 
 
 def test_every_function_is_tried_here():

@@ -4,6 +4,7 @@ import pytest
 from lepton.core import ColumnRecord, DataError, Kind, Role, Schema, UsageError, Work
 from lepton.data.recipes.base import RunContext
 from lepton.data.recipes.steps.near_duplicates import NearDuplicates
+from tests.data.recipes.step_contract import check_step
 
 SCHEMA = Schema((ColumnRecord("id", Kind.NUMBER, "int64"), ColumnRecord("title", Kind.TEXT, "string")))
 TITLES = [
@@ -26,6 +27,11 @@ def run(step, folder, piece=100, memory=10**9, frame=FRAME):
     bound = step.bind(SCHEMA, {})
     frames = list(bound.run(lambda: frame.iter_slices(piece), RunContext(Work(), folder, memory)))
     return pl.concat(frames)
+
+
+@pytest.mark.parametrize("how", ["drop", "flag"])
+def test_contract(tmp_path, how):
+    check_step(NearDuplicates("title", how=how), {"title": TITLES}, kinds={"title": "text"}, scratch=tmp_path)
 
 
 @pytest.mark.parametrize("piece", [1, 3, 100])

@@ -11,6 +11,7 @@ from lepton.data.recipes.base import RecipeStep, RunContext
 from lepton.data.recipes.steps.rows import Balance, Sample, Shuffle, Sort, Split, _limit
 from lepton.data.split import hashed, split_random
 from lepton.store import scratch_folder
+from tests.data.recipes.step_contract import check_step
 
 SCHEMA = Schema(
     (
@@ -58,6 +59,16 @@ STEPS = [
 @pytest.mark.parametrize("piece", [1, 7])
 def test_rows_do_not_depend_on_the_pieces(step, piece):
     assert run(step, piece=piece, memory=600).equals(run(step))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [*STEPS[2:4], Sort(("k", "v"), True), Shuffle(), Balance("k"), Balance("k", "over"), Split(), Split(by="k")],
+    ids=repr,
+)
+def test_contract(step, tmp_path):
+    columns = {"k": ["b", "a", None, "a", "b"], "v": [1.5, 2.0, None, 3.0, 4.0]}
+    check_step(step, columns, scratch=tmp_path, all_missing=not isinstance(step, Split))  # one row cannot be split
 
 
 def test_sort_puts_missing_last_and_keeps_equal_rows_in_order():

@@ -404,6 +404,8 @@ class BoundSplit(BoundTableStep):
         key = self._key(frames)
         num_rows = len(key) if isinstance(key, pl.Series) else key
         parts = np.zeros(num_rows, dtype=np.uint8)
+        if not num_rows:
+            return pl.Series(parts)
         held_out = self._held_out(key, step.test)
         parts[held_out] = 2
         if step.validation:
