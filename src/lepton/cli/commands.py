@@ -38,7 +38,10 @@ GROUPS: dict[str, tuple[CommandRecord, ...]] = {
         _command("compare", "compare:compare", "Two models on the same rows, with a paired test."),
         _command("serve", "serve:serve", "Serve models over HTTP (Open Inference Protocol)."),
     ),
-    "Tables": (_command("data describe", "data:describe", "What a table holds and what looks suspicious in it."),),
+    "Tables": (
+        _command("data describe", "data:describe", "What a table holds and what looks suspicious in it."),
+        _command("data clean", "data_clean:clean", "Clean a table by a recipe, and say what was changed."),
+    ),
     "Model files": (
         _command("bundle inspect", "bundle:inspect", "What a model file says of itself."),
         _command("bundle check", "bundle:check", "Hashes, bounds, graph and signature of a model file."),
@@ -54,5 +57,5 @@ COMMANDS: tuple[CommandRecord, ...] = tuple(record for group in GROUPS.values() 
 
 NOUNS = {
     "bundle": "Model files: inspect, check, sign, extract, migrate; keys.",
-    "data": "Tables: describe.",
+    "data": "Tables: describe, clean.",
 }
