@@ -102,7 +102,7 @@ class Corpus:
         self._hashes.append(texts.hash().to_numpy())
         if self._folder is not None and sum(letters.nbytes for letters in self._held) > self._memory:
             path = self._folder / f"letters-{id(self):x}-{len(self._parts)}.bin"
-            write_bytes(path, memoryview(np.concatenate(self._held)).cast("B"))
+            write_bytes(path, np.concatenate(self._held).tobytes())
             self._end_part(np.memmap(path, dtype="<u4", mode="r"))
 
     def _end_part(self, letters: Letters) -> None:

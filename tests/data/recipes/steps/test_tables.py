@@ -90,9 +90,11 @@ def test_join_is_what_python_matches(own, theirs, how, piece, memory):
     frame = pl.DataFrame({"k": own, "n": range(len(own))}, schema={"k": pl.Int64, "n": pl.Int64})
     other = pl.DataFrame({"k": theirs, "m": range(len(theirs))}, schema={"k": pl.Int64, "m": pl.Int64})
     tables = {"t": Table(other, Schema((schema["k"], ColumnRecord("m", Kind.NUMBER, "int64"))))}
-    expected: list[tuple[int | None, int, int | None]] = []
+    expected = []
     for n, key in enumerate(own):
-        found = [(key, n, m) for m, their in enumerate(theirs) if their == key and key is not None]
+        found: list[tuple[int | None, int, int | None]] = [
+            (key, n, m) for m, their in enumerate(theirs) if their == key and key is not None
+        ]
         expected += found or ([(key, n, None)] if how == "left" else [])
     made = run(Join("t", ("k",), how=how, many=True), frame, tables, piece, memory, schema)
     assert made.rows() == expected
