@@ -8,9 +8,6 @@ is prepared only (contract 5).
 
 from __future__ import annotations
 
-import dataclasses
-import types
-import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +19,7 @@ import polars as pl
 
 from lepton.bundle import GraphBuilder
 from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, LeptonError, Registry, Schema, UsageError, Work
+from lepton.data.parameters import adapt_fields, given_fields, made_of
 from lepton.data.steps import Tensors
 
 __all__ = [
@@ -159,16 +157,7 @@ class RecipeStep(ABC):
 
     def __post_init__(self) -> None:
         """Texts stand for lists of one, lists become tuples; what does not fit its field is refused."""
-        hints = _hints(type(self))
-        for each in dataclasses.fields(self):  # type: ignore[arg-type]  # every step is a dataclass
-            value = _adapted(getattr(self, each.name), hints[each.name])
-            if not _fits(value, hints[each.name]):
-                raise UsageError(
-                    ErrorCode.BAD_RECIPE,
-                    f"{self.name}: got {each.name}={value!r}",
-                    wanted=_words(hints[each.name]),
-                )
-            object.__setattr__(self, each.name, value)
+        adapt_fields(self, self.name, ErrorCode.BAD_RECIPE)
 
     def reads(self, schema: Schema) -> tuple[str, ...]:
         """Columns that the step looks at, for steps that learn: by default those named in `columns`, else all."""
@@ -204,12 +193,7 @@ class RecipeStep(ABC):
 
     def params(self) -> dict[str, Any]:
         """The parameters that are not at their default, ready for JSON and YAML."""
-        found = {}
-        for each in dataclasses.fields(self):  # type: ignore[arg-type]  # every step is a dataclass
-            value = getattr(self, each.name)
-            if each.default is dataclasses.MISSING or value != each.default:
-                found[each.name] = _plain(value)
-        return found
+        return given_fields(self)
 
 
 @dataclass(frozen=True)
@@ -320,93 +304,7 @@ def step_of(name: str, params: Mapping[str, Any], where: str) -> RecipeStep:
         UsageError: there is no such step or parameter, or a value does not fit.
     """
     try:
-        made = RECIPE_STEPS.load(name)
-        fields = {each.name: each for each in dataclasses.fields(made)}
-        if unknown := [key for key in params if key not in fields]:
-            raise UsageError(
-                ErrorCode.BAD_RECIPE,
-                f"{name} has no parameter {unknown[0]!r}",
-                wanted="some of " + ", ".join(fields) if fields else "none",
-            )
-        missing = [
-            each.name
-            for each in fields.values()
-            if each.default is dataclasses.MISSING
-            and each.default_factory is dataclasses.MISSING
-            and each.name not in params
-        ]
-        if missing:
-            raise UsageError(ErrorCode.BAD_RECIPE, f"{name} lacks {', '.join(missing)}")
-        step: RecipeStep = made(**params)
+        step: RecipeStep = made_of(RECIPE_STEPS.load(name), name, params, ErrorCode.BAD_RECIPE)
         return step
     except LeptonError as error:
         raise UsageError(ErrorCode.BAD_RECIPE, f"{where}: {error.came}", wanted=error.wanted, fix=error.fix) from None
-
-
-def _hints(step: type) -> dict[str, Any]:
-    return typing.get_type_hints(step)
-
-
-def _options(hint: Any) -> tuple[Any, ...]:
-    """The parts of a union, or the hint alone."""
-    return (
-        typing.get_args(hint)
-        if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
-        else (hint,)
-    )
-
-
-def _adapted(value: Any, hint: Any) -> Any:
-    """Lists as tuples, one text where a tuple of texts is wanted as a tuple, words as members of their enumeration."""
-    if isinstance(value, list):
-        value = tuple(_adapted(each, Any) for each in value)
-    options = _options(hint)
-    for option in options:
-        if isinstance(option, type) and issubclass(option, StrEnum) and value in list(option):
-            return option(value)
-        if typing.get_origin(option) is tuple and isinstance(value, str) and str not in options:
-            return (value,)
-    if float in options and int not in options and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    return value
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of a type: the few types that parameters have."""
-    if hint is Any:
-        return True
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if len(options := _options(hint)) > 1:
-        return any(_fits(value, option) for option in options)
-    if hint is None or hint is type(None):
-        return value is None
-    if origin is typing.Literal:
-        return value in arguments
-    if origin is tuple:
-        if not isinstance(value, tuple):
-            return False
-        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
-        return len(kinds) == len(value) and all(_fits(_adapted(v, k), k) for v, k in zip(value, kinds, strict=True))
-    if origin in (Mapping, dict):
-        return isinstance(value, Mapping) and all(
-            _fits(k, arguments[0]) and _fits(v, arguments[1]) for k, v in value.items()
-        )
-    if hint in (int, float):
-        return isinstance(value, hint) and not isinstance(value, bool) and value == value
-    return isinstance(value, hint)
-
-
-def _words(hint: Any) -> str:
-    if typing.get_origin(hint) is typing.Literal:
-        return "one of " + ", ".join(map(repr, typing.get_args(hint)))
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return "one of " + ", ".join(hint)
-    return str(hint).replace("typing.", "").replace("<class '", "").replace("'>", "")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    return str(value) if isinstance(value, StrEnum) else value
