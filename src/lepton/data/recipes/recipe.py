@@ -26,7 +26,7 @@ from lepton.data.formats.base import SAMPLE_ROWS
 from lepton.data.lineage import Lineage
 from lepton.data.recipes.base import RECIPE_STEPS, BoundStep, RecipeStep, step_of
 from lepton.data.recipes.changes import Changes
-from lepton.data.recipes.run import Pipeline, Stage, prepare
+from lepton.data.recipes.run import Pipeline, bound_stage, prepare
 from lepton.store.documents import read_yaml, write_yaml
 
 __all__ = ["FORMAT", "Recipe", "bound_steps"]
@@ -225,7 +225,7 @@ def bound_steps(recipe: Recipe) -> list[tuple[RecipeStep, BoundStep]]:
     schema = recipe.before
     found = []
     for number, (step, learned) in enumerate(zip(recipe.steps, recipe.learned, strict=True), 1):
-        stage = Stage(number, step, step.bind(schema, learned))
+        stage = bound_stage(number, step, schema, learned)
         found.append((step, stage.bound))
         schema = stage.schema
     return found

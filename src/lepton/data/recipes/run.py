@@ -16,7 +16,19 @@ from typing import Any
 
 import polars as pl
 
-from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, LeptonError, Role, Schema, StoreError, Work, printable
+from lepton.core import (
+    ColumnRecord,
+    DataError,
+    ErrorCode,
+    Kind,
+    LeptonError,
+    Role,
+    Schema,
+    StoreError,
+    UsageError,
+    Work,
+    printable,
+)
 from lepton.data.dataset import Dataset
 from lepton.data.recipes.base import (
     BoundRowStep,
@@ -31,7 +43,7 @@ from lepton.data.recipes.base import (
 )
 from lepton.data.recipes.changes import ChangeRecord, Changes, Tally
 
-__all__ = ["Pipeline", "Stage", "memory_limit", "prepare"]
+__all__ = ["Pipeline", "bound_stage", "memory_limit", "prepare"]
 
 _ROW = "\0row"
 """The hidden column of row numbers, which only the engine sees."""
@@ -257,6 +269,24 @@ class Stage:
                 yield ChangeRecord(self.number, name, listed, len(columns), what)
 
 
+def bound_stage(number: int, step: RecipeStep, schema: Schema, learned: Mapping[str, Any]) -> Stage:
+    """The step `number` on columns, with what it learned.
+
+    Raises:
+        LeptonError: as of `RecipeStep.bind`, with the step named.
+        UsageError: what was learned is not what the step learns: a file was changed by hand.
+    """
+    with _named(number, step):
+        try:
+            return Stage(number, step, step.bind(schema, learned))
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise UsageError(
+                ErrorCode.BAD_RECIPE,
+                f"what the step has learned cannot be used: {type(error).__name__}: {printable(str(error), 100)}",
+                fix="fit the recipe again",
+            ) from error
+
+
 @dataclass
 class Pipeline:
     """A fitted recipe on the rows of one table.
@@ -297,14 +327,7 @@ class Pipeline:
 
     def add(self, step: RecipeStep, learned: dict[str, Any]) -> None:
         """Bind the next step."""
-        number = len(self.stages) + 1
-        try:
-            stage = Stage(number, step, step.bind(self.schema, learned))
-        except LeptonError as error:
-            came = f"step {number} ({step.name}): {error.came.removeprefix(step.name + ': ')}"
-            raise type(error)(
-                error.code, came, wanted=error.wanted, fix=error.fix, details={**error.details, "step": number}
-            ) from None
+        stage = bound_stage(len(self.stages) + 1, step, self.schema, learned)
         self.learned.append(learned)
         self.stages.append(stage)
         self.pending.append(stage)
