@@ -29,6 +29,7 @@ from lepton.core import (
     Work,
     printable,
 )
+from lepton.data.convert import polars_type
 from lepton.data.dataset import Dataset
 from lepton.data.recipes.base import (
     BoundRowStep,
@@ -269,6 +270,27 @@ class Stage:
                 yield ChangeRecord(self.number, name, listed, len(columns), what)
 
 
+_UNUSABLE = (
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+)
+
+
+def _try_out(bound: BoundRowStep) -> None:
+    """Apply a step to one row of missing values: what no rows can be treated with is found before any row is read."""
+    missing = pl.DataFrame({column.name: pl.Series([None], dtype=polars_type(column)) for column in bound.before})
+    made = bound.apply(missing).frame
+    for column in bound.schema:
+        if made[column.name].dtype != polars_type(column):
+            raise TypeError(f"column {column.name!r} would be {made[column.name].dtype}")
+
+
 def bound_stage(number: int, step: RecipeStep, schema: Schema, learned: Mapping[str, Any]) -> Stage:
     """The step `number` on columns, with what it learned.
 
@@ -278,8 +300,11 @@ def bound_stage(number: int, step: RecipeStep, schema: Schema, learned: Mapping[
     """
     with _named(number, step):
         try:
-            return Stage(number, step, step.bind(schema, learned))
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            stage = Stage(number, step, step.bind(schema, learned))
+            if learned and isinstance(stage.bound, BoundRowStep):
+                _try_out(stage.bound)
+            return stage
+        except _UNUSABLE as error:
             raise UsageError(
                 ErrorCode.BAD_RECIPE,
                 f"what the step has learned cannot be used: {type(error).__name__}: {printable(str(error), 100)}",
