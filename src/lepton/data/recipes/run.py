@@ -448,7 +448,7 @@ def prepare(
         return pipeline
     position = 0
     while position < len(steps):
-        wave = _wave(steps[position:], pipeline.schema, context.memory)
+        wave = _wave(steps[position:], position + 1, pipeline.schema, context.memory)
         if not wave:
             pipeline.add(steps[position], steps[position].from_tables(tables))
             position += 1
@@ -465,16 +465,18 @@ def _is_read_again(steps: Sequence[RecipeStep], learned: Sequence[Mapping[str, A
     return learned is None or any(step.scope is Scope.TABLE for step in steps)
 
 
-def _wave(steps: Sequence[RecipeStep], schema: Schema, memory: int) -> list[tuple[RecipeStep, Learner]]:
-    """The next steps that can learn in one pass: none of them may look at what one before it changes."""
+def _wave(steps: Sequence[RecipeStep], first: int, schema: Schema, memory: int) -> list[tuple[RecipeStep, Learner]]:
+    """The next steps, from number `first`, that can learn in one pass: none may look at what one before changes."""
     wave: list[tuple[RecipeStep, Learner]] = []
     touched: set[str] = set()
-    for step in steps:
-        if wave and (not wave[-1][0].keeps_columns or touched & set(step.reads(schema))):
+    for number, step in enumerate(steps, first):
+        if wave and not wave[-1][0].keeps_columns:
             break
-        learner = step.learner(schema, memory // 8)
+        with _named(number, step):
+            reads = set(step.reads(schema))
+            learner = None if touched & reads else step.learner(schema, memory // 8)
         if learner is None:
             break
-        touched |= set(step.reads(schema))
+        touched |= reads
         wave.append((step, learner))
     return wave
