@@ -76,6 +76,21 @@ def test_rows_are_named_after_rows_were_dropped(tmp_path):
         recipe.fit_transform(table).frame()
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        Recipe().drop_duplicates(),
+        Recipe().filter("s != 'b'"),
+        Recipe().drop_missing(),
+        Recipe().fill("s", "mode").drop_duplicates(),
+    ],
+)
+def test_rows_are_named_after_steps_that_leave_rows_out(before, tmp_path):
+    table = parts(tmp_path, "1,a\n1,a\n2,b\n", "3,c\n,d\nfour,d\n")
+    with pytest.raises(DataError, match=r"column 'n', row 3 of part-1\.csv: 'four'"):
+        before.cast("n", "whole").fit_transform(table).frame()
+
+
 def test_what_is_printed_of_a_value_is_harmless():
     table = read(pl.DataFrame({"a": ["1\x1b[31m\n" + "x" * 1000]}), kinds={"a": "text"})
     with pytest.raises(DataError) as caught:

@@ -258,7 +258,14 @@ class BoundRowStep(BoundStep):
 
 
 class BoundTableStep(BoundStep):
-    """A step that looks at many rows; it acts when data is prepared, never on the rows that a model is asked about."""
+    """A step that looks at many rows; it acts when data is prepared, never on the rows that a model is asked about.
+
+    Attributes:
+        only_filters: whether it gives some of the frames' rows as they are, hidden columns included, so that errors
+            of later steps still name the row.
+    """
+
+    only_filters: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, frames: Frames, context: RunContext) -> Iterator[pl.DataFrame]:

@@ -247,7 +247,7 @@ class Stage:
             tally.rows_in = 0
             for frame in frames():
                 tally.rows_in += frame.height
-                yield frame.drop(_ROW, strict=False)
+                yield frame if bound.only_filters else frame.drop(_ROW, strict=False)
 
         yield from bound.run(counted, context)
 

@@ -150,6 +150,7 @@ class Filter(RecipeStep):
 class BoundFilter(BoundTableStep):
     """`Filter` on columns."""
 
+    only_filters: ClassVar[bool] = True
     condition: Expression
 
     @property

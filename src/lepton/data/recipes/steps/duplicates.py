@@ -37,6 +37,7 @@ class DropDuplicates(RecipeStep):
 
 @dataclass(frozen=True)
 class _WithoutDuplicates(BoundTableStep):
+    only_filters: ClassVar[bool] = True
     keys: tuple[str, ...]
 
     @property

@@ -221,6 +221,7 @@ class DropMissing(RecipeStep):
 
 @dataclass(frozen=True)
 class _Complete(BoundTableStep):
+    only_filters: ClassVar[bool] = True
     columns: tuple[str, ...]
     how: str
 
