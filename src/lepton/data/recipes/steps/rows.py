@@ -1,7 +1,7 @@
 """Which rows there are and in which order: sort, shuffle, sample, balance; and the column that says how they are split.
 
-Chance is a hash of seed and row number, so a choice depends on neither the machine nor how the rows were cut. Of each
-row at most 16 bytes are held, beside what sorting puts on disk.
+Chance is a hash of seed and row number, so a choice depends on neither the machine nor how the rows were cut. Sorting
+and sampling keep to the memory limit; `balance` holds 16 bytes a row, `split` by a column its values and some 40 more.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from lepton.data.split import Method, hashed, split_by_group, split_by_time, spl
 __all__ = ["Balance", "BoundSplit", "Sample", "Shuffle", "Sort", "Split", "TableStep"]
 
 _CLASSES = 1_000
+_SPLIT_PARTS = ["train", "validation", "test"]
 _CHANCE = "\0chance"
 _NUMBERS = 4_000_000  # row numbers that are hashed at a time
 
@@ -394,33 +395,33 @@ class BoundSplit(BoundTableStep):
         first = 0
         for frame in frames():
             context.work.check()
-            words = parts[first : first + frame.height].cast(pl.String)
-            yield frame.with_columns(words.alias(self.step.column))
+            part = pl.Series(self.step.column, parts[first : first + frame.height])
+            yield frame.with_columns(part.replace_strict(list(range(3)), _SPLIT_PARTS, return_dtype=pl.String))
             first += frame.height
 
-    def _parts(self, frames: Frames) -> pl.Series:
-        """The part of each row, as an enumeration of one byte."""
+    def _parts(self, frames: Frames) -> NDArray[np.uint8]:
+        """The part of each row, as its place in `_SPLIT_PARTS`."""
         step = self.step
         key = self._key(frames)
         num_rows = len(key) if isinstance(key, pl.Series) else key
         parts = np.zeros(num_rows, dtype=np.uint8)
         if not num_rows:
-            return pl.Series(parts)
+            return parts
         held_out = self._held_out(key, step.test)
         parts[held_out] = 2
         if step.validation:
             rest = key.filter(pl.Series(~held_out)) if isinstance(key, pl.Series) else int((~held_out).sum())
             chosen = self._held_out(rest, step.validation / (1 - step.test))
             parts[np.flatnonzero(~held_out)[chosen]] = 1
-        return pl.Series(parts).replace_strict(
-            [0, 1, 2], ["train", "validation", "test"], return_dtype=pl.Enum(["train", "validation", "test"])
-        )
+        return parts
 
     def _key(self, frames: Frames) -> pl.Series | int:
         """The column that the method looks at, in as few bytes as it allows; the number of rows without one."""
         if self.by is None:
             return sum(frame.height for frame in frames())
-        kept = [frame[self.by] for frame in frames()]
+        # A text that comes often is held once.
+        dtype = pl.Categorical() if self.before[self.by].dtype == "string" else None
+        kept = [frame[self.by] if dtype is None else frame[self.by].cast(dtype) for frame in frames()]
         return pl.concat(kept) if kept else pl.Series(self.by, [], dtype=pl.String)
 
     def _held_out(self, key: pl.Series | int, share: float) -> NDArray[np.bool_]:
