@@ -15,15 +15,18 @@ from hypothesis import given, strategies as st
 from lepton.bundle.codecs import (
     CODECS,
     MAX_CHARACTERS,
+    NUMBER_FORMATS,
     SEPARATOR,
     DatetimeParser,
+    NumberParser,
     characters,
     map_distinct,
     microseconds,
     nfc,
     nfc_casefold,
 )
-from lepton.core import UsageError
+from lepton.bundle.encoding import numeric_encoder
+from lepton.core import ColumnRecord, Kind, SchemaError, UsageError
 
 VECTORS = {
     vectors["codec"]: vectors
@@ -123,3 +126,79 @@ def test_nfc_of_a_column() -> None:
     assert nfc(pl.Series(["e\u0301", None, "a"])).to_list() == ["\u00e9", None, "a"]
     plain = pl.Series(["a", None])
     assert nfc(plain) is plain
+
+
+NUMBERS = VECTORS["parse-number/1"]["cases"]
+
+
+@pytest.mark.parametrize("case", NUMBERS, ids=[f"{case['number_format']} {[*case['units']]}" for case in NUMBERS])
+def test_number_vectors(case: dict[str, Any]) -> None:
+    parser = NumberParser(case["number_format"], case["units"])
+    for text, number in case["texts"].items():
+        assert parser.parse(text) == number, text
+    column = pl.Series([*case["texts"], None])
+    assert parser.parse_series(column).to_list() == [*case["texts"].values(), None]
+
+
+_PIECES = ["1", "12", "234", "0", ".", ",", " ", "'", "-", "+", "\u2212", "e5", "km", "m", "$", "%", "m2", "x"]
+
+
+@given(
+    st.sampled_from(NUMBER_FORMATS),
+    st.lists(st.sampled_from(["km", "m", "$", "%", "m2", ""]), unique=True),
+    st.lists(st.lists(st.sampled_from(_PIECES), max_size=6).map("".join), max_size=20),
+)
+def test_single_texts_and_columns_give_the_same_numbers(number_format: str, units: list[str], texts: list[str]) -> None:
+    parser = NumberParser(number_format, {unit: 0.01 if unit == "%" else len(unit) + 1.0 for unit in units})
+    column = pl.Series(texts, dtype=pl.String)
+    assert parser.parse_series(column).to_list() == [parser.parse(text) for text in texts]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_of_python_are_read_back(number: float) -> None:
+    assert NumberParser().parse(repr(number)) == number
+
+
+@pytest.mark.parametrize(
+    ("number_format", "units"),
+    [("1.5", {}), ("1234.5", {"5": 1.0}), ("1234.5", {" km": 1.0}), ("1234.5", {"km": 0.0}), ("1234.5", {"e5": 1.0})],
+)
+def test_number_formats_and_units_that_are_not_known(number_format: str, units: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        NumberParser(number_format, units)
+
+
+@pytest.mark.parametrize("case", VECTORS["parse-boolean/1"]["cases"])
+def test_boolean_vectors(case: dict[str, Any]) -> None:
+    record = ColumnRecord(
+        "b", Kind.BOOLEAN, "bool", true_texts=tuple(case["true_texts"]), false_texts=tuple(case["false_texts"])
+    )
+    encoder = numeric_encoder(record)
+    for text, expected in case["texts"].items():
+        for read in (
+            lambda text=text: encoder.cells([text])[0],
+            lambda text=text: encoder.series(pl.Series([text]))[0],
+        ):
+            if expected is None:
+                with pytest.raises(SchemaError, match="'ja'"):
+                    read()
+            else:
+                assert read() == expected
+
+
+def test_an_encoder_reads_numbers_in_the_way_of_its_column() -> None:
+    record = ColumnRecord("d", Kind.NUMBER, unit="m", number_format="1.234,5", units=(("km", 1000.0), ("m", 1.0)))
+    encoder = numeric_encoder(record)
+    assert encoder.cells(["1.500 m", "2,5 km", 7, None]).tolist()[:3] == [1500.0, 2500.0, 7.0]
+    assert encoder.series(pl.Series(["1.500 m", "2,5 km"])).to_list() == [1500.0, 2500.0]
+    with pytest.raises(SchemaError, match=r"1\.5 m"):
+        encoder.cells(["1.5 m"])
+
+
+def test_further_formats_are_tried_in_their_order() -> None:
+    parser = DatetimeParser("%d/%m/%Y", further=("%m/%d/%Y", "%Y-%m-%d"))
+    texts = ["01/02/1970", "01/31/1970", "1970-01-02", "x"]
+    days = [31, 30, 1, None]
+    expected = [None if day is None else day * 86_400_000_000 for day in days]
+    assert [parser.parse(text) for text in texts] == expected
+    assert parser.parse_series(pl.Series(texts)).to_list() == expected

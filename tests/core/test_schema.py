@@ -20,6 +20,11 @@ records = st.builds(
     missing_markers=st.lists(texts, max_size=3).map(tuple),
     role=st.sampled_from(Role),
     datetime_format=st.none() | texts,
+    further_formats=st.lists(texts, max_size=3).map(tuple),
+    number_format=st.none() | texts,
+    units=st.dictionaries(texts, st.floats(0.001, 1000), max_size=3).map(lambda units: tuple(units.items())),
+    true_texts=st.lists(texts, max_size=3).map(tuple),
+    false_texts=st.lists(texts, max_size=3).map(tuple),
 )
 schemas = st.lists(records, max_size=5, unique_by=lambda record: record.name).map(lambda found: Schema(tuple(found)))
 

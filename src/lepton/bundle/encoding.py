@@ -18,7 +18,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lepton.bundle.codecs import DatetimeParser, characters, map_distinct, microseconds, nfc, nfc_casefold
+from lepton.bundle.codecs import (
+    DatetimeParser,
+    NumberParser,
+    characters,
+    map_distinct,
+    microseconds,
+    nfc,
+    nfc_casefold,
+)
 from lepton.core import ColumnRecord, ErrorCode, Kind, SchemaError, printable
 
 __all__ = ["BOOLEAN_TEXTS", "NUMBER_KINDS", "STRING_KINDS", "NumericEncoder", "TextEncoder", "numeric_encoder"]
@@ -159,17 +167,46 @@ class NumericEncoder(_Encoder):
         return series.cast(pl.Float64)
 
 
+class _WrittenNumberEncoder(NumericEncoder):
+    """A number whose texts are written in the column's own way, with units: codec `parse-number/1`."""
+
+    def __init__(self, column: ColumnRecord) -> None:
+        super().__init__(column)
+        self.parser = NumberParser(column.number_format or "1234.5", dict(column.units))
+        units = ", ".join(repr(unit) for unit in self.parser.units if unit)
+        self.wanted = f"a number written as {column.number_format or '1234.5'}" + (f" with {units}" if units else "")
+
+    def _from_text(self, text: str) -> float:
+        number = self.parser.parse(text)
+        if number is None:
+            raise _Unfit
+        return number
+
+    def _text_series(self, text: pl.Series) -> pl.Series:
+        return self.parser.parse_series(text)
+
+
 class _BooleanEncoder(NumericEncoder):
-    """A boolean: 0 and 1, from booleans, the numbers 0 and 1, and the texts of `BOOLEAN_TEXTS` in any case."""
+    """A boolean: 0 and 1, from booleans, the numbers 0 and 1, and texts in any case.
+
+    The texts are those of `BOOLEAN_TEXTS`, or, by the codec `parse-boolean/1`, those that the column names.
+    """
 
     wanted = "true or false (also 1/0, yes/no)"
+
+    def __init__(self, column: ColumnRecord) -> None:
+        super().__init__(column)
+        own = dict.fromkeys(column.true_texts, 1.0) | dict.fromkeys(column.false_texts, 0.0)
+        self.texts = own or BOOLEAN_TEXTS
+        if own:
+            self.wanted = "one of " + ", ".join(map(repr, [*column.true_texts[:10], *column.false_texts[:10]]))
 
     def cell(self, value: Any) -> float:
         return self._from_value(value) if type(value) is float else super().cell(value)
 
     def _from_text(self, text: str) -> float:
         try:
-            return BOOLEAN_TEXTS[text.lower()]
+            return self.texts[text.lower()]
         except KeyError:
             raise _Unfit from None
 
@@ -180,7 +217,7 @@ class _BooleanEncoder(NumericEncoder):
         return number
 
     def _text_series(self, text: pl.Series) -> pl.Series:
-        return text.str.to_lowercase().replace_strict(BOOLEAN_TEXTS, default=None, return_dtype=pl.Float64)
+        return text.str.to_lowercase().replace_strict(self.texts, default=None, return_dtype=pl.Float64)
 
     def _value_series(self, series: pl.Series) -> pl.Series:
         numbers = super()._value_series(series)
@@ -192,7 +229,7 @@ class _DatetimeEncoder(NumericEncoder):
 
     def __init__(self, column: ColumnRecord) -> None:
         super().__init__(column)
-        self.parser = DatetimeParser(column.datetime_format, column.time_zone)
+        self.parser = DatetimeParser(column.datetime_format, column.time_zone, column.further_formats)
         self.wanted = "a datetime, or text such as " + repr(column.datetime_format or "2024-05-31T13:45:00")
 
     def cell(self, value: Any) -> float:
@@ -235,6 +272,8 @@ class _DatetimeEncoder(NumericEncoder):
 def numeric_encoder(column: ColumnRecord) -> NumericEncoder:
     """The encoder of a column whose kind is one of `NUMBER_KINDS`."""
     kinds = {Kind.BOOLEAN: _BooleanEncoder, Kind.DATETIME: _DatetimeEncoder, Kind.NUMBER: NumericEncoder}
+    if column.kind is Kind.NUMBER and (column.number_format is not None or column.units):
+        return _WrittenNumberEncoder(column)
     return kinds[column.kind](column)
 
 

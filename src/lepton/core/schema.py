@@ -54,6 +54,12 @@ class ColumnRecord:
         missing_markers: texts that mean "missing" in this column beside the empty cell.
         role: what the column is for.
         datetime_format: strptime format of a datetime that is read from text, if known.
+        further_formats: strptime formats for texts that are not of `datetime_format`, in the order they are tried.
+        number_format: how numbers in text are written: the number 1234.5 as an example (`"1.234,5"`).
+        units: texts that may stand with a number and what it is then multiplied with (`("km", 1000.0)`); the text ""
+            stands for a number alone.
+        true_texts: texts of a boolean that mean true, beside the usual ones.
+        false_texts: texts of a boolean that mean false.
     """
 
     name: str
@@ -64,6 +70,11 @@ class ColumnRecord:
     missing_markers: tuple[str, ...] = ()
     role: Role = Role.FEATURE
     datetime_format: str | None = None
+    further_formats: tuple[str, ...] = ()
+    number_format: str | None = None
+    units: tuple[tuple[str, float], ...] = ()
+    true_texts: tuple[str, ...] = ()
+    false_texts: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form; fields at their default are left out."""
@@ -78,30 +89,54 @@ class ColumnRecord:
             out["role"] = str(self.role)
         if self.datetime_format is not None:
             out["datetime_format"] = self.datetime_format
+        if self.number_format is not None:
+            out["number_format"] = self.number_format
+        if self.units:
+            out["units"] = dict(self.units)
+        for name in ("further_formats", "true_texts", "false_texts"):
+            if texts := getattr(self, name):
+                out[name] = list(texts)
         return out
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> ColumnRecord:
         """Read the JSON form; `ValueError` or `KeyError` on anything else."""
-        known = {"name", "kind", "dtype", "unit", "time_zone", "missing_markers", "role", "datetime_format"}
-        if unknown := set(raw) - known:
+        if unknown := set(raw) - set(cls.__dataclass_fields__):
             raise ValueError(f"unknown column fields {sorted(unknown)}")
-        for field in ("name", "kind", "dtype", "unit", "time_zone", "role", "datetime_format"):
+        for field in ("name", "kind", "dtype", "unit", "time_zone", "role", "datetime_format", "number_format"):
             if raw.get(field) is not None and not isinstance(raw[field], str):
                 raise ValueError(f"column field {field!r} must be text, got {raw[field]!r}")
-        markers = raw.get("missing_markers", [])
-        if not isinstance(markers, list) or not all(isinstance(m, str) for m in markers):
-            raise ValueError(f"missing_markers must be a list of texts, got {markers!r}")
         return cls(
             name=raw["name"],
             kind=Kind(raw["kind"]),
             dtype=raw.get("dtype", "float64"),
             unit=raw.get("unit"),
             time_zone=raw.get("time_zone"),
-            missing_markers=tuple(markers),
+            missing_markers=_texts(raw, "missing_markers"),
             role=Role(raw.get("role", "feature")),
             datetime_format=raw.get("datetime_format"),
+            further_formats=_texts(raw, "further_formats"),
+            number_format=raw.get("number_format"),
+            units=_factors(raw.get("units", {})),
+            true_texts=_texts(raw, "true_texts"),
+            false_texts=_texts(raw, "false_texts"),
         )
+
+
+def _texts(raw: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    texts = raw.get(field, [])
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{field} must be a list of texts, got {texts!r}")
+    return tuple(texts)
+
+
+def _factors(units: Any) -> tuple[tuple[str, float], ...]:
+    if not isinstance(units, Mapping) or not all(
+        isinstance(unit, str) and isinstance(factor, int | float) and not isinstance(factor, bool)
+        for unit, factor in units.items()
+    ):
+        raise ValueError(f"units must map texts to numbers, got {units!r}")
+    return tuple((unit, float(factor)) for unit, factor in units.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,16 @@
 """Codecs turn what a client sends into tensors: a closed list, each with a specification page and test vectors."""
 
 from lepton.bundle.codecs.dates import DatetimeParser, microseconds
+from lepton.bundle.codecs.numbers import NUMBER_FORMATS, NumberParser
 from lepton.bundle.codecs.text import MAX_CHARACTERS, SEPARATOR, characters, map_distinct, nfc, nfc_casefold
 
 __all__ = [
     "CODECS",
     "MAX_CHARACTERS",
+    "NUMBER_FORMATS",
     "SEPARATOR",
     "DatetimeParser",
+    "NumberParser",
     "characters",
     "map_distinct",
     "microseconds",
@@ -15,5 +18,5 @@ __all__ = [
     "nfc_casefold",
 ]
 
-CODECS = ("characters/1", "nfc-casefold/1", "parse-datetime/1")
+CODECS = ("characters/1", "nfc-casefold/1", "parse-boolean/1", "parse-datetime/1", "parse-number/1")
 """Names that a manifest may hold; `docs/reference/codecs.md` specifies each."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -71,13 +71,20 @@ class DatetimeParser:
     Args:
         format: strptime format; None reads the ISO 8601 forms of the specification.
         time_zone: IANA zone of texts that name no offset; None means UTC.
+        further: formats for texts that are not of `format`, tried in their order.
 
     Raises:
         UsageError: for a format or zone that the specification does not know.
     """
 
-    def __init__(self, format: str | None = None, time_zone: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        format: str | None = None,  # noqa: A002
+        time_zone: str | None = None,
+        further: Sequence[str] = (),
+    ) -> None:
         self.format = format
+        self._further = tuple(DatetimeParser(each, time_zone) for each in further)
         self.time_zone = time_zone
         self._expression = re.compile(_ISO if format is None else _compiled(format))
         if time_zone is not None and not _is_zone(time_zone):
@@ -131,6 +138,13 @@ class DatetimeParser:
 
     def _read(self, text: str) -> tuple[int, bool] | None:
         """Microseconds since 1970 and whether they are UTC already; None if `text` does not name a moment."""
+        read = self._read_first(text)
+        for parser in self._further if read is None else ():
+            if (read := parser._read_first(text)) is not None:
+                break
+        return read
+
+    def _read_first(self, text: str) -> tuple[int, bool] | None:
         match = self._expression.fullmatch(text.strip(_SPACE))
         if match is None:
             return None
