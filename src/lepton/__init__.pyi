@@ -10,6 +10,7 @@ from lepton.training.estimators import (
 )
 from lepton.verbs import (
     Model as Model,
+    check as check,
     compare as compare,
     describe as describe,
     evaluate as evaluate,

@@ -18,11 +18,13 @@ from lepton.report import Facts, Page, Table, TerminalProgress, Text
 
 if TYPE_CHECKING:
     from lepton import evaluation, serving, training
+    from lepton.data import quality
 else:
     # Who loads a model to predict does not wait for the rooms that train, judge and serve.
     evaluation, serving, training = map(LazyModule, ("lepton.evaluation", "lepton.serving", "lepton.training"))
+    quality = LazyModule("lepton.data.quality")
 
-__all__ = ["Model", "compare", "describe", "evaluate", "load", "predict", "read", "rows_for", "serve", "train"]
+__all__ = ["Model", "check", "compare", "describe", "evaluate", "load", "predict", "read", "rows_for", "serve", "train"]
 
 DEFAULT_WITHIN = "60s"
 _SHOWN_INPUTS = 50
@@ -235,6 +237,33 @@ def describe(source: Source, target: str | None = None, work: Work | None = None
         work: cancel, progress and resources; a description that runs out of time speaks of the rows seen.
     """
     return read(source).describe(target, work)
+
+
+def check(
+    source: Source,
+    rules: Any = (),
+    *,
+    against: Source | None = None,
+    tables: Mapping[str, Source] | None = None,
+    work: Work | None = None,
+) -> quality.Check:
+    """Whether a table keeps rules, and how far it has moved from a baseline.
+
+    Args:
+        source: a `Dataset`, a path or glob, or a table in memory.
+        rules: a YAML file of rules, or a list such as `[{"in_range": {"columns": "age", "least": 0}}]`.
+        against: rows of the same table from before.
+        tables: other tables by the names that `exists_in` uses.
+        work: cancel, progress and resources.
+
+    Raises:
+        DataError: a rule speaks of a column that is not there or of another kind.
+        UsageError: a rule that cannot be meant, or neither rules nor a baseline.
+    """
+    wanted = quality.load_rules(rules) if isinstance(rules, str | Path) else quality.rules_of(rules)
+    baseline = None if against is None else read(against)
+    others = {name: read(table) for name, table in (tables or {}).items()}
+    return quality.check(read(source), wanted, against=baseline, tables=others, work=work)
 
 
 def train(

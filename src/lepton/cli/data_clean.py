@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lepton import data
-from lepton.cli.options import Injected, ReadOptions, Seed, Workers
+from lepton.cli.options import Injected, ReadOptions, Seed, Tables, Workers, named_tables
 from lepton.cli.output import Result
 from lepton.core import ErrorCode, UsageError
 from lepton.data.recipes import Recipe
@@ -22,7 +22,7 @@ def clean(
     recipe: Path,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     fitted: Path | None = None,
-    table: tuple[str, ...] = (),
+    table: Tables = (),
     report: Path | None = None,
     seed: Seed = None,
     reading: ReadOptions | None = None,
@@ -52,9 +52,8 @@ def clean(
     options = reading or ReadOptions()
     with context.work(seed=seed, workers=workers) as work:
         rows = options.read(source, work)
-        tables = {name: data.read(place) for name, place in map(_named_table, table)}
         use = steps.transform if steps.is_fitted else steps.fit_transform
-        cleaned = use(rows, tables=tables, work=work)
+        cleaned = use(rows, tables=named_tables(table), work=work)
         cleaned.save(output)
         changes = cleaned.changes()
     lineage = cleaned.lineage
@@ -67,10 +66,3 @@ def clean(
         text += f"\nPage written: {report}"
     found = {**changes.to_dict(), "output": str(output), "columns": cleaned.schema.to_dict()}
     return Result(data=found, text=text, next=(f"lepton data describe {output}",))
-
-
-def _named_table(text: str) -> tuple[str, str]:
-    name, equals, place = text.partition("=")
-    if not equals or not name or not place:
-        raise UsageError(ErrorCode.USAGE, f"got --table {text!r}", wanted="NAME=FILE")
-    return name, place

@@ -12,7 +12,7 @@ from lepton import data
 from lepton.cli.context import Context
 from lepton.core import ErrorCode, Kind, UsageError, Work
 
-__all__ = ["Injected", "Output", "ReadOptions", "Seed", "Workers"]
+__all__ = ["Injected", "Output", "ReadOptions", "Seed", "Tables", "Workers", "named_tables"]
 
 Injected = Annotated[Context, Parameter(parse=False)]
 """The context of a command: given by `lepton.cli.app`, not by the user."""
@@ -20,6 +20,18 @@ Injected = Annotated[Context, Parameter(parse=False)]
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 Seed = Annotated[int | None, Parameter(name="--seed")]
 Workers = Annotated[int | None, Parameter(name="--workers")]
+Tables = Annotated[tuple[str, ...], Parameter(name="--table")]
+
+
+def named_tables(texts: tuple[str, ...]) -> dict[str, data.Dataset]:
+    """The tables of `--table NAME=FILE`."""
+    found = {}
+    for text in texts:
+        name, equals, place = text.partition("=")
+        if not equals or not name or not place:
+            raise UsageError(ErrorCode.USAGE, f"got --table {text!r}", wanted="NAME=FILE")
+        found[name] = data.read(place)
+    return found
 
 
 @Parameter(name="*")

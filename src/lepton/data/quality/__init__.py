@@ -2,7 +2,7 @@
 
 from lepton.data.quality.check import Check, RuleResult, check
 from lepton.data.quality.drift import DriftRecord, SchemaChange, compare_tables
-from lepton.data.quality.rules import RULES, Rule, Severity, load_rules
+from lepton.data.quality.rules import RULES, Rule, Severity, load_rules, rules_of
 
 __all__ = [
     "RULES",
@@ -15,4 +15,5 @@ __all__ = [
     "check",
     "compare_tables",
     "load_rules",
+    "rules_of",
 ]

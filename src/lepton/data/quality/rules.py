@@ -92,7 +92,11 @@ class Rule(ABC):
 
     def __str__(self) -> str:
         shown = {key: value for key, value in self.params().items() if key not in ("severity", "allowed")}
-        return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
+        return f"{self.name}({', '.join(f'{key}={_shown(value)}' for key, value in shown.items())})"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else repr(value)
 
 
 class CellRule(Rule):
