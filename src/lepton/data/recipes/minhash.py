@@ -215,7 +215,7 @@ def _equal(corpus: Corpus, work: Work) -> Rows:
 
 def _keys(corpus: Corpus, rows: Rows, size: int, bands: Bands, seed: int, work: Work) -> NDArray[np.uint64]:
     """One key for each band and each of `rows` [bands.number, len(rows)]: equal keys make a candidate."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(seed % 2**64)
     hashes = bands.number * bands.rows
     factors = random.integers(0, 2**32, hashes, dtype=np.uint32) | np.uint32(1)
     offsets = random.integers(0, 2**32, hashes, dtype=np.uint32)

@@ -84,6 +84,14 @@ def test_what_is_made_of_the_target_is_no_feature(expression, role):
     assert Derive("new", expression).bind(SCHEMA, {}).schema["new"].role is role
 
 
+def test_what_is_needed_for_the_column():
+    added = Derive("each", "price / rooms").bind(SCHEMA, {})
+    assert added.needs({"each", "town"}) == {"price", "rooms", "town"}
+    assert added.needs({"town"}) == {"town"}
+    replaced = Derive("town", "rooms + 1").bind(SCHEMA, {})
+    assert replaced.needs({"town", "when"}) == {"rooms", "when"}
+
+
 def test_a_constant_column_has_a_value_in_every_row():
     assert Derive("source", "'web'").bind(SCHEMA, {}).apply(FRAME).frame["source"].to_list() == ["web"] * 3
 

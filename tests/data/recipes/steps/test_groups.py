@@ -182,6 +182,8 @@ def test_rolling_never_looks_ahead():
 
 
 def test_columns_that_come_out():
+    window = Window("when", "7d", {"n": "count()"}, by=("town",)).bind(SCHEMA, {})
+    assert (window.schema.names, window.writes) == (("town", "when", "n"), ("when", "n"))
     bound = Aggregate(("town",), {"q": "quantile(price tag,0.5)", "s": "sum(x)", "d": "max(when)"}).bind(SCHEMA, {})
     assert bound.schema.names == ("town", "q", "s", "d")
     assert bound.schema["q"].role is Role.IGNORED  # made of the target
@@ -212,6 +214,7 @@ def test_other_texts_are_no_summaries(text):
         (lambda: Aggregate(("town",), {"n": "sum(y)"}).bind(SCHEMA, {}), DataError, "no column 'y'"),
         (lambda: Window("x", "7d", {"n": "count()"}).bind(SCHEMA, {}), DataError, "of kind number"),
         (lambda: Window("when", "7 moons", {"n": "count()"}), UsageError, "7 moons"),
+        (lambda: Window("when", "1000000d", {"n": "count()"}), UsageError, "100,000 days"),
         (lambda: Window("when", "7d", {"n": "count()"}, by=("when",)).bind(SCHEMA, {}), UsageError, "also a key"),
         (lambda: Window("when", "7d", {"n": "first(x)"}, how="rolling"), UsageError, "'first'"),
         (lambda: Window("when", "7d", {"n": "max(when)"}, how="rolling").bind(SCHEMA, {}), DataError, "before a row"),

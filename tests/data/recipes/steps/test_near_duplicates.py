@@ -54,6 +54,7 @@ def test_groups_can_be_marked_instead(tmp_path):
 
 def test_similarity_and_letters_count(tmp_path):
     assert run(NearDuplicates("title", 1.0), tmp_path)["id"].to_list() == [0, 1, 2, 3, 4, 5, 6, 8, 9, 10]
+    assert run(NearDuplicates("title", seed=-(2**70)), tmp_path)["id"].to_list() == [0, 1, 2, 4, 5, 6, 8, 10]
     assert run(NearDuplicates("title", 0.4), tmp_path)["id"].to_list() == [0, 1, 2, 4, 5, 6, 8]
 
 

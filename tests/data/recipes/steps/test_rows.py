@@ -159,6 +159,7 @@ def test_split_by_a_column_takes_the_method_that_fits_it():
         (lambda: Sample(share=float("nan")), UsageError, "share=nan"),
         (lambda: Split(0.6, 0.6), UsageError, "together below 1"),
         (lambda: Split(method="group"), UsageError, "without by"),
+        (lambda: Split(method="time", by="town").bind(SCHEMA, {}), DataError, "to split by time"),
         (lambda: Split(column="id").bind(SCHEMA, {}), DataError, "already"),
         (lambda: Balance("town", "sideways"), UsageError, "sideways"),  # type: ignore[arg-type]
         (lambda: run(Split(), FRAME[:1]), DataError, "1 rows"),

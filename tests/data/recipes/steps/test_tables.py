@@ -108,6 +108,7 @@ def test_union_puts_rows_below(piece):
     assert made["price"].to_list() == [None] * 5 + [10.0, 20.0, 40.0, 0.0]
     bound = Union("prices").bind(SCHEMA, {"columns": PRICES_SCHEMA.to_dict()})
     assert bound.schema["name"].kind is Kind.TEXT
+    assert (bound.reads, bound.writes) == (("id", "name"), ("name", "price"))
     assert run(Union("prices", only_common=True)).columns == ["id", "name"]
 
 
@@ -154,6 +155,17 @@ def test_recipes_take_other_tables_by_name():
         (lambda: run(Join("prices", ("nr",))), DataError, "no column 'nr'"),
         (lambda: run(Join("prices", ("id",), columns=("cost",))), DataError, "no column 'cost'"),
         (lambda: Join("prices", ("id",)).bind(SCHEMA, {"columns": 3}), UsageError, "cannot be read"),
+        (lambda: Join("prices", ("id",), suffix=""), UsageError, "at least one letter"),
+        (
+            lambda: Join("prices", ("id",)).bind(SCHEMA, {"columns": [SCHEMA["id"].to_dict()] * 2}),
+            UsageError,
+            "cannot be read",
+        ),
+        (
+            lambda: Union("prices").bind(SCHEMA, {"columns": [{"name": "x", "kind": "number", "dtype": "object"}]}),
+            UsageError,
+            "cannot be read",
+        ),
         (
             lambda: Union("t").bind(SCHEMA, {"columns": [ColumnRecord("id", Kind.BOOLEAN, "bool").to_dict()]}),
             DataError,

@@ -45,11 +45,8 @@ class Derive(RecipeStep):
         """Check the kinds of the columns."""
         expression = parse(self.expression)
         kind = expression.kind(schema)
-        if self.column in schema:
-            record = replace(schema[self.column], kind=kind, dtype=expression.dtype(schema), unit=None, time_zone=None)
-            record = replace(record, missing_markers=(), datetime_format=None)
-        else:
-            record = ColumnRecord(self.column, kind, expression.dtype(schema), role=_role(expression, schema))
+        role = schema[self.column].role if self.column in schema else _role(expression, schema)
+        record = ColumnRecord(self.column, kind, expression.dtype(schema), role=role)
         return BoundDerive(schema, expression, record)
 
 
@@ -83,6 +80,10 @@ class BoundDerive(BoundRowStep):
     def writes(self) -> tuple[str, ...]:
         """The one column."""
         return (self.record.name,)
+
+    def needs(self, wanted: set[str]) -> set[str]:
+        """The columns of the expression in place of the column, which may have been there before."""
+        return wanted if self.record.name not in wanted else wanted - {self.record.name} | set(self.reads)
 
     def apply(self, frame: pl.DataFrame) -> Applied:
         """Compute the column."""

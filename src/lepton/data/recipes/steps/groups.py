@@ -29,6 +29,7 @@ FUNCTIONS = ("count", "sum", "mean", "std", "min", "max", "first", "last", "medi
 _CALL = re.compile(r"\s*([a-z_]+)\s*\(\s*(?:`([^`]+)`|([^`,()]*?))\s*(?:,\s*([0-9.]{1,20})\s*)?\)\s*")
 _NUMBERS = frozenset({"sum", "mean", "std", "median", "quantile"})
 _IN_ORDER = frozenset({"median", "quantile", "n_unique"})
+_LONGEST = 100_000 * 86_400  # seconds
 _ALL = "\0all"
 _GROUP = "\0group"
 
@@ -90,7 +91,9 @@ class Summary:
         if self.function in _NUMBERS:
             unit = source.unit if source.kind is Kind.NUMBER else None
             return ColumnRecord(self.name, Kind.NUMBER, "float64", unit=unit, role=role)
-        return replace(source, name=self.name, role=role)
+        return ColumnRecord(
+            self.name, source.kind, source.dtype, unit=source.unit, time_zone=source.time_zone, role=role
+        )
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,8 @@ class Window(RecipeStep):
         """Reads length and summaries, so that a mistake is found where it is written."""
         super().__post_init__()
         summaries = _summaries(self.name, self.values)
-        parse_duration(self.every, "every")
+        if parse_duration(self.every, "every") > _LONGEST:
+            raise UsageError(ErrorCode.BAD_RECIPE, f"window: got every={self.every!r}", wanted="at most 100,000 days")
         if self.how == "rolling" and (strange := [s for s in summaries if s.function not in _ROLLING]):
             raise UsageError(
                 ErrorCode.BAD_RECIPE,
@@ -243,8 +247,9 @@ class BoundAggregate(BoundTableStep):
 
     @property
     def writes(self) -> tuple[str, ...]:
-        """The summaries."""
-        return tuple(record.name for record in self.records)
+        """The summaries, and the time where it becomes the beginning of a window."""
+        window = () if self.length is None else (self.keys[-1].name,)
+        return (*window, *(record.name for record in self.records))
 
     def run(self, frames: Frames, context: RunContext) -> Iterator[pl.DataFrame]:
         """Merge the summaries of pieces in order of the keys, then add those that need the values in order."""

@@ -362,6 +362,12 @@ class Split(RecipeStep):
         if self.by is None:
             return BoundSplit(schema, self, "random", None)
         by = schema[self.by]
+        if self.method == "time" and by.kind not in (Kind.DATETIME, Kind.NUMBER):
+            raise DataError(
+                ErrorCode.WRONG_KIND,
+                f"split: column '{printable(by.name)}' is of kind {by.kind}",
+                wanted="a datetime or a number to split by time",
+            )
         fitting: dict[Kind, Method] = {Kind.DATETIME: "time", Kind.IDENTIFIER: "group"}
         return BoundSplit(schema, self, self.method or fitting.get(by.kind, "stratified"), by.name)
 

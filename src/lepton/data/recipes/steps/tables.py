@@ -23,6 +23,7 @@ __all__ = ["BoundJoin", "BoundUnion", "Join", "Union"]
 _PARTS = 64
 _HELD_SHARE = 4  # of the memory for the other table; a larger one is cut by key, on disk
 _TEXTS = frozenset({Kind.CATEGORY, Kind.TEXT, Kind.IDENTIFIER})
+_DTYPES = {Kind.NUMBER: ("float64", "int64"), Kind.BOOLEAN: ("bool",), Kind.DATETIME: ("datetime",)}
 _OTHER = "\0other"
 
 
@@ -44,11 +45,16 @@ def _given(step: str, name: str, tables: Mapping[str, Any]) -> Any:
 
 def _other_schema(step: str, learned: Mapping[str, Any]) -> Schema:
     try:
-        return Schema.from_dict(learned["columns"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        schema = Schema.from_dict(learned["columns"])
+        sound = all(c.dtype in _DTYPES.get(c.kind, ("string",)) for c in schema)
+        sound = sound and len(set(schema.names)) == len(schema)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        sound = False
+    if not sound:
         raise UsageError(
             ErrorCode.BAD_RECIPE, f"{step}: what was kept of the other table cannot be read", wanted="its columns"
-        ) from error
+        )
+    return schema
 
 
 def _frames_of(
@@ -154,8 +160,8 @@ class BoundUnion(BoundTableStep):
 
     @property
     def writes(self) -> tuple[str, ...]:
-        """All columns that come out."""
-        return self.both.names
+        """The columns that only the other table has, and those of another kind than before."""
+        return tuple(c.name for c in self.both if c.name not in self.before or self.before[c.name].kind is not c.kind)
 
     def run(self, frames: Frames, context: RunContext) -> Iterator[pl.DataFrame]:
         """The own rows, then those of the other table."""
@@ -204,6 +210,8 @@ class Join(RecipeStep):
     def __post_init__(self) -> None:
         """As many keys on both sides."""
         super().__post_init__()
+        if self.suffix == "":
+            raise UsageError(ErrorCode.BAD_RECIPE, "join: got suffix=''", wanted="at least one letter")
         if not self.on or (self.their_keys and len(self.their_keys) != len(self.on)):
             raise UsageError(
                 ErrorCode.BAD_RECIPE,
