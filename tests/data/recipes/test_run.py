@@ -161,12 +161,14 @@ FULL = """
     from lepton.core import Resources, StoreError, Work
     from lepton.data import read
     from lepton.data.recipes import Recipe
+    from lepton.data.recipes import run
     folder = Path(sys.argv[1])
+    run._LEAST_MEMORY = int(sys.argv[2])
     rng = np.random.default_rng(0)
     table = read(pl.DataFrame({f"c{i}": rng.normal(size=300_000) for i in range(20)}))
     work = Work(resources=Resources(memory=1, scratch=folder))
     clean = Recipe().drop_duplicates().standardise().fit_transform(table, work=work)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
     try:
         clean.save(folder / "clean.parquet")
     except StoreError as error:
@@ -176,10 +178,10 @@ FULL = """
 """
 
 
-def test_a_disk_that_fills_is_one_error_and_leaves_nothing(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(FULL), str(tmp_path)], capture_output=True, text=True, timeout=60
-    )
+@pytest.mark.parametrize("memory", [10**9, 32_000_000, 1_000_000], ids=["written", "rows spilled", "hashes spilled"])
+def test_a_disk_that_fills_is_one_error_and_leaves_nothing(memory, tmp_path):
+    call = [sys.executable, "-c", textwrap.dedent(FULL), str(tmp_path), str(memory)]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=60, check=False)
     lines = done.stdout.splitlines()
     assert lines, done.stderr
     assert lines[0].startswith("store-full"), done

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lepton.core import Work
+from lepton.data.recipes.spill import read_rows, write_rows
 
 __all__ = ["first_rows", "row_hashes"]
 
@@ -82,12 +83,12 @@ class _Parts:
         for (part,), rows in cut.partition_by("part", as_dict=True, include_key=False, maintain_order=True).items():
             files = self._files[int(part)]
             path = self._folder / f"hashes-{id(self):x}-{int(part)}-{len(files)}.arrow"
-            rows.write_ipc_stream(path)
+            write_rows(rows, path)
             files.append(path)
 
     def read(self) -> Iterator[pl.DataFrame]:
         for files in self._files:
             if files:
-                yield pl.concat([pl.read_ipc_stream(path) for path in files])
+                yield pl.concat([read_rows(path) for path in files])
                 for path in files:
                     path.unlink()

@@ -24,7 +24,6 @@ from lepton.core import (
     LeptonError,
     Role,
     Schema,
-    StoreError,
     UsageError,
     Work,
     printable,
@@ -43,6 +42,7 @@ from lepton.data.recipes.base import (
     Scope,
 )
 from lepton.data.recipes.changes import ChangeRecord, Changes, Tally
+from lepton.data.recipes.spill import read_rows, write_rows
 
 __all__ = ["Pipeline", "bound_stage", "memory_limit", "prepare"]
 
@@ -82,16 +82,13 @@ class Kept:
             self._pieces.append(frame)
             return
         path = self._folder / f"rows-{id(self):x}-{len(self._pieces)}.arrow"
-        try:
-            frame.write_ipc_stream(path)
-        except OSError as error:
-            raise _no_room(error) from None
+        write_rows(frame, path)
         self._pieces.append(path)
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """The rows, in their order."""
         for piece in self._pieces:
-            yield pl.read_ipc_stream(piece) if isinstance(piece, Path) else piece
+            yield read_rows(piece) if isinstance(piece, Path) else piece
 
 
 class Remembered:
@@ -105,30 +102,24 @@ class Remembered:
     def __init__(self, frames: Frames, memory: int) -> None:
         self._read, self._memory = frames, memory
         self._kept: list[pl.DataFrame] | None = None
+        self._fits = True
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """The rows, in their order."""
         if self._kept is not None:
             yield from self._kept
             return
-        kept: list[pl.DataFrame] | None = []
+        kept: list[pl.DataFrame] = []
         held = 0
         for frame in self._read():
             held += int(frame.estimated_size())
             if held > self._memory:
-                kept = None
-            if kept is not None:
+                self._fits = False
+                kept = []
+            if self._fits:
                 kept.append(frame)
             yield frame
-        self._kept = kept
-
-
-def _no_room(error: OSError) -> LeptonError:
-    return StoreError(
-        ErrorCode.STORE_FULL,
-        f"the rows of a recipe do not fit on the disk: {error.strerror or 'it cannot be written'}",
-        fix="free some space, or name another folder: Resources(scratch=...)",
-    )
+        self._kept = kept if self._fits else None
 
 
 @dataclass
@@ -440,7 +431,7 @@ def prepare(
         return f"row {first + row - start:,}" + (f" of {file}" if file else "")
 
     context = RunContext(work, scratch, memory_limit(work), tables)
-    source = Remembered(rows, context.memory).frames if _is_read_again(steps, learned) else rows
+    source = Remembered(rows, context.memory // 2).frames if _is_read_again(steps, learned) else rows
     pipeline = Pipeline(dataset.schema, context, source, place)
     if learned is not None:
         for step, values in zip(steps, learned, strict=True):

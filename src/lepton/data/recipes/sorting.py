@@ -11,8 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
-from lepton.core import ErrorCode, StoreError
 from lepton.data.recipes.base import RunContext
+from lepton.data.recipes.spill import read_rows, write_rows
 
 __all__ = ["PIECE", "ROW", "even_pieces", "numbered", "sorted_rows"]
 
@@ -111,14 +111,7 @@ def _written(frames: Iterable[pl.DataFrame], names: Iterator[Path], context: Run
         bytes_a_row = max(int(frame.estimated_size()) // frame.height, 1)
         for block in frame.iter_slices(max(context.memory // _BLOCK_SHARE // bytes_a_row, _FEWEST)):
             path = next(names)
-            try:
-                block.write_ipc_stream(path)
-            except OSError as error:
-                raise StoreError(
-                    ErrorCode.STORE_FULL,
-                    f"rows that are being sorted do not fit on the disk: {error.strerror or 'it cannot be written'}",
-                    fix="free some space, or name another folder: Resources(scratch=...)",
-                ) from None
+            write_rows(block, path)
             run.append(path)
     return run
 
@@ -141,7 +134,7 @@ def _merged(runs: list[Run], order: list[str], down: list[bool], context: RunCon
             if path is None:
                 last.pop(number, None)
                 continue
-            block = pl.read_ipc_stream(path)
+            block = read_rows(path)
             path.unlink()
             last[number] = block[ROW][-1]
             loaded.append(block.with_columns(pl.lit(number, dtype=pl.Int32).alias(run_of)))
