@@ -27,7 +27,7 @@ class Derive(RecipeStep):
 
     Attributes:
         column: name of the column.
-        expression: see the reference of expressions.
+        expression: see [expressions](expressions.md).
     """
 
     name: ClassVar[str] = "derive"
@@ -120,10 +120,10 @@ def _without(builder: GraphBuilder, tensors: Tensors, name: str) -> Tensors:
 class Filter(RecipeStep):
     """Keeps the rows for which a condition holds: `filter("amount > 0 and town is not missing")`.
 
-    Rows for which it is missing go. It acts when data is prepared, not on the rows that a model is asked about.
+    Rows for which it is missing go.
 
     Attributes:
-        condition: an expression that is true or false; see the reference of expressions.
+        condition: an expression that is true or false; see [expressions](expressions.md).
     """
 
     name: ClassVar[str] = "filter"

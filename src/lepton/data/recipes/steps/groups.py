@@ -100,7 +100,8 @@ class Summary:
 class Aggregate(RecipeStep):
     """Makes one row of all rows that have the same keys: `aggregate("town", {"income": "mean(income)"})`.
 
-    The rows come out in order of the keys, missing last. Missing values are passed over; a summary of none is missing.
+    The rows come out in order of the keys, missing last. Missing values are passed over; a count of none is 0, any
+    other summary of none is missing.
 
     Attributes:
         by: key columns; () makes one row of the whole table.
