@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from python_page import python_page
-from recipe_steps_page import recipe_steps_page
+from registry_pages import recipe_steps_page, rules_page
 from rich.console import Console
 
 from lepton.cli.app import build_app
@@ -114,11 +114,17 @@ def steps_page() -> str:
     return f"# Recipe steps\n\n{NOTICE}\n{recipe_steps_page()}"
 
 
+def rules_reference() -> str:
+    """docs/reference/rules.md: every rule of a check."""
+    return f"# Rules\n\n{NOTICE}\n{rules_page()}"
+
+
 PAGES = {
     "cli.md": cli_page,
     "errors.md": errors_page,
     "python.md": library_page,
     "recipe-steps.md": steps_page,
+    "rules.md": rules_reference,
     "settings.md": settings_page,
 }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from lepton.bundle.codecs import MAX_CHARACTERS
 from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Role, Schema
 from lepton.data.steps import (
     Block,
@@ -50,7 +51,7 @@ class FeaturePlan:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The reasons, for people: one line for each, with its columns."""
+        """The reasons, for people: one line for each, with its columns; and how texts are taken."""
         by_reason: dict[str, list[str]] = {}
         for name, reason in self.ignored.items():
             by_reason.setdefault(reason, []).append(name)
@@ -58,6 +59,8 @@ class FeaturePlan:
         for reason, names in by_reason.items():
             shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
             lines.append(f"not learned from ({reason}): {shown}")
+        if texts := ", ".join(column.name for column in self.columns if column.kind is Kind.TEXT):
+            lines.append(f"of texts ({texts}) the first {MAX_CHARACTERS:,} characters count, in any case")
         return tuple(lines)
 
 

@@ -13,7 +13,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lepton.bundle import TableInputs, machine
-from lepton.bundle.codecs import MAX_CHARACTERS
 from lepton.core import (
     DataError,
     ErrorCode,
@@ -202,8 +201,6 @@ def _prepare(dataset: Dataset, name: str, task: str | None, work: Work) -> _Tabl
     notes = [*target.notes, *sampled, *features.notes]
     if len(features.columns) > _STATISTICS_COLUMNS:
         notes.append(f"statistics for watching drift are kept of the first {_STATISTICS_COLUMNS} columns")
-    if texts:
-        notes.append(f"of texts ({', '.join(texts)}) the first {MAX_CHARACTERS:,} characters count, in any case")
     if weight_name is not None:
         notes.append(f"rows are weighted by {weight_name!r}")
     return _Table(
