@@ -23,7 +23,8 @@ __all__ = ["UNITS", "Shapes", "date_formats_of", "number_format_of", "units_of"]
 
 UNITS: dict[str, dict[str, float]] = {
     "length": {
-        "nm": 1e-9, "µm": 1e-6, "mm": 0.001, "cm": 0.01, "dm": 0.1, "m": 1.0, "km": 1000.0, "in": 0.0254, "inch": 0.0254,
+        "nm": 1e-9, "µm": 1e-6, "mm": 0.001, "cm": 0.01, "dm": 0.1, "m": 1.0, "km": 1000.0, "in": 0.0254,
+        "inch": 0.0254,
         "inches": 0.0254, '"': 0.0254, "ft": 0.3048, "feet": 0.3048, "foot": 0.3048, "yd": 0.9144, "mi": 1609.344,
         "mile": 1609.344, "miles": 1609.344,
     },
@@ -35,13 +36,18 @@ UNITS: dict[str, dict[str, float]] = {
         "ms": 0.001, "s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0, "hr": 3600.0, "hrs": 3600.0, "hour": 3600.0,
         "hours": 3600.0, "d": 86400.0, "day": 86400.0, "days": 86400.0, "week": 604800.0, "weeks": 604800.0,
     },
-    "volume": {"µl": 1e-6, "ml": 0.001, "mL": 0.001, "cl": 0.01, "dl": 0.1, "l": 1.0, "L": 1.0, "m3": 1000.0, "m³": 1000.0},
-    "area": {"cm2": 1e-4, "cm²": 1e-4, "m2": 1.0, "m²": 1.0, "sqm": 1.0, "ha": 1e4, "km2": 1e6, "km²": 1e6, "sqft": 0.09290304},
+    "volume": {"µl": 1e-6, "ml": 0.001, "mL": 0.001, "cl": 0.01, "dl": 0.1, "l": 1.0, "L": 1.0, "m3": 1e3, "m³": 1e3},
+    "area": {"cm2": 1e-4, "cm²": 1e-4, "m2": 1.0, "m²": 1.0, "sqm": 1.0, "ha": 1e4, "km2": 1e6, "km²": 1e6},
     "speed": {"m/s": 1.0, "km/h": 1 / 3.6, "kmh": 1 / 3.6, "kph": 1 / 3.6, "mph": 0.44704, "kn": 0.514444},
     "pressure": {"Pa": 1.0, "hPa": 100.0, "mbar": 100.0, "kPa": 1000.0, "bar": 1e5, "MPa": 1e6, "psi": 6894.757},
     "power": {"mW": 0.001, "W": 1.0, "kW": 1000.0, "MW": 1e6, "GW": 1e9, "hp": 745.69987, "PS": 735.49875},
-    "energy": {"J": 1.0, "kJ": 1000.0, "MJ": 1e6, "Wh": 3600.0, "kWh": 3.6e6, "MWh": 3.6e9, "cal": 4.184, "kcal": 4184.0},
-    "data": {"B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30},
+    "energy": {
+        "J": 1.0, "kJ": 1000.0, "MJ": 1e6, "Wh": 3600.0, "kWh": 3.6e6, "MWh": 3.6e9, "cal": 4.184, "kcal": 4184.0,
+    },
+    "data": {
+        "B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2.0**10, "MiB": 2.0**20,
+        "GiB": 2.0**30,
+    },
     "voltage": {"mV": 0.001, "V": 1.0, "kV": 1000.0},
     "current": {"mA": 0.001, "A": 1.0},
 }  # fmt: skip
@@ -230,7 +236,7 @@ def units_of(shapes: Shapes, wanted: str, given: Mapping[str, float] | None) -> 
 
 
 def _factor(size: float, base: float) -> float:
-    """size / base; exact where it is a whole number or one over a whole number."""
+    """The size by that of the base; exact where it is a whole number or one over a whole number."""
     factor = size / base
     near = round(factor)
     if near and abs(factor - near) < 1e-9 * near:

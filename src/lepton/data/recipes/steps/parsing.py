@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
@@ -195,8 +196,9 @@ class _Parsed(SameColumns):
             bad[record.name] = parsed.is_null() & texts.is_not_null()
         return Applied(frame.with_columns(made), bad)
 
+    @abstractmethod
     def parse(self, texts: pl.Series, record: ColumnRecord) -> pl.Series:
-        raise NotImplementedError
+        """Typed values of texts without spaces around; null where a text cannot be read."""
 
     def raw(self, column: ColumnRecord) -> ColumnRecord | None:
         record = next((record for record in self.records if record.name == column.name), None)
