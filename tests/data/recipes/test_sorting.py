@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from lepton.core import Work
+from lepton.core import Interrupted, StoreError, Work
 from lepton.data.recipes.base import RunContext
 from lepton.data.recipes.sorting import PIECE, ROW, even_pieces, numbered, sorted_rows
 from lepton.store import scratch_folder
@@ -34,6 +34,20 @@ def test_many_runs_are_merged_in_turns(tmp_path):
     found = pl.concat(sorted_rows(numbered(cut(frame, 50)), ["n"], RunContext(Work(), tmp_path, 2000)))
     assert found["n"].to_list() == list(range(4001))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_cannot_be_written_is_named(tmp_path):
+    frame = pl.DataFrame({"n": range(1000)})
+    context = RunContext(Work(), tmp_path / "gone", 1000)
+    with pytest.raises(StoreError, match="do not fit on the disk"):
+        list(sorted_rows(numbered(cut(frame, 100)), ["n"], context))
+
+
+def test_sorting_can_be_stopped(tmp_path):
+    work = Work()
+    work.cancel.set()
+    with pytest.raises(Interrupted):
+        list(sorted_rows(numbered([pl.DataFrame({"n": [2, 1]})]), ["n"], RunContext(work, tmp_path, 1000)))
 
 
 @pytest.mark.parametrize("piece", [1, 7, 100])

@@ -13,10 +13,11 @@ from typing import Any, ClassVar, Literal
 
 import polars as pl
 
-from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Schema, SchemaError, StoreError, UsageError, printable
+from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Schema, SchemaError, UsageError, printable
 from lepton.data.convert import polars_type
 from lepton.data.recipes.base import BoundTableStep, Frames, RecipeStep, RunContext, Scope
 from lepton.data.recipes.sorting import PIECE, ROW, numbered, sorted_rows
+from lepton.data.recipes.spill import read_rows, write_rows
 
 __all__ = ["BoundJoin", "BoundUnion", "Join", "Union"]
 
@@ -375,14 +376,7 @@ def _cut(frames: Iterable[pl.DataFrame], keys: list[str], context: RunContext, n
         )
         for (part,), rows in cut.items():
             path = context.scratch / f"{name}-{id(parts):x}-{part}-{number}.arrow"
-            try:
-                rows.write_ipc_stream(path)
-            except OSError as error:
-                raise StoreError(
-                    ErrorCode.STORE_FULL,
-                    f"rows that are being joined do not fit on the disk: {error.strerror or 'it cannot be written'}",
-                    fix="free some space, or name another folder: Resources(scratch=...)",
-                ) from None
+            write_rows(rows, path)
             parts[int(part)].append(path)
     return parts
 
@@ -390,5 +384,5 @@ def _cut(frames: Iterable[pl.DataFrame], keys: list[str], context: RunContext, n
 def _read(paths: list[Path]) -> Iterator[pl.DataFrame]:
     """The rows of files, which are removed."""
     for path in paths:
-        yield pl.read_ipc_stream(path)
+        yield read_rows(path)
         path.unlink()
