@@ -152,7 +152,7 @@ def child(name, pattern, out, limit):
     """One contender, in this process."""
     error = CONTENDERS[name](pattern, Path(out), int(limit) or None)
     usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps([usage / (1e9 if sys.platform == "darwin" else 1e6), error]))
+    print(json.dumps([usage * (1 if sys.platform == "darwin" else 1024) / 1e9, error]))
 
 
 def job(folder, num_rows, repeats):

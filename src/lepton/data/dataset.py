@@ -22,7 +22,7 @@ from lepton.data.detect import Wanted, detect
 from lepton.data.formats import Source
 from lepton.data.lineage import Lineage
 from lepton.data.split import Method, check_share, split_by_group, split_by_time, split_random, split_stratified
-from lepton.data.write import write_frame, write_parquet
+from lepton.data.write import write_rows
 
 __all__ = ["Dataset"]
 
@@ -340,9 +340,7 @@ class Dataset:
 
     def save(self, path: str | Path) -> Path:
         """Write the table, whole or not at all; `path` ends in `.parquet`, `.csv`, `.tsv`, `.jsonl` or `.arrow`."""
-        if Path(path).suffix == ".parquet":
-            return write_parquet(self.lazy(), path)
-        return write_frame(self.frame(), path)
+        return write_rows(self.lazy(), path)
 
 
 def _with_role(plan: ColumnPlan, before: ColumnRecord) -> ColumnPlan:

@@ -11,22 +11,27 @@ import polars as pl
 from lepton.core import DataError, ErrorCode, UsageError
 from lepton.store import replace_path
 
-__all__ = ["WRITERS", "write_frame", "write_parquet"]
+__all__ = ["WRITERS", "write_frame", "write_rows"]
 
-WRITERS: Mapping[str, Callable[[pl.DataFrame, Path], object]] = MappingProxyType(
+WRITERS: Mapping[str, Callable[[pl.LazyFrame, Path], object]] = MappingProxyType(
     {
-        ".parquet": pl.DataFrame.write_parquet,
-        ".csv": pl.DataFrame.write_csv,
-        ".tsv": lambda frame, path: frame.write_csv(path, separator="\t"),
-        ".jsonl": pl.DataFrame.write_ndjson,
-        ".arrow": pl.DataFrame.write_ipc,
+        ".parquet": pl.LazyFrame.sink_parquet,
+        ".csv": pl.LazyFrame.sink_csv,
+        ".tsv": lambda rows, path: rows.sink_csv(path, separator="\t"),
+        ".jsonl": lambda rows, path: rows.map_batches(_checked_finite, streamable=True).sink_ndjson(path),
+        ".arrow": pl.LazyFrame.sink_ipc,
     }
 )
-"""How a table is written, by the ending of the file's name."""
+"""How rows are written, by the ending of the file's name."""
 
 
 def write_frame(frame: pl.DataFrame, path: str | Path) -> Path:
-    """Write `frame` in the format that the name of `path` ends in (a key of `WRITERS`).
+    """Write `frame` in the format that the name of `path` ends in; see `write_rows`."""
+    return write_rows(frame.lazy(), path)
+
+
+def write_rows(rows: pl.LazyFrame, path: str | Path) -> Path:
+    """Write rows as they come, in bounded memory, in the format that the name of `path` ends in (a key of `WRITERS`).
 
     Raises:
         UsageError: another ending.
@@ -37,28 +42,15 @@ def write_frame(frame: pl.DataFrame, path: str | Path) -> Path:
     if path.suffix not in WRITERS:
         formats = ", ".join(WRITERS)
         raise UsageError(ErrorCode.USAGE, f"cannot tell the format of {path.name!r}", wanted=f"a name in {formats}")
-    if path.suffix == ".jsonl":
-        _check_finite(frame)
     with replace_path(path) as temporary:
-        WRITERS[path.suffix](frame, temporary)
+        WRITERS[path.suffix](rows, temporary)
     return path
 
 
-def write_parquet(rows: pl.LazyFrame, path: str | Path) -> Path:
-    """Write rows that come in pieces as they come, so that memory stays bounded.
-
-    Raises:
-        StoreError: the disk is full or failed; an earlier file is intact.
-    """
-    path = Path(path)
-    with replace_path(path) as temporary:
-        rows.sink_parquet(temporary)
-    return path
-
-
-def _check_finite(frame: pl.DataFrame) -> None:
+def _checked_finite(frame: pl.DataFrame) -> pl.DataFrame:
     """Refuse numbers that JSON has no word for: Polars would write them as null."""
     for column in frame.select(pl.selectors.float()):
         if not column.drop_nulls().is_finite().all():
             came = f"column {column.name!r} holds NaN or infinities, which JSON Lines cannot say"
             raise DataError(ErrorCode.BAD_VALUE, came, fix="write .parquet or .csv, or fill them first")
+    return frame

@@ -49,7 +49,7 @@ __all__ = ["Pipeline", "bound_stage", "memory_limit", "prepare"]
 _ROW = "\0row"
 """The hidden column of row numbers, which only the engine sees."""
 _PIECE_ROWS = 262_144
-_OWN_MEMORY = 350_000_000
+_OWN_MEMORY = 450_000_000
 """What the process takes before it holds a row."""
 _LEAST_MEMORY = 32_000_000
 
