@@ -51,8 +51,8 @@ rules:
 - holds: {expression: "rooms <= 20 or kind == 'castle'", allowed: 0.01}
 ```
 
-Every rule takes `severity` (`error`, by default, or `warn`, which is told but breaks nothing) and `allowed`, the share of rows that
-may break it. A missing value breaks `not_missing` alone.
+Every rule takes `severity` (`error`, by default, or `warn`, which is told but breaks nothing) and `allowed`, the share
+of rows that may break it. A missing value breaks `not_missing` alone.
 
 A third party adds rules through the entry-point group `lepton.rules`.
 """

@@ -74,11 +74,16 @@ RECIPE_STEPS = Registry(
         "fill": _STEPS + "missing:Fill",
         "flag_missing": _STEPS + "missing:FlagMissing",
         "drop_missing": _STEPS + "missing:DropMissing",
+        "mark_missing": _STEPS + "missing:MarkMissing",
+        "outliers": _STEPS + "outliers:Outliers",
         "clip": _STEPS + "outliers:Clip",
         "standardise": _STEPS + "scaling:Standardise",
         "min_max": _STEPS + "scaling:MinMax",
         "robust_scale": _STEPS + "scaling:RobustScale",
         "one_hot": _STEPS + "encoding:OneHot",
+        "mask": _STEPS + "personal:Mask",
+        "pseudonymise": _STEPS + "personal:Pseudonymise",
+        "generalise": _STEPS + "personal:Generalise",
     },
 )
 """Every cleaning step by name; third parties add theirs through the entry-point group `lepton.recipe_steps`."""

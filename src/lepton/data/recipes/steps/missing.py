@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import polars as pl
 
 from lepton.bundle import GraphBuilder
@@ -26,10 +27,11 @@ from lepton.data.recipes.bound import SameColumns
 from lepton.data.recipes.learning import Counts, Means, Quantiles
 from lepton.data.steps import Impute, MissingIndicators, Tensors
 
-__all__ = ["DropMissing", "Fill", "FlagMissing"]
+__all__ = ["DropMissing", "Fill", "FlagMissing", "MarkMissing"]
 
 _WORDS = ("median", "mean", "mode")
 _NUMBERS = (Kind.NUMBER,)
+_TEXTS = (Kind.CATEGORY, Kind.TEXT, Kind.IDENTIFIER)
 _FILLED = (Kind.NUMBER, Kind.BOOLEAN, Kind.CATEGORY, Kind.TEXT)
 
 
@@ -119,6 +121,64 @@ class _Filled(SameColumns):
         empty = builder.node("Equal", [tensors.strings, builder.constant([[""]])])
         filled = builder.node("Where", [empty, builder.constant([texts]), tensors.strings])
         return replace(tensors, strings=filled)
+
+
+@dataclass(frozen=True)
+class MarkMissing(RecipeStep):
+    """Take values that stand for "missing", such as `?` or -999, as missing.
+
+    Attributes:
+        columns: the columns; () for every column that fits.
+        values: texts for columns of texts, numbers for columns of numbers; others are passed over.
+    """
+
+    name: ClassVar[str] = "mark_missing"
+    scope: ClassVar[Scope] = Scope.ROW
+    columns: tuple[str, ...] = ()
+    values: tuple[str | float | int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """There must be a value."""
+        super().__post_init__()
+        if not self.values:
+            raise UsageError(ErrorCode.BAD_RECIPE, "mark_missing: got no values", wanted='such as ["?", -999]')
+
+    def bind(self, schema: Schema, learned: Mapping[str, Any]) -> BoundStep:
+        """The step on these columns."""
+        columns = chosen_columns(schema, self.columns, (*_TEXTS, Kind.NUMBER), self.name)
+        numbers = tuple(float(value) for value in self.values if not isinstance(value, str))
+        texts = tuple(value for value in self.values if isinstance(value, str))
+        return _Marked(schema, columns, None, numbers, texts)
+
+
+@dataclass(frozen=True)
+class _Marked(SameColumns):
+    numbers: tuple[float, ...] = ()
+    texts: tuple[str, ...] = ()
+
+    def apply(self, frame: pl.DataFrame) -> Applied:
+        made = []
+        for name in self.columns:
+            markers: tuple[Any, ...] = self.numbers if self.schema[name].kind is Kind.NUMBER else self.texts
+            if markers:
+                column = pl.col(name)
+                found = (column.cast(pl.Float64) if markers is self.numbers else column).is_in(list(markers))
+                made.append(pl.when(found).then(None).otherwise(column).alias(name))
+        return Applied(frame.with_columns(made))
+
+    def emit(self, builder: GraphBuilder, tensors: Tensors) -> Tensors:
+        numbers, strings = tensors.numbers, tensors.strings
+        if numbers is not None and (here := [name in self.columns for name in tensors.number_names]) and any(here):
+            for marker in self.numbers:
+                row = np.where(here, marker, np.nan)[None, :]  # NaN equals nothing: other columns stay
+                hit = builder.node("Equal", [numbers, builder.constant(row)])
+                numbers = builder.node("Where", [hit, builder.constant(np.nan), numbers])
+        if strings is not None and (here := [name in self.columns for name in tensors.string_names]) and any(here):
+            empty = builder.constant([[""]])
+            for text in self.texts:
+                words = builder.constant([[text if each else "" for each in here]])  # "" is missing already
+                strings = builder.node("Where", [builder.node("Equal", [strings, words]), empty, strings])
+        return replace(tensors, numbers=numbers, strings=strings)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -15,8 +15,12 @@ from lepton.data.recipes.base import Applied, BoundStep, Learner, RecipeStep, Sc
 from lepton.data.recipes.bound import SameColumns
 from lepton.data.recipes.learning import Quantiles
 from lepton.data.steps import Clip as ClipStep, Tensors
+from lepton.data.steps.base import full_width
 
-__all__ = ["Clip"]
+__all__ = ["Clip", "Outliers"]
+
+_QUARTILES_OF_NORMAL = 1.3489795
+"""Distance of the quartiles of a normal distribution, in standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,83 @@ class Clip(RecipeStep):
         real = {n for n, ends in pairs.items() if any(np.isfinite(end) and end != np.round(end) for end in ends)}
         after = Schema(tuple(replace(c, dtype="float64") if c.name in real else c for c in schema))
         return _Clipped(schema, tuple(known), after, lower, upper)
+
+
+@dataclass(frozen=True)
+class Outliers(RecipeStep):
+    """Hold numbers that lie far from the rest, or take them as missing.
+
+    A number is far if it lies more than `z` robust deviations from the median. A robust deviation is the distance of
+    the quartiles over 1.349: the standard deviation where the rest is normal, and outliers do not move it. A column
+    whose quartiles are equal stays as it is.
+
+    Attributes:
+        columns: the columns; () for every number column.
+        z: how many robust deviations.
+        action: `clip` holds them at the bound, `missing` makes them missing.
+    """
+
+    name: ClassVar[str] = "outliers"
+    scope: ClassVar[Scope] = Scope.ROW
+    keeps_columns: ClassVar[bool] = True
+    columns: tuple[str, ...] = ()
+    z: float = 8.0
+    action: Literal["clip", "missing"] = "clip"
+
+    def __post_init__(self) -> None:
+        """The distance must be one."""
+        super().__post_init__()
+        if not 0 < self.z < np.inf:
+            raise UsageError(ErrorCode.BAD_RECIPE, f"outliers: got z={self.z:g}", wanted="a number above 0")
+
+    def reads(self, schema: Schema) -> tuple[str, ...]:
+        """The columns."""
+        return chosen_columns(schema, self.columns, (Kind.NUMBER,), self.name)
+
+    def learner(self, schema: Schema, memory: int) -> Learner | None:
+        """The quartiles."""
+        return Quantiles(self.reads(schema), [0.25, 0.5, 0.75], memory)
+
+    def bind(self, schema: Schema, learned: Mapping[str, Any]) -> BoundStep:
+        """The step on these columns."""
+        bounds = {}
+        for name in self.reads(schema):
+            low, middle, high = learned["values"][name]
+            if low is not None and high > low:
+                reach = self.z * (high - low) / _QUARTILES_OF_NORMAL
+                bounds[name] = (middle - reach, middle + reach)
+        columns = tuple(bounds)
+        lower, upper = tuple(low for low, _ in bounds.values()), tuple(high for _, high in bounds.values())
+        if self.action == "missing":
+            return _Blanked(schema, columns, None, lower, upper)
+        after = Schema(tuple(replace(c, dtype="float64") if c.name in bounds else c for c in schema))
+        return _Clipped(schema, columns, after, lower, upper)
+
+
+@dataclass(frozen=True)
+class _Blanked(SameColumns):
+    lower: tuple[float, ...] = ()
+    upper: tuple[float, ...] = ()
+
+    def apply(self, frame: pl.DataFrame) -> Applied:
+        made = [
+            pl.when(pl.col(name).is_between(low, high)).then(pl.col(name)).alias(name)
+            for name, low, high in zip(self.columns, self.lower, self.upper, strict=True)
+        ]
+        return Applied(frame.with_columns(made))
+
+    def emit(self, builder: GraphBuilder, tensors: Tensors) -> Tensors:
+        bounds = zip(self.columns, self.lower, self.upper, strict=True)
+        there = [each for each in bounds if each[0] in tensors.number_names]
+        if tensors.numbers is None or not there:
+            return tensors
+        columns, lower, upper = zip(*there, strict=True)
+        low = builder.constant(full_width(tensors.number_names, columns, lower, -np.inf))
+        high = builder.constant(full_width(tensors.number_names, columns, upper, np.inf))
+        below, above = builder.node("Less", [tensors.numbers, low]), builder.node("Greater", [tensors.numbers, high])
+        outside = builder.node("Or", [below, above])
+        blanked = builder.node("Where", [outside, builder.constant(np.nan), tensors.numbers])
+        return replace(tensors, numbers=blanked)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
 import polars as pl
 
 from lepton.bundle import GraphBuilder
@@ -114,10 +115,12 @@ class _Scaled(SameColumns):
     scales: tuple[float, ...] = ()
 
     def apply(self, frame: pl.DataFrame) -> Applied:
-        made = [
-            (pl.col(name).cast(pl.Float64) - shift) / scale
-            for name, shift, scale in zip(self.columns, self.shifts, self.scales, strict=True)
-        ]
+        made = []
+        for name, shift, scale in zip(self.columns, self.shifts, self.scales, strict=True):
+            # By numpy: Polars multiplies by the inverse of a constant, which differs in the last bit, and not always.
+            with np.errstate(over="ignore", invalid="ignore"):
+                scaled = (frame[name].cast(pl.Float64).to_numpy() - shift) / scale
+            made.append(pl.Series(name, scaled, nan_to_null=True))
         return Applied(frame.with_columns(made))
 
     def emit(self, builder: GraphBuilder, tensors: Tensors) -> Tensors:
