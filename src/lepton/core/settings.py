@@ -15,7 +15,7 @@ from lepton.core.errors import ErrorCode, UsageError
 
 __all__ = ["Settings", "cache_folder", "load_settings"]
 
-_RESERVED = {"LEPTON_CONFIG"}
+_RESERVED = {"LEPTON_CONFIG", "LEPTON_PSEUDONYM_KEY", "LEPTON_PSEUDONYM_KEY_FILE"}  # keys are no settings
 
 
 def cache_folder() -> Path:
