@@ -60,4 +60,5 @@ def repaired_series(texts: pl.Series) -> pl.Series:
     suspects = texts.str.contains(MARKS).fill_null(value=False)
     if not suspects.any():
         return texts
-    return texts.scatter(suspects.arg_true(), map_distinct(texts.filter(suspects), repaired))
+    # `scatter` writes into its series, and these texts are somebody else's.
+    return texts.clone().scatter(suspects.arg_true(), map_distinct(texts.filter(suspects), repaired))

@@ -1,4 +1,4 @@
-"""Texts that are one value in several spellings: the same but for case and accents, or a rare slip of a frequent one."""
+"""Texts that are one value in several spellings: alike but for case and accents, or a rare slip of a frequent one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ __all__ = ["distance", "merged_spellings", "normal"]
 
 _MOST_VALUES = 20_000
 _MOST_TRIED = 3_000
+_TELLING = frozenset("<>=+&#%$@*")  # "<=50K" is not ">50K", "C" not "C++"
 
 
 def normal(text: str) -> str:
-    """A text without case, accents, punctuation and white space at the ends; runs of them inside are one space."""
+    """A text without case, accents, punctuation and outer white space; signs such as < stay, runs of spaces are one."""
     plain = (c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
-    return " ".join("".join(c if c.isalnum() else " " for c in plain).split())
+    return " ".join("".join(c if c.isalnum() or c in _TELLING else " " for c in plain).split())
 
 
 def distance(one: str, other: str, most: int) -> int:

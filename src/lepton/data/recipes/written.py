@@ -138,6 +138,10 @@ def date_formats_of(shapes: Shapes, day_first: bool) -> dict[str, Any]:
         if len({_order(each) for each in readable[text]}) == 1:
             for each in readable[text]:
                 votes[_twin(each)] = votes.get(_twin(each), 0) + (rows if _order(each) == "d" else -rows)
+    reach: dict[str, int] = {}  # "May 5, 2020" is of the format that reads the other months too
+    for text, rows in shapes.examples[:1000]:
+        for each in readable[text]:
+            reach[each] = reach.get(each, 0) + rows
     taken: dict[str, int] = {}
     ambiguous = unread = 0
     for text, rows in shapes.examples:
@@ -148,7 +152,8 @@ def date_formats_of(shapes: Shapes, day_first: bool) -> dict[str, Any]:
         sure = len({_order(each) for each in options}) == 1
         vote = votes.get(_twin(options[0]), 0)
         wanted = "d" if vote > 0 or (vote == 0 and day_first) else "m"
-        chosen = next((each for each in options if _order(each) == wanted), options[0])
+        options = [each for each in options if _order(each) == wanted] or options
+        chosen = max(options, key=lambda each: reach[each])
         ambiguous += 0 if sure or vote else rows
         taken[chosen] = taken.get(chosen, 0) + rows
     ordered = sorted(taken, key=lambda each: (-taken[each], each))

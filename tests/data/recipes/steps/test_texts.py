@@ -92,3 +92,10 @@ def test_texts_of_which_the_bytes_are_not_utf8_stay(text):
         return
     except UnicodeDecodeError:
         assert repaired(text) == text
+
+
+def test_the_table_that_came_in_is_not_written_into():
+    table = table_of({"c": ["MÃ¼nchen", "x"]})
+    frame = table.frame()
+    bound_on(RepairMojibake("c"), table).apply(frame)
+    assert frame["c"].to_list() == ["MÃ¼nchen", "x"]
