@@ -12,6 +12,7 @@ import lepton
 from lepton.data import Description
 from lepton.data.quality import Check
 from lepton.data.recipes import Changes
+from lepton.data.suggest import Suggestions
 from lepton.evaluation import Comparison, Evaluation
 from lepton.report import Page
 from lepton.serving import Server
@@ -20,14 +21,14 @@ from lepton.training import Leaderboard
 __all__ = ["as_markdown", "fenced", "python_page"]
 
 GROUPS = {
-    "Verbs": ("read", "describe", "check", "train", "load", "predict", "evaluate", "compare", "serve"),
+    "Verbs": ("read", "describe", "suggest", "check", "train", "load", "predict", "evaluate", "compare", "serve"),
     "Models and tables": ("Model", "Dataset", "Recipe"),
     "A client of a server": ("Client",),
     "Long work and errors": ("Work", "Resources", "LeptonError"),
     "Estimators": ("LinearRegression", "Ridge", "LogisticRegression", "KMeans"),
     "Version": ("__version__",),
 }
-HELD = (Description, Check, Changes, Leaderboard, Evaluation, Comparison, Page, Server)
+HELD = (Description, Suggestions, Check, Changes, Leaderboard, Evaluation, Comparison, Page, Server)
 """Objects that the verbs give; nobody makes one."""
 
 INTRODUCTION = """\

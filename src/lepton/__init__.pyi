@@ -14,10 +14,12 @@ from lepton.verbs import (
     compare as compare,
     describe as describe,
     evaluate as evaluate,
+    find_label_errors as find_label_errors,
     load as load,
     predict as predict,
     read as read,
     serve as serve,
+    suggest as suggest,
     train as train,
 )
 from lepton.version import __version__ as __version__

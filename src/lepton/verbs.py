@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import shutil
 import sys
@@ -18,13 +19,27 @@ from lepton.report import Facts, Page, Table, TerminalProgress, Text
 
 if TYPE_CHECKING:
     from lepton import evaluation, serving, training
-    from lepton.data import quality
+    from lepton.data import quality, suggest as suggestions
 else:
     # Who loads a model to predict does not wait for the rooms that train, judge and serve.
     evaluation, serving, training = map(LazyModule, ("lepton.evaluation", "lepton.serving", "lepton.training"))
-    quality = LazyModule("lepton.data.quality")
+    quality, suggestions = LazyModule("lepton.data.quality"), LazyModule("lepton.data.suggest")
 
-__all__ = ["Model", "check", "compare", "describe", "evaluate", "load", "predict", "read", "rows_for", "serve", "train"]
+__all__ = [
+    "Model",
+    "check",
+    "compare",
+    "describe",
+    "evaluate",
+    "find_label_errors",
+    "load",
+    "predict",
+    "read",
+    "rows_for",
+    "serve",
+    "suggest",
+    "train",
+]
 
 DEFAULT_WITHIN = "60s"
 _SHOWN_INPUTS = 50
@@ -239,6 +254,18 @@ def describe(source: Source, target: str | None = None, work: Work | None = None
     return read(source).describe(target, work)
 
 
+def suggest(source: Source, *, work: Work | None = None) -> suggestions.Suggestions:
+    """Which steps would clean a table, each with its reason and its count, and what is left to a person.
+
+    Nothing is changed: `.recipe` holds the suggested steps, to be read and edited before they are used.
+
+    Args:
+        source: a `Dataset`, a path or glob, or a table in memory.
+        work: cancel, progress and resources.
+    """
+    return suggestions.suggest(read(source), work)
+
+
 def check(
     source: Source,
     rules: Any = (),
@@ -424,3 +451,29 @@ def serve(
         names, host=host, port=port, token=token, insecure_no_token=insecure_no_token, resources=resources
     )
     return server.start()
+
+
+def find_label_errors(
+    source: Source, *, target: str, learner: str = "forest", seed: int = 0, work: Work | None = None
+) -> quality.LabelErrors:
+    """Labels that are probably wrong, the most suspect first, by what a learner says that did not see them.
+
+    Classes by confident learning (Northcutt et al. 2021), numbers by residuals that are out of line.
+
+    Args:
+        source: a `Dataset`, a path or glob, or a table in memory.
+        target: the column of labels.
+        learner: `forest`, `linear` or `lightgbm`.
+        seed: of the folds and the learner.
+        work: cancel, progress and resources; replaces `seed`.
+
+    Raises:
+        DataError: the table or the target cannot be learned from; the message says why.
+    """
+    found = training.out_of_fold(read(source), target=target, learner=learner, work=work or Work(seed=seed))
+    suspects = (
+        quality.suspect_numbers(found.truth, found.answers)
+        if found.labels is None
+        else quality.suspect_labels(found.truth, found.answers, names=found.labels)
+    )
+    return dataclasses.replace(suspects, rows=tuple(found.rows[list(suspects.rows)].tolist()))
