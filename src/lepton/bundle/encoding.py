@@ -131,14 +131,21 @@ class NumericEncoder(_Encoder):
         if dtype == pl.Null:
             encoded = series.cast(pl.Float64)
         elif dtype == pl.String:
-            text = series.str.strip_chars(_SPACE)
-            text = text.set(text.is_in(list(self.markers)), None)
+            text = self._present(series)
             encoded = self._text_series(text)
             self._refuse_first(series, text.is_not_null() & encoded.is_null())
         else:
             encoded = self._value_series(series)
             self._refuse_first(series, series.is_not_null() & encoded.is_null())
         return encoded.fill_null(_NAN)
+
+    def readable(self, texts: pl.Series) -> pl.Series:
+        """A column of texts (String) as doubles; null where a text is missing or cannot be read."""
+        return self._text_series(self._present(texts)).fill_nan(None)
+
+    def _present(self, texts: pl.Series) -> pl.Series:
+        stripped = texts.str.strip_chars(_SPACE)
+        return stripped.set(stripped.is_in(list(self.markers)), None)
 
     def _refuse_first(self, series: pl.Series, unfit: pl.Series) -> None:
         row = unfit.arg_max() if unfit.any() else None

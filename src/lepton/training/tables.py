@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lepton.bundle import TableInputs, machine
+from lepton.bundle.encoding import numeric_encoder
 from lepton.core import (
+    ColumnRecord,
     DataError,
     ErrorCode,
     Kind,
@@ -24,6 +26,7 @@ from lepton.core import (
     show_duration,
 )
 from lepton.data import Baseline, Dataset
+from lepton.data.convert import polars_type
 from lepton.evaluation import Metric, metric as metric_named
 from lepton.training.base import Problem, Rows
 from lepton.training.features import FeaturePlan, choose_features
@@ -34,7 +37,7 @@ from lepton.training.portfolio import Chosen, Portfolio
 from lepton.training.table_model import TableModel, block_of, versions
 from lepton.training.tasks import Scale, Target, prepare_target, prepare_weight
 
-__all__ = ["DEFAULT_WITHIN", "MIN_ROWS", "TrainingResult", "train"]
+__all__ = ["DEFAULT_WITHIN", "MIN_ROWS", "PreparedTable", "TrainingResult", "prepare_table", "train"]
 
 DEFAULT_WITHIN = 60.0
 """Seconds that training takes at most where nobody said how long."""
@@ -47,6 +50,7 @@ _CELLS_A_SECOND = 200_000  # of the time allowed: about what a modest machine ca
 _MIN_SAMPLE = 2_000
 _STATISTICS_ROWS = 100_000
 _STATISTICS_COLUMNS = 1_000
+_PHYSICAL = {Kind.NUMBER: pl.Float64(), Kind.BOOLEAN: pl.Boolean(), Kind.DATETIME: pl.Int64()}
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class TrainingResult:
 
 
 @dataclass(frozen=True)
-class _Table:
+class PreparedTable:
     """A table made ready: what goes into the portfolio and what is said of it."""
 
     target: Target
@@ -121,7 +125,7 @@ def train(
     if work.within is None:
         work = work.part(DEFAULT_WITHIN)
         notes.append(f"no time was given: at most {show_duration(DEFAULT_WITHIN)} were used (within=)")
-    table = _prepare(dataset, target, task, work)
+    table = prepare_table(dataset, target, task, work)
     # What the file says of the data is gathered before the search, so that its time is known and not guessed.
     fingerprint, statistics = dataset.fingerprint(), _input_statistics(table)
     measured_by = metric_named(metric, table.problem.task)
@@ -170,7 +174,12 @@ def _check_folder(output: Path) -> None:
 # --- making ready ----------------------------------------------------------------------------------------------
 
 
-def _prepare(dataset: Dataset, name: str, task: str | None, work: Work) -> _Table:
+def prepare_table(dataset: Dataset, name: str, task: str | None, work: Work) -> PreparedTable:
+    """What is learned and from what, as learners take it.
+
+    Raises:
+        DataError: a target or a table that cannot be learned.
+    """
     schema = dataset.schema
     schema[name]  # the target is asked for before anything large is read
     frame = dataset.frame()
@@ -203,7 +212,7 @@ def _prepare(dataset: Dataset, name: str, task: str | None, work: Work) -> _Tabl
         notes.append(f"statistics for watching drift are kept of the first {_STATISTICS_COLUMNS} columns")
     if weight_name is not None:
         notes.append(f"rows are weighted by {weight_name!r}")
-    return _Table(
+    return PreparedTable(
         target=target,
         features=features,
         inputs=inputs,
@@ -224,7 +233,8 @@ def _rows_before(dataset: Dataset, front: Front) -> pl.DataFrame:
     lineage = dataset.lineage
     source: Dataset = dataset if lineage is None else lineage.table
     every = -(-source.num_rows // _STATISTICS_ROWS)
-    return pl.concat([part.gather_every(every) for part in source.batches(columns=front.inputs.names)])
+    frame = pl.concat([part.gather_every(every) for part in source.batches(columns=front.inputs.names)])
+    return frame.with_columns(_read_texts(frame, front.inputs.columns))
 
 
 def _sample(target: Target, num_columns: int, work: Work) -> tuple[Target, tuple[str, ...]]:
@@ -279,7 +289,7 @@ def _order(frame: pl.DataFrame, schema: Schema) -> NDArray[np.float64] | None:
     return values.to_numpy()
 
 
-def _folds(table: _Table, work: Work) -> tuple[tuple[Fold, ...], tuple[str, ...]]:
+def _folds(table: PreparedTable, work: Work) -> tuple[tuple[Fold, ...], tuple[str, ...]]:
     parts, scored = num_folds_for(table.problem.num_rows)
     folds = make_folds(
         table.problem.num_rows,
@@ -301,23 +311,23 @@ def _folds(table: _Table, work: Work) -> tuple[tuple[Fold, ...], tuple[str, ...]
     return folds, tuple(notes)
 
 
-def _truth(table: _Table) -> NDArray[Any]:
+def _truth(table: PreparedTable) -> NDArray[Any]:
     return table.target.values if table.target.labels is None else table.target.values.astype(np.int64)
 
 
 # --- writing ---------------------------------------------------------------------------------------------------
 
 
-def _model(table: _Table, learner: Any, temperature: float = 1.0) -> TableModel:
+def _model(table: PreparedTable, learner: Any, temperature: float = 1.0) -> TableModel:
     return TableModel(table.problem, table.inputs, learner, table.target.labels, table.scale, temperature, table.front)
 
 
-def _measured(table: _Table, learner: Any) -> tuple[int, float]:
+def _measured(table: PreparedTable, learner: Any) -> tuple[int, float]:
     model = _model(table, learner)
     return model.measure(table.rows.block if model.front is None else block_of(model.taken, table.raw.head(1)))
 
 
-def _input_statistics(table: _Table) -> Baseline:
+def _input_statistics(table: PreparedTable) -> Baseline:
     """Statistics of the features, of at most 100,000 rows and 1,000 columns."""
     inputs = table.inputs if table.front is None else table.front.inputs
     columns = inputs.columns[:_STATISTICS_COLUMNS]
@@ -326,7 +336,16 @@ def _input_statistics(table: _Table) -> Baseline:
     return Baseline.of(frame, Schema(columns), {})
 
 
-def _baseline(table: _Table, statistics: Baseline, chosen: Chosen) -> Baseline:
+def _read_texts(frame: pl.DataFrame, columns: Sequence[ColumnRecord]) -> list[pl.Series]:
+    """The columns of texts that a codec of the bundle reads, as what it reads in them; null where it cannot."""
+    return [
+        numeric_encoder(column).readable(frame[column.name]).cast(_PHYSICAL[column.kind]).cast(polars_type(column))
+        for column in columns
+        if column.kind in _PHYSICAL and frame[column.name].dtype == pl.String
+    ]
+
+
+def _baseline(table: PreparedTable, statistics: Baseline, chosen: Chosen) -> Baseline:
     """The statistics of the features with those of the answers to rows that the candidate was not fitted on."""
     outputs: dict[str, NDArray[Any]] = {"prediction": chosen.answers}
     if table.target.labels is not None:
@@ -336,7 +355,7 @@ def _baseline(table: _Table, statistics: Baseline, chosen: Chosen) -> Baseline:
 
 
 def _lineage(
-    dataset: Dataset, fingerprint: str, table: _Table, chosen: Chosen, metric: Metric, work: Work
+    dataset: Dataset, fingerprint: str, table: PreparedTable, chosen: Chosen, metric: Metric, work: Work
 ) -> dict[str, Any]:
     """Where the model comes from: nothing in it is measured or dated, so that it can be made again."""
     return {
@@ -355,7 +374,7 @@ def _lineage(
     }
 
 
-def _report(board: Leaderboard, table: _Table, work: Work) -> Mapping[str, Any]:
+def _report(board: Leaderboard, table: PreparedTable, work: Work) -> Mapping[str, Any]:
     return {
         **board.to_dict(),
         "task": table.problem.task,
