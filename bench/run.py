@@ -18,7 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
-BENCHES = ("startup", "predict", "training", "text", "serving_spine", "estimators")
+BENCHES = ("startup", "predict", "training", "text", "serving_spine", "estimators", "data")
 LIBRARIES = ("lepton-ai", "numpy", "polars", "onnxruntime", "lightgbm", "scikit-learn")
 HEAD = """# Results
 

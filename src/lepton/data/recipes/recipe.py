@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
-import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ from lepton.data.lineage import Lineage
 from lepton.data.recipes.base import RECIPE_STEPS, BoundStep, RecipeStep, step_of
 from lepton.data.recipes.changes import Changes
 from lepton.data.recipes.run import Pipeline, bound_stage, prepare
+from lepton.store import scratch_folder
 from lepton.store.documents import read_yaml, write_yaml
 
 __all__ = ["FORMAT", "Recipe", "bound_steps"]
@@ -332,15 +333,16 @@ class _Prepared(Source):
         with self._lock:
             if "pipeline" in vars(self):
                 return self.pipeline
-            folder = tempfile.TemporaryDirectory(prefix="lepton-", dir=self._work.resources.scratch)
-            weakref.finalize(self, folder.cleanup)
+            opened = ExitStack()
+            scratch = opened.enter_context(scratch_folder(self._work.resources.scratch))
+            weakref.finalize(self, opened.close)
             return prepare(
                 self._recipe.steps,
                 self._table,
                 self._learned,
                 tables=self._tables,
                 work=self._work,
-                scratch=Path(folder.name),
+                scratch=scratch,
             )
 
     @property
