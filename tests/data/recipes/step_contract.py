@@ -243,7 +243,7 @@ def _context(scratch: Path, tables: Mapping[str, Any], memory: int = MEMORY) -> 
 
 def _check_table(bound: BoundTableStep, frame: pl.DataFrame, tables: Mapping[str, Any], scratch: Path) -> None:
     """The rows do not depend on how the frames were cut or on how much memory there was."""
-    made = []
+    made: list[pl.DataFrame] = []
     for size, memory in ((frame.height or 1, MEMORY), (1, MEMORY), (2, 1_000)):
         folder = scratch / f"scratch-{len(made)}-{id(bound)}"
         folder.mkdir()
