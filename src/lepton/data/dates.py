@@ -134,7 +134,8 @@ def fast_moments(texts: pl.Series, datetime_format: str | None, time_zone: str |
     moments = pl.Series(texts.name, [None], dtype=pl.Int64).new_from_index(0, len(texts))
     if time_zone is not None:
         return moments
-    for each in (datetime_format,) if datetime_format is not None else _ISO_FAST:
+    # Texts with a fraction of a second are left to the codec, those without one are the same with and without `%.f`.
+    for each in (datetime_format.removesuffix("%.f"),) if datetime_format is not None else _ISO_FAST:
         plain = re.sub("%([A-Za-z%]|\\.f)", lambda directive: "" if directive[1] in _FAST else "%", each)
         directives = re.findall("%([A-Za-z])", each)
         if "%" in plain or not {"Y", "m", "d"} <= set(directives) or len(set(directives)) < len(directives):

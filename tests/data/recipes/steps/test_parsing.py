@@ -83,7 +83,7 @@ _TEMPLATES = ("%Y-%m-%d", "%d/%m/%Y", "%Y-%m-%dT%H:%M:%S", "%d.%m.%Y %H:%M:%S", 
 
 
 @given(
-    st.sampled_from([None, *_TEMPLATES]),
+    st.sampled_from([None, *_TEMPLATES, "%d.%m.%Y %H:%M:%S%.f"]),
     st.lists(
         st.tuples(st.datetimes(), st.sampled_from(_TEMPLATES)).map(lambda pair: pair[0].strftime(pair[1]))
         | st.text("0123456789-/.: T", max_size=20),
