@@ -2,6 +2,7 @@
 
 from lepton.training.base import LEARNERS, Problem, Rows, TableLearner
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
+from lepton.training.out_of_fold import OutOfFold, out_of_fold
 from lepton.training.tables import TrainingResult, train
 from lepton.training.trees import Forest
 
@@ -10,9 +11,11 @@ __all__ = [
     "Forest",
     "Leaderboard",
     "LeaderboardRow",
+    "OutOfFold",
     "Problem",
     "Rows",
     "TableLearner",
     "TrainingResult",
+    "out_of_fold",
     "train",
 ]
