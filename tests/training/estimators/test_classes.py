@@ -5,7 +5,7 @@ from hypothesis import given, strategies as st
 from lepton.core import DataError
 from lepton.training.estimators.classes import numbered_classes
 
-TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=4)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=30), st.booleans())
