@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,6 +28,7 @@ from lepton.data.quality.rules import (
 from lepton.data.recipes.hashes import first_rows, row_hashes
 from lepton.data.recipes.run import memory_limit
 from lepton.report import Page, Table, Text, plain_table, show_number, show_share
+from lepton.store import scratch_folder
 
 __all__ = ["MAX_KEPT", "Check", "RuleResult", "check"]
 
@@ -199,8 +199,8 @@ def check(
     changes, drift = ((), ()) if against is None else compare_tables(table, against, work)
     if not rules:
         return Check(table.num_rows, (), changes, drift)
-    with tempfile.TemporaryDirectory(prefix="lepton-", dir=work.resources.scratch) as folder:
-        run = _Run(table, rules, dict(tables or {}), work, Path(folder))
+    with scratch_folder(work.resources.scratch) as folder:
+        run = _Run(table, rules, dict(tables or {}), work, folder)
         return Check(run.rows, run.results, changes, drift, run.failures)
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -26,6 +24,7 @@ from lepton.data.recipes.hashes import first_rows, row_hashes
 from lepton.data.recipes.run import memory_limit
 from lepton.data.suggest.outliers import far_values
 from lepton.report import Page, Table, Text, plain_table, show_share
+from lepton.store import scratch_folder
 
 __all__ = ["Suggestion", "Suggestions", "suggest"]
 
@@ -179,8 +178,8 @@ def _looked_at(table: Dataset, work: Work) -> tuple[pl.DataFrame, int, int]:
                 stride, size = 2 * stride, kept[0].height
             work.report(num_rows, unit="rows", note="looking")
 
-    with tempfile.TemporaryDirectory(prefix="lepton-", dir=work.resources.scratch) as folder:
-        first = first_rows(hashes(), memory_limit(work), Path(folder), work)
+    with scratch_folder(work.resources.scratch) as folder:
+        first = first_rows(hashes(), memory_limit(work), folder, work)
     sample = pl.concat(kept) if kept else table.frame()
     return sample, num_rows, int(num_rows - first.sum())
 
