@@ -10,7 +10,7 @@ from typing import Any
 
 import lepton
 from lepton.data import Description
-from lepton.data.quality import Check
+from lepton.data.quality import Check, LabelErrors
 from lepton.data.recipes import Changes
 from lepton.data.suggest import Suggestions
 from lepton.evaluation import Comparison, Evaluation
@@ -21,14 +21,26 @@ from lepton.training import Leaderboard
 __all__ = ["as_markdown", "fenced", "python_page"]
 
 GROUPS = {
-    "Verbs": ("read", "describe", "suggest", "check", "train", "load", "predict", "evaluate", "compare", "serve"),
+    "Verbs": (
+        "read",
+        "describe",
+        "suggest",
+        "check",
+        "find_label_errors",
+        "train",
+        "load",
+        "predict",
+        "evaluate",
+        "compare",
+        "serve",
+    ),
     "Models and tables": ("Model", "Dataset", "Recipe"),
     "A client of a server": ("Client",),
     "Long work and errors": ("Work", "Resources", "LeptonError"),
     "Estimators": ("LinearRegression", "Ridge", "LogisticRegression", "KMeans"),
     "Version": ("__version__",),
 }
-HELD = (Description, Suggestions, Check, Changes, Leaderboard, Evaluation, Comparison, Page, Server)
+HELD = (Description, Suggestions, Check, LabelErrors, Changes, Leaderboard, Evaluation, Comparison, Page, Server)
 """Objects that the verbs give; nobody makes one."""
 
 INTRODUCTION = """\

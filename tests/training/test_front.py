@@ -3,14 +3,17 @@
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import polars as pl
 import pytest
 
-from lepton.bundle import open_model
+from lepton.bundle import GraphBuilder, TableInputs, open_model
 from lepton.core import DataError, ErrorCode, Work
 from lepton.data import Dataset, read
 from lepton.data.recipes import Recipe
+from lepton.data.steps import Tensors
 from lepton.training import train
+from lepton.training.front import front_of
 
 KINDS = {"town": "category", "note": "category"}
 
@@ -68,14 +71,29 @@ def test_the_model_takes_rows_as_they_came(model: Path) -> None:
     assert opened.predict([{"Rooms": None, "town": "Oslo", "size": 60.0, "note": None}])[0] > 0
 
 
-def test_raw_rows_get_the_answers_of_cleaned_ones(table: Dataset, model: Path, tmp_path: Path) -> None:
+def test_raw_rows_become_cleaned_ones_in_the_graph(table: Dataset) -> None:
     clean = row_steps().fit_transform(table)
-    trained(clean.without_recipe(), tmp_path / "clean.lepton")
-    of_clean = open_model(tmp_path / "clean.lepton")
-    columns = [column.name for column in of_clean.manifest.inputs]
-    expected = of_clean.predict(clean.frame().select(columns))
-    found = open_model(model).predict(raw_frame().drop("price"))
-    np.testing.assert_allclose(found.to_numpy(), expected.to_numpy(), rtol=1e-12)
+    wanted = TableInputs([column for column in clean.schema if column.name != "price"])
+    front = front_of(clean, wanted)
+    assert front is not None
+    builder = GraphBuilder()
+    numbers, strings = front.inputs.numbers, front.inputs.strings
+    given = Tensors(
+        builder.input("numbers", "double", ["N", len(numbers)]),
+        tuple(column.name for column in numbers),
+        builder.input("strings", "string", ["N", len(strings)]),
+        tuple(column.name for column in strings),
+    )
+    made = front.emit(builder, given, wanted)
+    assert made.numbers is not None
+    assert made.strings is not None
+    builder.output("n", made.numbers, "double", ("N", len(made.number_names)))
+    builder.output("s", made.strings, "string", ("N", len(made.string_names)))
+    session = onnxruntime.InferenceSession(builder.finish({}))
+    found = session.run(["n", "s"], front.inputs.tensors(raw_frame(), "ignore"))
+    expected = wanted.pack(clean.frame(), "ignore")
+    np.testing.assert_allclose(found[0], expected.numbers, rtol=1e-14)
+    assert found[1].tolist() == expected.strings.to_numpy().tolist()
 
 
 def test_steps_on_the_table_act_in_training_only(table: Dataset, tmp_path: Path) -> None:

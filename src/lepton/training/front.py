@@ -6,15 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 
 from lepton.bundle import GraphBuilder, TableInputs
+from lepton.bundle.encoding import numeric_encoder
 from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Role
 from lepton.data import Dataset
+from lepton.data.convert import polars_type
 from lepton.data.recipes import BoundRowStep, BoundTableStep, bound_steps
 from lepton.data.steps import Tensors
 from lepton.data.steps.base import gathered, positions
 
 __all__ = ["Front", "front_of"]
+
+_PHYSICAL = {Kind.NUMBER: pl.Float64(), Kind.BOOLEAN: pl.Boolean(), Kind.DATETIME: pl.Int64()}
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,13 @@ class Front:
     inputs: TableInputs
     steps: tuple[BoundRowStep, ...]
     table_steps: tuple[str, ...]
+
+    def rows_before(self, dataset: Dataset, most: int) -> pl.DataFrame:
+        """Rows as they came, before the recipe that made `dataset`: at most `most` of them, from all over the table."""
+        source: Dataset = dataset if dataset.lineage is None else dataset.lineage.table
+        every = -(-source.num_rows // most)
+        frame = pl.concat([part.gather_every(every) for part in source.batches(columns=self.inputs.names)])
+        return frame.with_columns(_read_texts(frame, self.inputs.columns))
 
     def emit(self, builder: GraphBuilder, tensors: Tensors, wanted: TableInputs) -> Tensors:
         """The steps as nodes, and the columns in the order that the model wants them."""
@@ -114,3 +126,12 @@ def _check_texts(inputs: TableInputs, steps: Sequence[BoundRowStep], columns: di
                 f"the free text {column.name!r} is changed by a step, which a model file cannot hold",
                 fix="give the texts as they are, or train on table.without_recipe()",
             )
+
+
+def _read_texts(frame: pl.DataFrame, columns: Sequence[ColumnRecord]) -> list[pl.Series]:
+    """The columns of texts that a codec of the bundle reads, as what it reads in them; null where it cannot."""
+    return [
+        numeric_encoder(column).readable(frame[column.name]).cast(_PHYSICAL[column.kind]).cast(polars_type(column))
+        for column in columns
+        if column.kind in _PHYSICAL and frame[column.name].dtype == pl.String
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lepton.bundle import TableInputs, machine
-from lepton.bundle.encoding import numeric_encoder
 from lepton.core import (
-    ColumnRecord,
     DataError,
     ErrorCode,
     Kind,
@@ -26,7 +24,6 @@ from lepton.core import (
     show_duration,
 )
 from lepton.data import Baseline, Dataset
-from lepton.data.convert import polars_type
 from lepton.evaluation import Metric, metric as metric_named
 from lepton.training.base import Problem, Rows
 from lepton.training.features import FeaturePlan, choose_features
@@ -50,7 +47,6 @@ _CELLS_A_SECOND = 200_000  # of the time allowed: about what a modest machine ca
 _MIN_SAMPLE = 2_000
 _STATISTICS_ROWS = 100_000
 _STATISTICS_COLUMNS = 1_000
-_PHYSICAL = {Kind.NUMBER: pl.Float64(), Kind.BOOLEAN: pl.Boolean(), Kind.DATETIME: pl.Int64()}
 
 
 @dataclass(frozen=True)
@@ -224,17 +220,8 @@ def prepare_table(dataset: Dataset, name: str, task: str | None, work: Work) -> 
         order=_order(frame, schema),
         notes=tuple(notes),
         front=front,
-        raw=frame if front is None else _rows_before(dataset, front),
+        raw=frame if front is None else front.rows_before(dataset, _STATISTICS_ROWS),
     )
-
-
-def _rows_before(dataset: Dataset, front: Front) -> pl.DataFrame:
-    """Rows as they came, before the recipe; of many some, from all over the table."""
-    lineage = dataset.lineage
-    source: Dataset = dataset if lineage is None else lineage.table
-    every = -(-source.num_rows // _STATISTICS_ROWS)
-    frame = pl.concat([part.gather_every(every) for part in source.batches(columns=front.inputs.names)])
-    return frame.with_columns(_read_texts(frame, front.inputs.columns))
 
 
 def _sample(target: Target, num_columns: int, work: Work) -> tuple[Target, tuple[str, ...]]:
@@ -334,15 +321,6 @@ def _input_statistics(table: PreparedTable) -> Baseline:
     every = -(-len(table.raw) // _STATISTICS_ROWS)
     frame = table.raw.select(column.name for column in columns).gather_every(every)
     return Baseline.of(frame, Schema(columns), {})
-
-
-def _read_texts(frame: pl.DataFrame, columns: Sequence[ColumnRecord]) -> list[pl.Series]:
-    """The columns of texts that a codec of the bundle reads, as what it reads in them; null where it cannot."""
-    return [
-        numeric_encoder(column).readable(frame[column.name]).cast(_PHYSICAL[column.kind]).cast(polars_type(column))
-        for column in columns
-        if column.kind in _PHYSICAL and frame[column.name].dtype == pl.String
-    ]
 
 
 def _baseline(table: PreparedTable, statistics: Baseline, chosen: Chosen) -> Baseline:

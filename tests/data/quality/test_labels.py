@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
@@ -10,7 +12,7 @@ from lepton.core import DataError, UsageError
 from lepton.data import read
 from lepton.data.quality.labels import confident_joint, conflicting_labels, suspect_labels, suspect_numbers
 
-METHODS = ["confident", "noise rate", "class", "both"]
+METHODS: tuple[Literal["confident", "noise rate", "class", "both"], ...] = ("confident", "noise rate", "class", "both")
 
 
 def _planted(seed=0, num_rows=600, num_classes=3, share=0.05):

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hypothesis import given, strategies as st
 
-from lepton.core import DataError, ErrorCode, Kind, LeptonError, SchemaError, UsageError
+from lepton.core import DataError, ErrorCode, Kind, LeptonError, SchemaError, TrainingError, UsageError
 from lepton.data import read
 from lepton.data.recipes import RECIPE_STEPS, Recipe
 from lepton.data.recipes.steps.missing import Fill
@@ -156,7 +156,7 @@ def test_lineage_says_recipe_and_raw_columns():
 
 
 def test_a_recipe_that_has_learned_nothing_transforms_nothing():
-    with refused("has learned nothing", ErrorCode.NOT_FITTED, DataError):
+    with refused("has learned nothing", ErrorCode.NOT_FITTED, TrainingError):
         JOB.transform(table())
 
 

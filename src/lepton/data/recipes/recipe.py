@@ -5,29 +5,17 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
-import threading
-import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from lepton.core import DataError, ErrorCode, LeptonError, Schema, SchemaError, UsageError, Work
-from lepton.data.convert import ColumnPlan, polars_type
+from lepton.core import ErrorCode, LeptonError, Schema, SchemaError, TrainingError, UsageError, Work
 from lepton.data.dataset import Dataset
-from lepton.data.decisions import DecisionRecord
-from lepton.data.detect import Wanted
-from lepton.data.formats import Chunk, Source
-from lepton.data.formats.base import SAMPLE_ROWS
 from lepton.data.lineage import Lineage
 from lepton.data.recipes.base import RECIPE_STEPS, BoundStep, RecipeStep, step_of
-from lepton.data.recipes.changes import Changes
-from lepton.data.recipes.run import Pipeline, bound_stage, prepare
-from lepton.store import scratch_folder
+from lepton.data.recipes.prepared import Prepared
+from lepton.data.recipes.run import bound_stage
 from lepton.store.documents import read_yaml, write_yaml
 
 __all__ = ["FORMAT", "Recipe", "bound_steps"]
@@ -145,11 +133,11 @@ class Recipe:
         Columns that the recipe does not know are left out. Nothing runs until rows are asked for.
 
         Raises:
-            DataError: the recipe is not fitted.
+            TrainingError: the recipe is not fitted.
             SchemaError: a column is missing, or cannot be read as the kind that was learned.
         """
         if self.learned is None or self.before is None:
-            raise DataError(ErrorCode.NOT_FITTED, "the recipe has learned nothing yet", fix="recipe.fit(table)")
+            raise TrainingError(ErrorCode.NOT_FITTED, "the recipe has learned nothing yet", fix="recipe.fit(table)")
         return _prepared(self, _as_learned(table, self), self.learned, tables, work)
 
     # --- keeping -------------------------------------------------------------------------------------------------
@@ -219,10 +207,10 @@ def bound_steps(recipe: Recipe) -> list[tuple[RecipeStep, BoundStep]]:
     """Each step of a fitted recipe with its form on the columns that the recipe was fitted on.
 
     Raises:
-        DataError: the recipe is not fitted.
+        TrainingError: the recipe is not fitted.
     """
     if recipe.learned is None or recipe.before is None:
-        raise DataError(ErrorCode.NOT_FITTED, "the recipe has learned nothing yet", fix="recipe.fit(table)")
+        raise TrainingError(ErrorCode.NOT_FITTED, "the recipe has learned nothing yet", fix="recipe.fit(table)")
     schema = recipe.before
     found = []
     for number, (step, learned) in enumerate(zip(recipe.steps, recipe.learned, strict=True), 1):
@@ -303,88 +291,6 @@ def _lineage_of(table: Dataset) -> Lineage:
     return table.lineage
 
 
-class _Prepared(Source):
-    """The rows of a table after the steps of a recipe, learned when first asked for.
-
-    Args:
-        recipe: the steps.
-        table: the rows that go in.
-        learned: what the steps have learned before; None to learn it from `table`.
-        tables: for joins, by name.
-        work: of the whole.
-    """
-
-    typed = True
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        table: Dataset,
-        learned: Sequence[Mapping[str, Any]] | None,
-        tables: Mapping[str, Dataset],
-        work: Work,
-    ) -> None:
-        self._recipe, self._table, self._learned, self._tables, self._work = recipe, table, learned, tables, work
-        self._lock = threading.Lock()
-
-    @cached_property
-    def pipeline(self) -> Pipeline:
-        """The steps on the rows; learned now, once."""
-        with self._lock:
-            if "pipeline" in vars(self):
-                return self.pipeline
-            opened = ExitStack()
-            scratch = opened.enter_context(scratch_folder(self._work.resources.scratch))
-            weakref.finalize(self, opened.close)
-            return prepare(
-                self._recipe.steps,
-                self._table,
-                self._learned,
-                tables=self._tables,
-                work=self._work,
-                scratch=scratch,
-            )
-
-    @property
-    def columns(self) -> dict[str, pl.DataType]:  # type: ignore[override]  # known once the steps have learned
-        """The columns after the last step."""
-        return {column.name: polars_type(column) for column in self.pipeline.schema}
-
-    def plans(self) -> list[ColumnPlan]:
-        """The columns after the last step, ready as they are."""
-        return [ColumnPlan(column) for column in self.pipeline.schema]
-
-    def lineage(self) -> Lineage:
-        """The recipe with what it learned."""
-        pipeline = self.pipeline
-        fitted = Recipe(self._recipe.steps, tuple(pipeline.learned), pipeline.before)
-        return Lineage(fitted, pipeline.before, self._table)
-
-    def changes(self) -> Changes:
-        """What the steps changed."""
-        return self.pipeline.changes()
-
-    def chunks(
-        self, names: Sequence[str], direct: Mapping[str, pl.DataType] | None = None, markers: Sequence[str] = ()
-    ) -> Iterator[Chunk]:
-        """The rows after the last step."""
-        start = 1
-        for frame in self.pipeline.frames():
-            yield Chunk(frame.select(names), first_row=start)
-            start += frame.height
-
-    def sample(self) -> pl.DataFrame:
-        """The first rows."""
-        found: list[pl.DataFrame] = []
-        left = SAMPLE_ROWS
-        for chunk in self.chunks(list(self.columns)):
-            found.append(chunk.frame.head(left))
-            left -= found[-1].height
-            if left <= 0:
-                break
-        return pl.concat(found) if found else pl.DataFrame(schema=self.columns)
-
-
 def _prepared(
     recipe: Recipe,
     table: Dataset,
@@ -392,6 +298,11 @@ def _prepared(
     tables: Mapping[str, Dataset] | None,
     work: Work | None,
 ) -> Dataset:
-    source = _Prepared(recipe, table, learned, dict(tables or {}), Work.of(work))
-    said = DecisionRecord(None, "recipe", f"{len(recipe)} steps", ", ".join(step.name for step in recipe.steps))
-    return Dataset(source, source.plans, [said], Wanted.of(None, None, None), lineage=source.lineage)
+    source = Prepared(recipe.steps, table, learned, dict(tables or {}), Work.of(work))
+
+    def lineage() -> Lineage:
+        pipeline = source.pipeline
+        fitted = Recipe(recipe.steps, tuple(pipeline.learned), pipeline.before)
+        return Lineage(fitted, pipeline.before, table)
+
+    return source.dataset(lineage)

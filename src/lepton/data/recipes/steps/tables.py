@@ -135,7 +135,7 @@ class Union(RecipeStep):
         if self.only_common:
             both = [column for column in both if column.name in other]
             if not both:
-                raise DataError(ErrorCode.MISSING_COLUMNS, "union: the two tables have no column in common")
+                raise SchemaError(ErrorCode.MISSING_COLUMNS, "union: the two tables have no column in common")
         else:
             both += [column for column in other if column.name not in schema]
         return BoundUnion(schema, self.table, other, Schema(tuple(both)))
