@@ -84,7 +84,7 @@ def recipe_steps_page() -> str:
         parts.append(f"| [`{name}`](#{name}) | {step.scope} | {_summary(step)} |")
     parts.append("")
     for name, step in found.items():
-        parts += [f"## {name}\n", fenced(_call(name, step), "python no-run"), _SCOPES[step.scope] + "\n"]
+        parts += [f"## {name}\n", fenced(_call(name, step), "text"), _SCOPES[step.scope] + "\n"]
         parts.append(as_markdown(inspect.getdoc(step) or "").replace("**Attributes**", "**Parameters**"))
     return "\n".join(parts)
 
