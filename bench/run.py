@@ -18,7 +18,18 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
-BENCHES = ("startup", "predict", "training", "text", "serving_spine", "estimators", "data")
+BENCHES = (
+    "startup",
+    "predict",
+    "training",
+    "text",
+    "serving_spine",
+    "estimators",
+    "data",
+    "data_checks",
+    "data_near_duplicates",
+    "data_labels",
+)
 LIBRARIES = ("lepton-ai", "numpy", "polars", "onnxruntime", "lightgbm", "scikit-learn")
 HEAD = """# Results
 
