@@ -254,16 +254,18 @@ def describe(source: Source, target: str | None = None, work: Work | None = None
     return read(source).describe(target, work)
 
 
-def suggest(source: Source, *, work: Work | None = None) -> suggestions.Suggestions:
+def suggest(source: Source, target: str | None = None, *, work: Work | None = None) -> suggestions.Suggestions:
     """Which steps would clean a table, each with its reason and its count, and what is left to a person.
 
     Nothing is changed: `.recipe` holds the suggested steps, to be read and edited before they are used.
 
     Args:
         source: a `Dataset`, a path or glob, or a table in memory.
+        target: column that is to be predicted: it is looked at, and no step changes it.
         work: cancel, progress and resources.
     """
-    return suggestions.suggest(read(source), work)
+    table = read(source)
+    return suggestions.suggest(table if target is None else table.with_roles({target: "target"}), work)
 
 
 def check(

@@ -14,6 +14,7 @@ __all__ = ["suggest"]
 def suggest(
     source: str,
     *,
+    target: str | None = None,
     output: Output = None,
     report: Path | None = None,
     reading: ReadOptions | None = None,
@@ -24,6 +25,7 @@ def suggest(
 
     Args:
         source: a table: a file, a glob in quotes, a URL, or sql: and a database.
+        target: column that is to be predicted: it is looked at, and no step changes it.
         output: YAML file for the recipe of the suggested steps.
         report: HTML page to write.
         reading: how to read the table.
@@ -31,7 +33,7 @@ def suggest(
         context: given by the command line.
     """
     with context.work(workers=workers) as work:
-        found = verbs.suggest((reading or ReadOptions()).read(source, work), work=work)
+        found = verbs.suggest((reading or ReadOptions()).read(source, work), target, work=work)
     text = found.text()
     following: tuple[str, ...] = ()
     if output is not None:

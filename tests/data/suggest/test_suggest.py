@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from lepton import verbs
 from lepton.data import read
 from lepton.data.recipes import Recipe
 from lepton.data.suggest import far_values, suggest
@@ -87,7 +88,7 @@ def test_the_suggested_recipe_runs_and_leaves_nothing_to_suggest(tmp_path):
 
 def test_a_target_is_looked_at_and_not_changed():
     frame = with_cells(clean_frame(), "age", dict.fromkeys(range(12), -999))
-    found = suggest(read(frame, kinds={"id": "identifier"}, roles={"age": "target"}))
+    found = verbs.suggest(read(frame, kinds={"id": "identifier"}), "age")
     assert [(each.step, each.for_a_person) for each in found.found] == [("mark_missing", True)]
     assert len(found.recipe) == 0
 
