@@ -12,6 +12,8 @@ from lepton.core import DataError, ErrorCode
 
 __all__ = ["numbered_classes"]
 
+_FEW_ROWS = 5_000
+
 
 def numbered_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """The classes in `y` [N], sorted, and the position of each row's class among them [N].
@@ -20,26 +22,30 @@ def numbered_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
         ValueError: what scikit-learn does not take for classes, in its words.
         DataError: classes that cannot be sorted, because they are of different kinds.
     """
-    texts = _texts(y)
-    if texts is None:
+    if not _are_texts(y):
         from sklearn.utils.multiclass import check_classification_targets
 
         try:
             check_classification_targets(y)
-            classes, numbers = np.unique(y, return_inverse=True)
+            return _by_sorting(y)
         except TypeError:
             kinds = ", ".join(sorted({type(value).__name__ for value in y}))
             came = f"the classes are of different kinds: {kinds}"
             raise DataError(ErrorCode.BAD_TARGET, came, wanted="all texts, or all whole numbers") from None
-        return classes, numbers.astype(np.int64, copy=False)
+    if len(y) < _FEW_ROWS:
+        return _by_sorting(y)
     # Sorting every row, as numpy does, takes longer than a fit of a few features.
+    texts = pl.Series(y.tolist(), dtype=pl.String)
     found = texts.unique().sort()
     numbers = texts.replace_strict(found, pl.Series(range(len(found)), dtype=pl.Int64)).to_numpy()
     return np.array(found.to_list(), dtype=y.dtype), numbers
 
 
-def _texts(y: NDArray[Any]) -> pl.Series | None:
-    """The values as texts, where they are that and nothing else."""
-    if y.dtype.kind == "U" or (y.dtype == object and all(type(value) is str for value in y)):
-        return pl.Series(y.tolist(), dtype=pl.String)
-    return None
+def _by_sorting(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    classes, numbers = np.unique(y, return_inverse=True)
+    return classes, numbers.astype(np.int64, copy=False)
+
+
+def _are_texts(y: NDArray[Any]) -> bool:
+    """Whether every value is a text."""
+    return y.dtype.kind == "U" or (y.dtype == object and all(type(value) is str for value in y))
