@@ -42,6 +42,7 @@ GROUPS: dict[str, tuple[CommandRecord, ...]] = {
         _command("data describe", "data:describe", "What a table holds and what looks suspicious in it."),
         _command("data suggest", "data_suggest:suggest", "Which steps would clean a table, with their reasons."),
         _command("data check", "data_check:check", "Rules that a table must keep, and how far it has moved."),
+        _command("data personal", "data_personal:personal", "Where a table holds data of persons."),
         _command("data clean", "data_clean:clean", "Clean a table by a recipe, and say what was changed."),
     ),
     "Model files": (
@@ -59,5 +60,5 @@ COMMANDS: tuple[CommandRecord, ...] = tuple(record for group in GROUPS.values() 
 
 NOUNS = {
     "bundle": "Model files: inspect, check, sign, extract, migrate; keys.",
-    "data": "Tables: describe, suggest, check, clean.",
+    "data": "Tables: describe, suggest, check, personal, clean.",
 }

@@ -166,11 +166,13 @@ class RecipeStep(ABC):
         name: the word in recipes and the name of the method of `Recipe`.
         scope: whether each row is treated by itself.
         keeps_columns: whether the schema after the step is that before it: only values of `reads` change.
+        hides: whether the values that come in are private: no report shows them as examples.
     """
 
     name: ClassVar[str]
     scope: ClassVar[Scope]
     keeps_columns: ClassVar[bool] = False
+    hides: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Texts stand for lists of one, lists become tuples; what does not fit its field is refused."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -242,14 +242,15 @@ class Stage:
 
         yield from bound.run(counted, context)
 
-    def records(self) -> Iterator[ChangeRecord]:
-        """What it changed, once a whole pass has counted."""
+    def records(self, private: Collection[str]) -> Iterator[ChangeRecord]:
+        """What it changed, once a whole pass has counted; without examples of `private` columns."""
         tally = self.tally or Tally()
         before, after = set(self.bound.before.names), set(self.schema.names)
         name = self.step.name
         for column, count in tally.cells.items():
             if count:
-                yield ChangeRecord(self.number, name, column, count, "cells", tuple(tally.examples.get(column, ())))
+                examples = () if column in private else tuple(tally.examples.get(column, ()))
+                yield ChangeRecord(self.number, name, column, count, "cells", examples)
         for column, count in tally.bad.items():
             yield ChangeRecord(self.number, name, column, count, "bad cells")
         if tally.rows_in != tally.rows_out:
@@ -374,8 +375,15 @@ class Pipeline:
                 pass
         first = self.stages[0].tally if self.stages else None
         last = self.stages[-1].tally if self.stages else None
-        records = tuple(record for stage in self.stages for record in stage.records())
-        return Changes(records, first.rows_in if first else 0, last.rows_out if last else 0)
+        records: list[ChangeRecord] = []
+        private: set[str] = set()
+        for stage in reversed(self.stages):
+            if stage.step.hides:
+                private |= set(stage.bound.reads)
+            records[:0] = stage.records(private)
+            if isinstance(stage.bound, BoundRowStep):
+                private = stage.bound.needs(private)
+        return Changes(tuple(records), first.rows_in if first else 0, last.rows_out if last else 0)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import polars as pl
 
 from lepton.core import Kind, Role, Work
 from lepton.data.dataset import Dataset
+from lepton.data.quality import find_personal
 from lepton.data.recipes import Recipe
 from lepton.data.recipes.faults import (
     Fault,
@@ -144,7 +145,7 @@ def suggest(table: Dataset, work: Work | None = None) -> Suggestions:
     work = Work.of(work)
     sample, num_rows, copies = _looked_at(table, work)
     scale = num_rows / max(sample.height, 1)
-    found = list(_of_table(copies, num_rows))
+    found = [*_of_table(copies, num_rows), *_personal(table, num_rows, work)]
     for column in table.schema:
         work.check()
         values = sample[column.name]
@@ -188,6 +189,15 @@ def _of_table(copies: int, num_rows: int) -> Iterator[Suggestion]:
     if copies:
         reason = f"{show_share(copies / num_rows)} of the rows are equal to an earlier one in every column"
         yield Suggestion("drop_duplicates", {}, None, copies, reason)
+
+
+def _personal(table: Dataset, num_rows: int, work: Work) -> Iterator[Suggestion]:
+    """Personal data, of which nobody but a person can say whether it may stay."""
+    seen = find_personal(table, work=work)
+    for each in seen.findings:
+        where = " inside its texts" if each.in_text else ""
+        reason = f"{each.kind}{where} in {show_share(each.share)} of the cells: mask, pseudonymise or drop it?"
+        yield _suggestion("personal_data", each.column, each.count * num_rows / max(seen.rows_seen, 1), reason, None)
 
 
 def _of_column(name: str, kind: Kind, values: pl.Series, scale: float, touchable: bool) -> Iterator[Suggestion]:

@@ -137,3 +137,12 @@ def test_what_cannot_be_is_refused(step):
 def test_a_recipe_cannot_bring_a_key():
     with pytest.raises(UsageError, match="no parameter 'key'"):
         Recipe().step("pseudonymise", "s", key=KEY)
+
+
+def test_what_is_hidden_is_in_no_examples_before_or_after():
+    rows = {"mail": [" ann@mail.example", "bo@mail.example"], "town": [" Ulm", "Bonn"]}
+    recipe = Recipe().trim(["mail", "town"]).rename({"mail": "contact"}).mask("contact", 0)
+    changes = recipe.fit_transform(table_of(rows, kinds={"mail": "text", "town": "text"})).changes()
+    assert "ann@" not in str(changes.to_dict())
+    assert "ann@" not in changes.page().html()
+    assert [record.examples != () for record in changes.records if record.what == "cells"] == [False, True, False]

@@ -68,6 +68,7 @@ class Mask(RecipeStep):
 
     name: ClassVar[str] = "mask"
     scope: ClassVar[Scope] = Scope.ROW
+    hides: ClassVar[bool] = True
     columns: tuple[str, ...]
     keep: int = 4
     character: str = "*"
@@ -120,6 +121,7 @@ class Pseudonymise(RecipeStep):
 
     name: ClassVar[str] = "pseudonymise"
     scope: ClassVar[Scope] = Scope.ROW
+    hides: ClassVar[bool] = True
     columns: tuple[str, ...]
 
     def bind(self, schema: Schema, learned: Mapping[str, Any]) -> BoundStep:
@@ -188,6 +190,7 @@ class Generalise(RecipeStep):
 
     name: ClassVar[str] = "generalise"
     scope: ClassVar[Scope] = Scope.ROW
+    hides: ClassVar[bool] = True
     columns: tuple[str, ...]
     to: Literal["band", "month", "year", "prefix"]
     width: float = 10.0
