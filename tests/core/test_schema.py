@@ -113,3 +113,8 @@ def test_unknown_kinds_and_roles():
         HOUSES.with_kinds({"town": "noun"})
     with pytest.raises(UsageError, match=r"got the role 'king'.*one of feature, target"):
         HOUSES.with_roles({"town": "king"})
+
+
+def test_a_name_in_another_case_is_suggested():
+    with pytest.raises(DataError, match="did you mean 'town'"):
+        Schema((ColumnRecord("town", Kind.CATEGORY), ColumnRecord("TOWNS", Kind.CATEGORY)))["TOWN"]

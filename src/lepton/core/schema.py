@@ -158,7 +158,8 @@ class Schema:
         for column in self.columns:
             if column.name == name:
                 return column
-        close = difflib.get_close_matches(str(name), self.names, n=1)
+        alike = [other for other in self.names if other.casefold() == str(name).casefold()]
+        close = alike or difflib.get_close_matches(str(name), self.names, n=1)
         hint = f"did you mean {close[0]!r}?" if close else "columns are " + ", ".join(map(repr, self.names[:20]))
         raise DataError(ErrorCode.UNKNOWN_COLUMN, f"there is no column {name!r}", fix=hint)
 
