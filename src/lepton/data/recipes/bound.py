@@ -1,13 +1,31 @@
-"""Shapes that many bound steps have: the same columns with other values."""
+"""Shapes that many steps have: number columns by name or all of them, and the same columns with other values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from lepton.core import Schema
-from lepton.data.recipes.base import BoundRowStep
+from lepton.core import Kind, Schema
+from lepton.data.recipes.base import BoundRowStep, RecipeStep, Scope, chosen_columns
 
-__all__ = ["SameColumns"]
+__all__ = ["NumberStep", "SameColumns"]
+
+
+@dataclass(frozen=True)
+class NumberStep(RecipeStep):
+    """A row step that changes the values of number columns.
+
+    Attributes:
+        columns: the columns; () for every number column.
+    """
+
+    scope: ClassVar[Scope] = Scope.ROW
+    keeps_columns: ClassVar[bool] = True
+    columns: tuple[str, ...] = ()
+
+    def reads(self, schema: Schema) -> tuple[str, ...]:
+        """The columns."""
+        return chosen_columns(schema, self.columns, (Kind.NUMBER,), self.name)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from lepton.bundle import GraphBuilder
-from lepton.core import ErrorCode, Kind, Schema, UsageError
-from lepton.data.recipes.base import Applied, BoundStep, Learner, RecipeStep, Scope, chosen_columns
-from lepton.data.recipes.bound import SameColumns
+from lepton.core import ErrorCode, Schema, UsageError
+from lepton.data.recipes.base import Applied, BoundStep, Learner
+from lepton.data.recipes.bound import NumberStep, SameColumns
 from lepton.data.recipes.learning import Quantiles
 from lepton.data.steps import Clip as ClipStep, Tensors
 from lepton.data.steps.base import full_width
@@ -24,7 +24,7 @@ _QUARTILES_OF_NORMAL = 1.3489795
 
 
 @dataclass(frozen=True)
-class Clip(RecipeStep):
+class Clip(NumberStep):
     """Hold numbers within bounds: quantiles of the rows that were learned from, or given ones. Missing stays missing.
 
     Attributes:
@@ -35,9 +35,6 @@ class Clip(RecipeStep):
     """
 
     name: ClassVar[str] = "clip"
-    scope: ClassVar[Scope] = Scope.ROW
-    keeps_columns: ClassVar[bool] = True
-    columns: tuple[str, ...] = ()
     q: tuple[float, float] | None = None
     lower: float | None = None
     upper: float | None = None
@@ -54,10 +51,6 @@ class Clip(RecipeStep):
             raise UsageError(ErrorCode.BAD_RECIPE, f"clip: got q={self.q}", wanted="two shares, 0 ≤ low < high ≤ 1")
         if low is not None and high is not None and low > high:
             raise UsageError(ErrorCode.BAD_RECIPE, f"clip: got lower={low:g} above upper={high:g}")
-
-    def reads(self, schema: Schema) -> tuple[str, ...]:
-        """The columns."""
-        return chosen_columns(schema, self.columns, (Kind.NUMBER,), self.name)
 
     def learner(self, schema: Schema, memory: int) -> Learner | None:
         """The quantiles."""
@@ -78,7 +71,7 @@ class Clip(RecipeStep):
 
 
 @dataclass(frozen=True)
-class Outliers(RecipeStep):
+class Outliers(NumberStep):
     """Hold numbers that lie far from the rest, or take them as missing.
 
     A number is far if it lies more than `z` robust deviations from the median. A robust deviation is the distance of
@@ -92,9 +85,6 @@ class Outliers(RecipeStep):
     """
 
     name: ClassVar[str] = "outliers"
-    scope: ClassVar[Scope] = Scope.ROW
-    keeps_columns: ClassVar[bool] = True
-    columns: tuple[str, ...] = ()
     z: float = 8.0
     action: Literal["clip", "missing"] = "clip"
 
@@ -103,10 +93,6 @@ class Outliers(RecipeStep):
         super().__post_init__()
         if not 0 < self.z < np.inf:
             raise UsageError(ErrorCode.BAD_RECIPE, f"outliers: got z={self.z:g}", wanted="a number above 0")
-
-    def reads(self, schema: Schema) -> tuple[str, ...]:
-        """The columns."""
-        return chosen_columns(schema, self.columns, (Kind.NUMBER,), self.name)
 
     def learner(self, schema: Schema, memory: int) -> Learner | None:
         """The quartiles."""

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from lepton.bundle import GraphBuilder
-from lepton.core import Kind, Schema
-from lepton.data.recipes.base import Applied, BoundStep, Learner, RecipeStep, Scope, chosen_columns
-from lepton.data.recipes.bound import SameColumns
+from lepton.core import Schema
+from lepton.data.recipes.base import Applied, BoundStep, Learner
+from lepton.data.recipes.bound import NumberStep, SameColumns
 from lepton.data.recipes.learning import Means, Quantiles
 from lepton.data.steps import Standardise as StandardiseStep, Tensors
 
@@ -20,7 +20,7 @@ __all__ = ["MinMax", "RobustScale", "Standardise"]
 
 
 @dataclass(frozen=True)
-class Standardise(RecipeStep):
+class Standardise(NumberStep):
     """Subtract the mean of a column and divide by its standard deviation; one that does not vary becomes 0.
 
     Attributes:
@@ -28,13 +28,6 @@ class Standardise(RecipeStep):
     """
 
     name: ClassVar[str] = "standardise"
-    scope: ClassVar[Scope] = Scope.ROW
-    keeps_columns: ClassVar[bool] = True
-    columns: tuple[str, ...] = ()
-
-    def reads(self, schema: Schema) -> tuple[str, ...]:
-        """The columns."""
-        return chosen_columns(schema, self.columns, (Kind.NUMBER,), self.name)
 
     def learner(self, schema: Schema, memory: int) -> Learner | None:
         """Means and deviations."""
@@ -47,7 +40,7 @@ class Standardise(RecipeStep):
 
 
 @dataclass(frozen=True)
-class MinMax(RecipeStep):
+class MinMax(NumberStep):
     """Map the range of a column onto 0 to 1; new values may lie outside. One that does not vary becomes 0.
 
     Attributes:
@@ -55,13 +48,6 @@ class MinMax(RecipeStep):
     """
 
     name: ClassVar[str] = "min_max"
-    scope: ClassVar[Scope] = Scope.ROW
-    keeps_columns: ClassVar[bool] = True
-    columns: tuple[str, ...] = ()
-
-    def reads(self, schema: Schema) -> tuple[str, ...]:
-        """The columns."""
-        return chosen_columns(schema, self.columns, (Kind.NUMBER,), self.name)
 
     def learner(self, schema: Schema, memory: int) -> Learner | None:
         """The extremes."""
@@ -74,7 +60,7 @@ class MinMax(RecipeStep):
 
 
 @dataclass(frozen=True)
-class RobustScale(RecipeStep):
+class RobustScale(NumberStep):
     """Subtract the median and divide by the distance of the quartiles, which outliers do not move.
 
     Attributes:
@@ -82,13 +68,6 @@ class RobustScale(RecipeStep):
     """
 
     name: ClassVar[str] = "robust_scale"
-    scope: ClassVar[Scope] = Scope.ROW
-    keeps_columns: ClassVar[bool] = True
-    columns: tuple[str, ...] = ()
-
-    def reads(self, schema: Schema) -> tuple[str, ...]:
-        """The columns."""
-        return chosen_columns(schema, self.columns, (Kind.NUMBER,), self.name)
 
     def learner(self, schema: Schema, memory: int) -> Learner | None:
         """The quartiles."""
