@@ -187,6 +187,14 @@ def test_the_codec_of_a_bundle_reads_what_the_step_reads(step, texts, later):
             assert inputs.tensors({"c": [text]})["numbers"][0, 0] == mine
 
 
-def test_a_column_of_numbers_cannot_be_parsed():
-    with pytest.raises(DataError, match="kind number"):
-        bound_on(ParseNumbers("n"), table_of({"n": [1.0]}))
+def test_a_column_of_another_kind_cannot_be_parsed():
+    with pytest.raises(DataError, match="kind boolean"):
+        bound_on(ParseNumbers("n"), table_of({"n": [True]}))
+
+
+def test_columns_that_were_read_as_what_a_step_gives_stay():
+    table = table_of({"when": ["2021-01-01", "2021-02-03"], "n": [1, 2], "b": [True, False]}, {"when": "datetime"})
+    recipe = Recipe().parse_dates("when").parse_numbers("n").parse_booleans("b")
+    assert recipe.fit_transform(table).frame().equals(table.frame())
+    with pytest.raises(DataError, match="column 'n' is of kind number"):
+        Recipe().parse_dates("n").fit_transform(table).frame()

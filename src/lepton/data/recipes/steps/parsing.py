@@ -44,7 +44,7 @@ class ParseDates(RecipeStep):
     A text that is of none of the formats cannot be treated; in front of a model it is refused.
 
     Attributes:
-        columns: the columns.
+        columns: the columns; one that was read as datetimes already stays.
         formats: strptime formats, tried in their order; () to learn them.
         day_first: whether 05/06/2020 is of June where the values do not tell.
         time_zone: IANA zone of texts that name no offset; the result then has that zone.
@@ -53,6 +53,7 @@ class ParseDates(RecipeStep):
 
     name: ClassVar[str] = "parse_dates"
     scope: ClassVar[Scope] = Scope.ROW
+    gives: ClassVar[Kind] = Kind.DATETIME
     columns: tuple[str, ...]
     formats: tuple[str, ...] = ()
     day_first: bool = True
@@ -62,7 +63,7 @@ class ParseDates(RecipeStep):
     def learner(self, schema: Schema, memory: int) -> Learner | None:
         """The formats."""
         columns = _text_columns(schema, self)
-        return None if self.formats else _Dates(columns, self.day_first)
+        return _Dates(columns, self.day_first) if columns and not self.formats else None
 
     def bind(self, schema: Schema, learned: Mapping[str, Any]) -> BoundRowStep:
         """The step on these columns."""
@@ -90,7 +91,7 @@ class ParseNumbers(RecipeStep):
     a number without unit among them cannot be treated.
 
     Attributes:
-        columns: the columns.
+        columns: the columns; one that was read as numbers already stays.
         decimal: the decimal mark `.` or `,`; None to learn it.
         unit: unit of the result; "" for the most frequent one.
         units: unit as text → size, where the usual ones do not do: `{"crate": 12, "": 1}`; "" is a number alone.
@@ -99,6 +100,7 @@ class ParseNumbers(RecipeStep):
 
     name: ClassVar[str] = "parse_numbers"
     scope: ClassVar[Scope] = Scope.ROW
+    gives: ClassVar[Kind] = Kind.NUMBER
     columns: tuple[str, ...]
     decimal: Literal[".", ","] | None = None
     unit: str = ""
@@ -107,7 +109,8 @@ class ParseNumbers(RecipeStep):
 
     def learner(self, schema: Schema, memory: int) -> Learner | None:
         """Separators and units."""
-        return _Numbers(_text_columns(schema, self), self)
+        columns = _text_columns(schema, self)
+        return _Numbers(columns, self) if columns else None
 
     def bind(self, schema: Schema, learned: Mapping[str, Any]) -> BoundRowStep:
         """The step on these columns."""
@@ -137,6 +140,7 @@ class ParseBooleans(RecipeStep):
 
     name: ClassVar[str] = "parse_booleans"
     scope: ClassVar[Scope] = Scope.ROW
+    gives: ClassVar[Kind] = Kind.BOOLEAN
     columns: tuple[str, ...]
     true: tuple[str, ...] = ()
     false: tuple[str, ...] = ()
@@ -159,7 +163,9 @@ class ParseBooleans(RecipeStep):
 
 
 def _text_columns(schema: Schema, step: ParseDates | ParseNumbers | ParseBooleans) -> tuple[str, ...]:
-    return chosen_columns(schema, step.columns, _TEXTS, step.name)
+    """The columns that are texts still; those that were read as what the step gives stay as they are."""
+    wanted = tuple(name for name in step.columns if schema[name].kind is not step.gives)
+    return chosen_columns(schema, wanted, _TEXTS, step.name) if wanted else ()
 
 
 def _record(column: ColumnRecord, kind: Kind, dtype: str, **settings: Any) -> ColumnRecord:
