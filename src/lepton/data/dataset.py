@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from lepton.data.convert import ColumnPlan, convert
 from lepton.data.decisions import DecisionRecord, Decisions
 from lepton.data.describe import Description, describe
 from lepton.data.detect import Wanted, detect
+from lepton.data.fingerprint import Fingerprint
 from lepton.data.formats import Source
 from lepton.data.lineage import Lineage
 from lepton.data.split import Method, check_share, split_by_group, split_by_time, split_random, split_stratified
@@ -318,25 +318,10 @@ class Dataset:
         The same content gives the same fingerprint from whatever file: numbers count as doubles, datetimes as
         microseconds, texts in NFC, whatever is missing as missing.
         """
-        hashes = {name: (sha256(), sha256(), sha256()) for name in self.schema.names}
-        num_rows = 0
+        found = Fingerprint(self.schema)
         for frame in self._frames(self._plans):
-            num_rows += frame.height
-            for series in frame:
-                present, sizes, values = hashes[series.name]
-                present.update(series.is_not_null().cast(pl.UInt8).to_numpy().tobytes())
-                if isinstance(series.dtype, pl.String):
-                    texts = series.fill_null("")
-                    sizes.update(texts.str.len_bytes().cast(pl.UInt64).to_numpy().astype("<u8").tobytes())
-                    values.update("".join(texts).encode())
-                else:
-                    values.update(_canonical(series))
-        whole = sha256(f"{num_rows}\n".encode())
-        for record in self.schema:
-            whole.update(repr((record.name, str(record.kind), record.time_zone)).encode())
-            for part in hashes[record.name]:
-                whole.update(part.digest())
-        return whole.hexdigest()
+            found.update(frame)
+        return found.hexdigest()
 
     def save(self, path: str | Path) -> Path:
         """Write the table, whole or not at all; `path` ends in `.parquet`, `.csv`, `.tsv`, `.jsonl` or `.arrow`."""
@@ -347,10 +332,3 @@ def _with_role(plan: ColumnPlan, before: ColumnRecord) -> ColumnPlan:
     """The new plan of a column with the role that it had, unless that came from its kind alone."""
     from_kind = Role.IGNORED if before.kind is Kind.IDENTIFIER else Role.FEATURE
     return plan if before.role is from_kind else replace(plan, record=replace(plan.record, role=before.role))
-
-
-def _canonical(series: pl.Series) -> bytes:
-    """Numbers and booleans as doubles, datetimes as integers, little-endian; missing is 0; -0.0 is 0.0."""
-    if isinstance(series.dtype, pl.Datetime):
-        return series.to_physical().fill_null(0).to_numpy().astype("<i8").tobytes()
-    return (series.cast(pl.Float64).fill_null(0.0).to_numpy() + 0.0).astype("<f8").tobytes()

@@ -4,8 +4,10 @@ from lepton.store.fetch import FetchLimits, fetch
 from lepton.store.files import (
     FileStamp,
     expand,
+    hash_file,
     make_folder,
     open_read,
+    publish,
     remove_leftovers,
     replace_file,
     replace_path,
@@ -15,14 +17,18 @@ from lepton.store.files import (
     write_new,
     write_text,
 )
+from lepton.store.locks import locked
 
 __all__ = [
     "FetchLimits",
     "FileStamp",
     "expand",
     "fetch",
+    "hash_file",
+    "locked",
     "make_folder",
     "open_read",
+    "publish",
     "remove_leftovers",
     "replace_file",
     "replace_path",

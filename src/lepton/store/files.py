@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,8 +28,10 @@ from lepton.core import DataError, ErrorCode, LeptonError, StoreError, UsageErro
 __all__ = [
     "FileStamp",
     "expand",
+    "hash_file",
     "make_folder",
     "open_read",
+    "publish",
     "remove_leftovers",
     "replace_file",
     "replace_path",
@@ -46,6 +49,7 @@ _LEFTOVER_AGE = 24 * 3600.0
 _FILE_MODE = 0o644
 _PRIVATE_MODE = 0o600
 _FOLDER_MODE = 0o755
+_BLOCK = 8 * 1024 * 1024
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BROKEN = frozenset({errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM})
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})  # some network file systems cannot sync a folder
@@ -171,6 +175,34 @@ def write_new(path: PathLike, data: bytes, *, private: bool = False) -> None:
     finally:
         if not whole:
             target.unlink()
+
+
+def publish(path: PathLike, data: bytes) -> bool:
+    """Make the file `path` with `data`, as a whole, unless there is a file of that name: then False.
+
+    Of several who publish one name at a time, exactly one gets True.
+
+    Raises:
+        DataError: there is a folder, link or the like of that name, or the folder for it does not exist.
+        StoreError: `STORE_FULL` where space ran out; `STORE_FAILED` for any other refusal of the disk.
+    """
+    target = _checked(path)
+    temporary = target.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(temporary, _CREATE_FLAGS, _FILE_MODE), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(temporary, target)  # unlike a rename, it refuses a name that is taken
+        _sync_folder(target.parent)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise _store_error(error.errno, target, _size(temporary)) from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+    return True
 
 
 def make_folder(path: PathLike) -> Path:
@@ -341,6 +373,17 @@ def open_read(path: PathLike) -> BinaryIO:
         os.close(handle)
         raise _not_a_file(source, mode)
     return os.fdopen(handle, "rb")
+
+
+def hash_file(path: PathLike, *, last: int | None = None) -> str:
+    """sha256 of the regular file `path`, or of its `last` bytes, as 64 hexadecimal digits; errors as `open_read`."""
+    found = sha256()
+    with open_read(path) as file:
+        if last is not None:
+            file.seek(max(file.seek(0, os.SEEK_END) - last, 0))
+        while block := file.read(_BLOCK):
+            found.update(block)
+    return found.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

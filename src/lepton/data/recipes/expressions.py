@@ -16,6 +16,7 @@ from __future__ import annotations
 import ast
 import datetime as dt
 import math
+import re
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,6 +38,8 @@ MAX_DEPTH = 100
 """Levels of brackets and operators inside one another."""
 
 _MAX_EXPONENT = 64
+_EQUALS = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`[^`]*`|[=!<>:]=+|=""", re.DOTALL)
+"""Quoted parts, operators, and the lone `=` of SQL, which is read as `==`."""
 
 FUNCTIONS = {
     "abs": (1, 1), "log": (1, 1), "exp": (1, 1), "sqrt": (1, 1), "floor": (1, 1), "ceil": (1, 1), "round": (1, 2),
@@ -164,7 +167,7 @@ def parse(text: str) -> Expression:
         raise UsageError(ErrorCode.USAGE, f"got an expression of type {type(text).__name__}", wanted="text")
     if len(text) > MAX_LENGTH:
         raise _refusal(text, 0, f"the expression has {len(text):,} characters", f"at most {MAX_LENGTH:,}")
-    text = text.strip()
+    text = _EQUALS.sub(lambda found: "==" if found[0] == "=" else found[0], text.strip())
     if not text:
         raise _refusal(text, 0, "the expression is empty", "for example: amount / 100")
     return Expression(text, _Reader(text).read())
@@ -451,6 +454,7 @@ def _typed(text: str, node: _Node, schema: Schema) -> _Typed:
         return _Typed(node, None if node.value is None else _kind_of(node.value))  # type: ignore[arg-type]
     if node.form == "column":
         return _Typed(node, _column_kind(text, node, schema))
+    node = _in_digits(node, schema)
     parts = tuple(_typed(text, part, schema) for part in node.parts)
     if node.form == "member":
         both = list(dict.fromkeys([parts[0].kind, *map(_kind_of, node.value)]))  # type: ignore[arg-type]
@@ -471,6 +475,27 @@ def _typed(text: str, node: _Node, schema: Schema) -> _Typed:
     elif Kind.BOOLEAN in kinds and Kind.NUMBER in FORMS[node.form][0].takes:
         fix = "write (1 if it holds else 0)"
     raise _misfit(text, node, f"'{node.form}' got {_named(kinds)}", wanted, fix)
+
+
+def _in_digits(node: _Node, schema: Schema) -> _Node:
+    """A test of an identifier against numbers as one against their digits, which is how they are written."""
+    if node.form == "member" and _is_spelled(node.parts[0], schema):
+        return replace(node, value=tuple(map(_digits, node.value)))  # type: ignore[arg-type]
+    if node.form in {"==", "!="} and any(_is_spelled(part, schema) for part in node.parts):
+        parts = (replace(p, value=_digits(p.value)) if p.form == "literal" else p for p in node.parts)  # type: ignore[arg-type]
+        return replace(node, parts=tuple(parts))
+    return node
+
+
+def _is_spelled(node: _Node, schema: Schema) -> bool:
+    if node.form != "column" or node.value not in schema:
+        return False
+    return schema[str(node.value)].kind is Kind.IDENTIFIER
+
+
+def _digits(value: Value | None) -> Value | None:
+    """A number as it is spelled in a column of texts: 17, not 17.0."""
+    return f"{value:.15g}" if type(value) is float else value
 
 
 def _column_kind(text: str, node: _Node, schema: Schema) -> Kind:
