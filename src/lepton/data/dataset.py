@@ -22,7 +22,8 @@ from lepton.data.fingerprint import Fingerprint
 from lepton.data.formats import Source
 from lepton.data.lineage import Lineage
 from lepton.data.split import Method, check_share, split_by_group, split_by_time, split_random, split_stratified
-from lepton.data.write import write_rows
+from lepton.data.versions.manifest import TableVersion
+from lepton.data.versions.save import save_table
 
 __all__ = ["Dataset"]
 
@@ -323,9 +324,31 @@ class Dataset:
             found.update(frame)
         return found.hexdigest()
 
-    def save(self, path: str | Path) -> Path:
-        """Write the table, whole or not at all; `path` ends in `.parquet`, `.csv`, `.tsv`, `.jsonl` or `.arrow`."""
-        return write_rows(self.lazy(), path)
+    @property
+    def version(self) -> TableVersion | None:
+        """The saved version that the rows were read from, if they were: number, id, statistics, recipe, parents."""
+        return self._source.version
+
+    def parents(self) -> tuple[Mapping[str, Any], ...]:
+        """What the rows were made from: saved versions by their `id`, files by their `sha256`, each with its `name`."""
+        return self._source.parents()
+
+    def save(self, path: str | Path, *, append: bool = False, work: Work | None = None) -> Path:
+        """Write the table, whole or not at all.
+
+        Args:
+            path: a file that ends in `.parquet`, `.csv`, `.tsv`, `.jsonl` or `.arrow`; or a folder, where each save is
+                a new version and earlier ones stay: `read("claims")` reads the newest, `read("claims#2")` the second.
+                Beside Parquet stands a manifest: kinds, roles and units of the columns, statistics, a hash of the
+                content, the recipe and the parents.
+            append: put the rows behind those of the newest version in the folder, which is not copied.
+            work: stops it, and hears of its progress.
+
+        Raises:
+            DataError: the folder holds other files; or the columns do not fit those that they are appended to.
+            StoreError: the disk is full or failed; what was there is intact.
+        """
+        return save_table(self, Path(path), append=append, work=Work.of(work))
 
 
 def _with_role(plan: ColumnPlan, before: ColumnRecord) -> ColumnPlan:

@@ -12,6 +12,7 @@ from lepton.data.detect import Wanted, detect
 from lepton.data.formats import ReadOptions, Source
 from lepton.data.formats.memory import open_memory
 from lepton.data.formats.origins import is_place, open_place
+from lepton.data.formats.saved import kinds_of, open_saved, plans_of, roles_of
 from lepton.store.urls import FetchLimits
 
 __all__ = ["read"]
@@ -39,6 +40,9 @@ def read(
 
     What comes from elsewhere is brought here once, whole or not at all, and kept in a temporary folder as long as the
     table: every pass then sees the same rows.
+
+    A table that `Dataset.save` wrote as Parquet or as a folder has its columns from the manifest, and versions:
+    `claims#2` is the second one of the folder `claims`.
 
     Args:
         source: a path, a glob or a list of paths (CSV or TSV, JSON Lines, a JSON array, each of them packed by gzip,
@@ -76,9 +80,18 @@ def read(
         allow_hosts=_hosts(allow_hosts),
         work=Work.of(work),
     )
-    opened, decisions = _open(source, options, format)
+    saved, noted = open_saved(source, options)
+    if saved is not None and saved.version is not None:
+        schema = saved.version.schema
+        if not (kinds or missing or format):
+            saved.typed = True
+            return Dataset(saved, plans_of(schema.with_roles(roles or {})), [*saved.decisions, *noted], wanted)
+        wanted = Wanted.of({**kinds_of(schema), **(kinds or {})}, {**roles_of(schema), **(roles or {})}, missing)
+        opened, decisions = saved, list[DecisionRecord]()
+    else:
+        opened, decisions = _open(source, options, format)
     plans, about = detect(opened, wanted)
-    return Dataset(opened, plans, [*decisions, *opened.decisions, *about], wanted)
+    return Dataset(opened, plans, [*decisions, *opened.decisions, *noted, *about], wanted)
 
 
 def _hosts(allowed: Sequence[str]) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ except ImportError:  # pragma: no cover - Windows: names that are published once
 
 __all__ = ["locked"]
 
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+
 _PAUSE = 0.05
 
 
@@ -34,7 +36,7 @@ def locked(path: str | os.PathLike[str], work: Work | None = None) -> Iterator[N
     """
     work = Work.of(work)
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0), 0o644)
+        handle = os.open(path, _FLAGS, 0o644)
     except OSError as error:
         name = Path(path).name
         raise StoreError(ErrorCode.STORE_FAILED, f"the lock {name!r} cannot be taken: {error.strerror}") from None

@@ -6,12 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from lepton.core import DataError, ErrorCode, Registry, UsageError, Work, check_label, printable
 from lepton.data.decisions import DecisionRecord
-from lepton.store.files import open_read
+from lepton.data.versions.manifest import TableVersion
+from lepton.store.files import hash_file, open_read
 from lepton.store.unpack import PACKED_SUFFIXES
 from lepton.store.urls import FetchLimits
 
@@ -138,6 +140,8 @@ class Source(ABC):
         decisions: what opening decided.
         num_rows: rows, if known without reading, or once they were read.
         num_bytes: size of the files, where types hold only as far as the sample goes: text and JSON.
+        files: the files that are read, if any.
+        version: of a table that was saved with a manifest, which version this is.
     """
 
     columns: Mapping[str, pl.DataType]
@@ -146,6 +150,8 @@ class Source(ABC):
     decisions: tuple[DecisionRecord, ...] = ()
     num_rows: int | None = None
     num_bytes: int | None = None
+    files: tuple[Path, ...] = ()
+    version: TableVersion | None = None
 
     @abstractmethod
     def chunks(
@@ -184,6 +190,13 @@ class Source(ABC):
         if self.num_rows is None:
             self.num_rows = sum(chunk.frame.height for chunk in self.chunks(list(self.columns)[:1]))
         return self.num_rows
+
+    def parents(self) -> tuple[Mapping[str, Any], ...]:
+        """What rows made from these come from, for manifests; reads the files once."""
+        if self.version is not None:
+            name = self.files[0].parents[1].name if self.version.parts[0].file else self.files[0].name
+            return ({"name": name, "version": self.version.number, "id": self.version.id},)
+        return tuple({"name": shown(path), "sha256": hash_file(path)} for path in self.files)
 
 
 def shown(path: Path) -> str:
