@@ -9,7 +9,23 @@ from pathlib import Path
 import pytest
 
 from lepton.core import DataError
-from lepton.report import Facts, Page, Table, Text, bars, heatmap, histogram, lines, scatter, small_histogram
+from lepton.report import (
+    Facts,
+    Page,
+    Points,
+    Table,
+    Text,
+    bars,
+    flow,
+    heatmap,
+    histogram,
+    lines,
+    overlaid,
+    paired_bars,
+    place_map,
+    scatter,
+    small_histogram,
+)
 
 PAYLOADS = [
     "<script>alert(1)</script>",
@@ -56,7 +72,7 @@ class Reader(HTMLParser):
 def full_page(text: str = "name") -> Page:
     """A page with `text` wherever text can stand."""
     page = Page(text, text)
-    page.section(text, Text(text), Text(text, tone="warning"), Facts({text: text}))
+    page.section(text, Text(text), Text(text, tone="warning"), Points([text, "b"], most=1), Facts({text: text}))
     page.section(text, Table([text, "n"], [[text, 1], [text, small_histogram([1, 2], alt=text)]], caption=text))
     page.section(
         text,
@@ -65,6 +81,10 @@ def full_page(text: str = "name") -> Page:
         lines({text: ([0, 1], [0, 1]), "b": ([0, 1], [0, 1])}, title=text, x_label=text, y_label=text),
         scatter([0, 1], [0, 1], title=text, x_label=text, y_label=text),
         heatmap([[1.0]], [text], [text], title=text, x_label=text, y_label=text),
+        overlaid([0, 1, 2], [1, 2], [2, 1], title=text, names=(text, text), x_label=text, caption=text),
+        paired_bars([text], [0.1], [0.2], title=text, names=(text, text), x_label=text, caption=text),
+        place_map([text], [[0.0, 0.5]], [0, 10, 20], title=text, caption=text),
+        flow([(text, 10), (text, 5)], title=text),
     )
     return page
 
@@ -158,3 +178,10 @@ def test_a_notebook_shows_the_page_in_a_frame_of_its_own():
     assert reader.tags == ["iframe"]
     assert ("sandbox", "") in reader.attributes
     assert dict(reader.attributes)["srcdoc"] == full_page(PAYLOADS[0]).html()
+
+
+def test_points_are_counted_where_there_are_too_many():
+    assert Points(["a", "b", "c"], most=2).render() == (
+        '<ul class="points"><li>a</li><li>b</li><li>and 1 more</li></ul>'
+    )
+    assert Points([]).render() == ""

@@ -3,7 +3,9 @@
 from lepton.report.figures import bars, heatmap, histogram, lines, scatter, small_histogram
 from lepton.report.frame import Figure, plural
 from lepton.report.numbers import show_number, show_share, show_time
-from lepton.report.page import Block, Facts, Page, Table, Text
+from lepton.report.page import Block, Facts, Page, Points, Table, Text
+from lepton.report.pairs import flow, overlaid, paired_bars
+from lepton.report.places import place_map
 from lepton.report.plain import plain_table
 from lepton.report.progress import TerminalProgress
 
@@ -12,13 +14,18 @@ __all__ = [
     "Facts",
     "Figure",
     "Page",
+    "Points",
     "Table",
     "TerminalProgress",
     "Text",
     "bars",
+    "flow",
     "heatmap",
     "histogram",
     "lines",
+    "overlaid",
+    "paired_bars",
+    "place_map",
     "plain_table",
     "plural",
     "scatter",

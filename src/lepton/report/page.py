@@ -15,7 +15,7 @@ from lepton.report.style import FIGURE_STYLE, PAGE_STYLE
 from lepton.report.svg import shown
 from lepton.store.files import write_text
 
-__all__ = ["Block", "Facts", "Page", "Table", "Text", "show_value"]
+__all__ = ["Block", "Facts", "Page", "Points", "Table", "Text", "show_value"]
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 _ALIGNMENTS = {"l": "", "r": "right", "c": "center"}
@@ -46,16 +46,35 @@ class Text:
 
     Attributes:
         text: what it says; no markup, it is shown as it stands.
-        tone: `plain`, `note` (small) or `warning` (set off).
+        tone: `plain`, `lead` (what the page says first), `note` (small) or `warning` (set off).
     """
 
     text: str
-    tone: Literal["plain", "note", "warning"] = "plain"
+    tone: Literal["plain", "lead", "note", "warning"] = "plain"
 
     def render(self) -> str:
         """The block for a page."""
         kind = "" if self.tone == "plain" else f' class="{self.tone}"'
         return "".join(f"<p{kind}>{shown(line, 20_000)}</p>" for line in self.text.splitlines() if line.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Sentences in a list.
+
+    Attributes:
+        items: plain text each; no markup, it is shown as it stands.
+        most: how many are shown; the last point counts the others.
+    """
+
+    items: Sequence[str]
+    most: int = 50
+
+    def render(self) -> str:
+        """The block for a page."""
+        more = len(self.items) - self.most
+        items = [*self.items[: self.most], *([f"and {more:,} more"] if more > 0 else [])]
+        return f'<ul class="points">{"".join(f"<li>{shown(item)}</li>" for item in items)}</ul>' if items else ""
 
 
 @dataclass(frozen=True, slots=True)

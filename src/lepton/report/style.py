@@ -98,6 +98,8 @@ FIGURE_STYLE = (
     ".chart .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}"
     ".chart .d1{stroke-dasharray:6 4}.chart .d2{stroke-dasharray:2 4}"
     ".chart .band{fill:var(--s0);fill-opacity:.16}.chart .point{fill:var(--s0);fill-opacity:.55}"
+    ".chart .area{fill-opacity:.16;stroke:none}.chart .blank{fill:var(--grid)}"
+    ".chart .hollow{fill:var(--s1);fill-opacity:.16;stroke:var(--s1);stroke-width:1.5;stroke-dasharray:4 2}"
     ".chart .diagonal{stroke:var(--soft);stroke-width:1;stroke-dasharray:4 4;fill:none}"
     ".chart .pale{fill:var(--on-pale)}.chart .strong{fill:var(--on-strong)}"
     ".small{display:inline-block;vertical-align:middle;width:112px;height:26px;max-width:none}" + _series()
@@ -121,6 +123,8 @@ PAGE_STYLE = (
     "overflow-wrap:anywhere}"
     "p{margin:0 0 .9rem;max-width:75ch;overflow-wrap:anywhere}"
     ".warning{background:var(--warm);color:var(--warm-ink);padding:.7rem 1rem;border-radius:8px;max-width:none}"
+    ".lead{font-size:1.12rem;line-height:1.5}"
+    ".points{margin:0 0 1.2rem;padding-left:1.2rem;max-width:80ch}.points li{margin:0 0 .35rem;overflow-wrap:anywhere}"
     ".note{color:var(--soft);font-size:.92rem}"
     ".facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:1px;margin:0 0 1.4rem;"
     "background:var(--card);border:1px solid var(--rule);border-radius:12px;overflow:hidden}"
