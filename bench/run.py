@@ -29,6 +29,7 @@ BENCHES = (
     "data_checks",
     "data_near_duplicates",
     "data_labels",
+    "data_faults",
 )
 LIBRARIES = ("lepton-ai", "numpy", "polars", "onnxruntime", "lightgbm", "scikit-learn")
 HEAD = """# Results

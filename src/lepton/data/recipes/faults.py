@@ -194,16 +194,19 @@ def find_swapped_units(values: pl.Series) -> Fault | None:
         return None
     numbers = values.drop_nulls().cast(pl.Float64).to_numpy()
     numbers = np.sort(numbers[np.isfinite(numbers)])
-    best: tuple[float, int, float, str] | None = None
+    best: _Apart | None = None
     if len(numbers) >= 20 and (numbers > 0).mean() > 0.9:
-        best = _apart(np.log(numbers[numbers > 0]))
+        positive = numbers[numbers > 0]
+        best = _by_factor(np.log(positive), positive)
     if best is None and len(numbers) >= 20:
         best = _fahrenheit(numbers)
     if best is None:
         return None
-    _, rows, factor, words = best
-    evidence = f"{rows:,} values stand apart from the others and fit among them by {words}"
-    return Fault("swapped_units", rows, evidence, {"factor": factor})
+    low, high = best.ends
+    evidence = (
+        f"{best.rows:,} values, {low:g} to {high:g}, stand apart from the others and fit among them by {best.words}"
+    )
+    return Fault("swapped_units", best.rows, evidence, {"factor": best.factor, "lowest": low, "highest": high})
 
 
 def _splits(sorted_values: NDArray[np.float64]) -> list[tuple[NDArray[np.float64], NDArray[np.float64], float]]:
@@ -231,7 +234,18 @@ def _as_wide(few: NDArray[np.float64], many: NDArray[np.float64]) -> bool:
     return len(np.unique(few)) >= 3 and one >= 0.35 * other
 
 
-def _apart(logs: NDArray[np.float64]) -> tuple[float, int, float, str] | None:
+@dataclass(frozen=True, order=True)
+class _Apart:
+    """Values apart from the others: how badly they fit, how many, the factor, in words, and their ends."""
+
+    off: float
+    rows: int
+    factor: float
+    words: str
+    ends: tuple[float, float]
+
+
+def _by_factor(logs: NDArray[np.float64], numbers: NDArray[np.float64]) -> _Apart | None:
     found = []
     for few, many, gap in _splits(logs):
         inner = np.quantile(many, [0.01, 0.99])
@@ -239,6 +253,7 @@ def _apart(logs: NDArray[np.float64]) -> tuple[float, int, float, str] | None:
         if spread <= 0 or gap < max(0.05, 2 * _widest(many)):
             continue
         shift = float(np.median(few) - np.median(many))
+        ends = _ends(numbers, len(few), shift > 0)
         for factor, words in _FACTORS.items():
             moved = few - np.copysign(np.log(factor), shift)
             off = abs(shift) - np.log(factor)
@@ -250,14 +265,20 @@ def _apart(logs: NDArray[np.float64]) -> tuple[float, int, float, str] | None:
                 and abs(off) < 0.25 * min(spread, np.log(factor))
                 and gap > 0.1 * np.log(factor)
             ):
-                found.append((abs(off), len(few), factor if shift > 0 else 1 / factor, words))
+                found.append(_Apart(abs(off), len(few), factor if shift > 0 else 1 / factor, words, ends))
     return min(found, default=None)
+
+
+def _ends(numbers: NDArray[np.float64], count: int, upper: bool) -> tuple[float, float]:
+    """The ends of the first or last of sorted numbers."""
+    few = numbers[-count:] if upper else numbers[:count]
+    return float(few[0]), float(few[-1])
 
 
 _INNER = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
-def _fahrenheit(numbers: NDArray[np.float64]) -> tuple[float, int, float, str] | None:
+def _fahrenheit(numbers: NDArray[np.float64]) -> _Apart | None:
     for few, many, gap in _splits(numbers):
         spread = float(np.quantile(many, 0.99) - np.quantile(many, 0.01))
         for moved, words in (((few - 32) / 1.8, "Fahrenheit and Celsius"), (few * 1.8 + 32, "Celsius and Fahrenheit")):
@@ -265,7 +286,7 @@ def _fahrenheit(numbers: NDArray[np.float64]) -> tuple[float, int, float, str] |
             inside = ((moved >= many[0] - 1) & (moved <= many[-1] + 1)).mean()
             plausible = many[0] > -90 and many[-1] < 140 and gap > 0.02 * spread
             if inside >= 0.95 and off < 0.25 * spread and plausible and len(few) >= 5:
-                return off, len(few), 1.8, words
+                return _Apart(off, len(few), 1.8, words, (float(few[0]), float(few[-1])))
     return None
 
 

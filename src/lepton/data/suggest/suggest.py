@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -47,6 +47,7 @@ class Suggestion:
         column: whose values; None for the whole table.
         rows: rows that it would touch; scaled up where only a sample was looked at.
         reason: the evidence, in a sentence.
+        details: which cells are meant, ready for JSON: markers, spellings, formats, bounds, the kind of personal data.
     """
 
     step: str
@@ -54,6 +55,7 @@ class Suggestion:
     column: str | None
     rows: int
     reason: str
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def for_a_person(self) -> bool:
@@ -90,7 +92,14 @@ class Suggestions:
             "rows": self.num_rows,
             "seen": self.seen,
             "suggestions": [
-                {"step": e.step, "parameters": e.parameters, "column": e.column, "rows": e.rows, "reason": e.reason}
+                {
+                    "step": e.step,
+                    "parameters": e.parameters,
+                    "column": e.column,
+                    "rows": e.rows,
+                    "reason": e.reason,
+                    "details": dict(e.details),
+                }
                 for e in self.found
             ],
             "recipe": self.recipe.to_dict(),
@@ -197,7 +206,9 @@ def _personal(table: Dataset, num_rows: int, work: Work) -> Iterator[Suggestion]
     for each in seen.findings:
         where = " inside its texts" if each.in_text else ""
         reason = f"{each.kind}{where} in {show_share(each.share)} of the cells: mask, pseudonymise or drop it?"
-        yield _suggestion("personal_data", each.column, each.count * num_rows / max(seen.rows_seen, 1), reason, None)
+        rows = each.count * num_rows / max(seen.rows_seen, 1)
+        details = {"kind": each.kind, "in_text": each.in_text, "confidence": each.confidence}
+        yield _suggestion("personal_data", each.column, rows, reason, None, details)
 
 
 def _of_column(name: str, kind: Kind, values: pl.Series, scale: float, touchable: bool) -> Iterator[Suggestion]:
@@ -219,7 +230,7 @@ def _of_column(name: str, kind: Kind, values: pl.Series, scale: float, touchable
             yield from _spellings(name, fault, scale, touchable)
             continue
         parameters = _parameters(step, name, kind, fault) if step and touchable else None
-        yield _suggestion(step or fault.kind, name, fault.rows * scale, fault.evidence, parameters)
+        yield _suggestion(step or fault.kind, name, fault.rows * scale, fault.evidence, parameters, fault.details)
     if kind in _TEXTS and (padded := int((present != present.str.strip_chars()).sum())):
         yield _suggestion("trim", name, padded * scale, "spaces stand around values", _columns(name, touchable))
     missing = values.null_count() / len(values)
@@ -246,11 +257,18 @@ def _spellings(name: str, fault: Fault, scale: float, touchable: bool) -> Iterat
             rows = sum(int(each["rows"]) for each in part.values()) * scale
             shown = ", ".join(f"{value!r} for {each['to']!r}" for value, each in list(part.items())[:5])
             parameters = {"columns": [name], "keep": sorted(slips)} if part is sure and touchable else None
-            yield _suggestion(step, name, rows, shown, parameters)
+            yield _suggestion(step, name, rows, shown, parameters, {"spellings": part})
 
 
-def _suggestion(step: str, column: str, rows: float, reason: str, parameters: dict[str, Any] | None) -> Suggestion:
-    return Suggestion(step, parameters, column, round(rows), reason)
+def _suggestion(
+    step: str,
+    column: str,
+    rows: float,
+    reason: str,
+    parameters: dict[str, Any] | None,
+    details: Mapping[str, Any] | None = None,
+) -> Suggestion:
+    return Suggestion(step, parameters, column, round(rows), reason, details or {})
 
 
 def _columns(name: str, touchable: bool) -> dict[str, Any] | None:
