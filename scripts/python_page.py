@@ -13,6 +13,9 @@ from lepton.data import Description
 from lepton.data.quality import Check, LabelErrors
 from lepton.data.recipes import Changes
 from lepton.data.suggest import Suggestions
+from lepton.data.versions.diff import TableDiff
+from lepton.data.versions.forget import Forgotten
+from lepton.data.versions.manifest import TableVersion
 from lepton.evaluation import Comparison, Evaluation
 from lepton.report import Page
 from lepton.serving import Server
@@ -26,6 +29,9 @@ GROUPS = {
         "describe",
         "suggest",
         "check",
+        "diff",
+        "versions",
+        "forget",
         "find_label_errors",
         "train",
         "load",
@@ -40,7 +46,21 @@ GROUPS = {
     "Estimators": ("LinearRegression", "Ridge", "LogisticRegression", "KMeans"),
     "Version": ("__version__",),
 }
-HELD = (Description, Suggestions, Check, LabelErrors, Changes, Leaderboard, Evaluation, Comparison, Page, Server)
+HELD = (
+    Description,
+    Suggestions,
+    Check,
+    LabelErrors,
+    Changes,
+    TableVersion,
+    TableDiff,
+    Forgotten,
+    Leaderboard,
+    Evaluation,
+    Comparison,
+    Page,
+    Server,
+)
 """Objects that the verbs give; nobody makes one."""
 
 INTRODUCTION = """\

@@ -8,7 +8,8 @@ _HOMES = {
     "lepton.data": "Dataset",
     "lepton.data.recipes": "Recipe",
     "lepton.training.estimators": "KMeans LinearRegression LogisticRegression Ridge",
-    "lepton.verbs": "Model check compare describe evaluate find_label_errors load predict read serve suggest train",
+    "lepton.verbs": "Model check compare describe diff evaluate find_label_errors forget load predict read serve "
+    "suggest train versions",
     "lepton.version": "__version__",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -13,14 +13,17 @@ from lepton.verbs import (
     check as check,
     compare as compare,
     describe as describe,
+    diff as diff,
     evaluate as evaluate,
     find_label_errors as find_label_errors,
+    forget as forget,
     load as load,
     predict as predict,
     read as read,
     serve as serve,
     suggest as suggest,
     train as train,
+    versions as versions,
 )
 from lepton.version import __version__ as __version__
 

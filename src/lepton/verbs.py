@@ -20,18 +20,23 @@ from lepton.report import Facts, Page, Table, TerminalProgress, Text
 if TYPE_CHECKING:
     from lepton import evaluation, serving, training
     from lepton.data import quality, suggest as suggestions
+    from lepton.data.versions import diff as differences, folder as folders, forget as forgetting, manifest
 else:
     # Who loads a model to predict does not wait for the rooms that train, judge and serve.
     evaluation, serving, training = map(LazyModule, ("lepton.evaluation", "lepton.serving", "lepton.training"))
     quality, suggestions = LazyModule("lepton.data.quality"), LazyModule("lepton.data.suggest")
+    differences, folders = LazyModule("lepton.data.versions.diff"), LazyModule("lepton.data.versions.folder")
+    forgetting = LazyModule("lepton.data.versions.forget")
 
 __all__ = [
     "Model",
     "check",
     "compare",
     "describe",
+    "diff",
     "evaluate",
     "find_label_errors",
+    "forget",
     "load",
     "predict",
     "read",
@@ -39,6 +44,7 @@ __all__ = [
     "serve",
     "suggest",
     "train",
+    "versions",
 ]
 
 DEFAULT_WITHIN = "60s"
@@ -479,3 +485,54 @@ def find_label_errors(
         else quality.suspect_labels(found.truth, found.answers, names=found.labels)
     )
     return dataclasses.replace(suspects, rows=tuple(found.rows[list(suspects.rows)].tolist()))
+
+
+def diff(old: Source, new: Source, *, key: str | Sequence[str] = (), work: Work | None = None) -> differences.TableDiff:
+    """What differs between two tables: columns, rows and distributions.
+
+    Args:
+        old: a `Dataset`, a path or glob (`"claims#1"` is a version), or a table in memory.
+        new: the other table.
+        key: columns that say which rows are the same, so that their changes are counted by column; without it, rows
+            are the same where all values are.
+        work: cancel, progress and memory.
+
+    Raises:
+        DataError: the tables have no column in common, or a key is there twice.
+    """
+    return differences.diff(read(old), read(new), key=key, work=work)
+
+
+def versions(path: str | Path) -> tuple[manifest.TableVersion, ...]:
+    """The versions of a table that was saved, in order: number, time, rows, statistics, recipe, parents and records.
+
+    Args:
+        path: a Parquet file or a folder that `Dataset.save` wrote.
+
+    Raises:
+        DataError: there is no saved table.
+    """
+    return folders.versions_at(path)
+
+
+def forget(
+    path: str | Path, where: str, *, reference: str = "", among: str | Path | None = None, work: Work | None = None
+) -> forgetting.Forgotten:
+    """Remove the rows of a saved table for which a condition holds, from all its versions, and prove it.
+
+    What holds none of them is not copied. Earlier versions of a folder go. That rows were forgotten, how many and by
+    which columns is noted in the manifest; their values are not. Copies elsewhere are out of reach: backups, and the
+    tables and models that were made from this one, which are listed.
+
+    Args:
+        path: a Parquet file, or a folder that `Dataset.save` wrote.
+        where: an expression that is true for the rows: `"person_id = 17"`.
+        reference: what asked for it, for the record: a ticket, never a name.
+        among: folder to search for what was made from the table; by default the one in which it lies.
+        work: cancel and progress.
+
+    Raises:
+        UsageError: the table is not one that can be rewritten as it is.
+        DataError: the condition does not fit the columns.
+    """
+    return forgetting.forget(path, where, reference=reference, among=among, work=work)

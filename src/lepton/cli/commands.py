@@ -44,6 +44,11 @@ GROUPS: dict[str, tuple[CommandRecord, ...]] = {
         _command("data check", "data_check:check", "Rules that a table must keep, and how far it has moved."),
         _command("data personal", "data_personal:personal", "Where a table holds data of persons."),
         _command("data clean", "data_clean:clean", "Clean a table by a recipe, and say what was changed."),
+        _command("data append", "data_versions:append", "Put rows behind those of a saved table, as a new version."),
+        _command("data versions", "data_versions:versions", "The versions of a saved table."),
+        _command("data diff", "data_versions:diff", "What differs between two tables: columns, rows, distributions."),
+        _command("data person", "data_person:person", "Write the rows of one person to a file."),
+        _command("data forget", "data_person:forget", "Remove the rows of one person from a saved table, for good."),
     ),
     "Model files": (
         _command("bundle inspect", "bundle:inspect", "What a model file says of itself."),
@@ -60,5 +65,5 @@ COMMANDS: tuple[CommandRecord, ...] = tuple(record for group in GROUPS.values() 
 
 NOUNS = {
     "bundle": "Model files: inspect, check, sign, extract, migrate; keys.",
-    "data": "Tables: describe, suggest, check, personal, clean.",
+    "data": "Tables: describe, suggest, check, clean, versions; data of persons.",
 }

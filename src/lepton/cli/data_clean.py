@@ -36,7 +36,7 @@ def clean(
     Args:
         source: a table: a file, a glob in quotes, a URL, or sql: and a database.
         recipe: YAML file of the steps.
-        output: .parquet, .csv, .jsonl or .arrow file to write, whole or not at all.
+        output: .parquet, .csv, .jsonl or .arrow file to write, whole or not at all; or a folder, for a new version.
         fitted: YAML file for the recipe with what it learned, to clean tomorrow's table in the same way.
         table: NAME=FILE of another table that a step such as join uses; may be given several times.
         report: HTML page of the changes to write.
@@ -45,16 +45,17 @@ def clean(
         workers: threads to use.
         context: given by the command line.
     """
-    if output.suffix not in data.WRITERS:
+    if output.suffix and output.suffix not in data.WRITERS and not output.is_dir():
         formats = ", ".join(data.WRITERS)
-        raise UsageError(ErrorCode.USAGE, f"cannot tell the format of {output.name!r}", wanted=f"a name in {formats}")
+        wanted = f"a name in {formats}, or a folder for its versions"
+        raise UsageError(ErrorCode.USAGE, f"cannot tell the format of {output.name!r}", wanted=wanted)
     steps = Recipe.load(recipe)
     options = reading or ReadOptions()
     with context.work(seed=seed, workers=workers) as work:
         rows = options.read(source, work)
         use = steps.transform if steps.is_fitted else steps.fit_transform
         cleaned = use(rows, tables=named_tables(table), work=work)
-        cleaned.save(output)
+        cleaned.save(output, work=work)
         changes = cleaned.changes()
     lineage = cleaned.lineage
     text = f"{changes.text()}\n\nTable written: {output}"

@@ -6,7 +6,7 @@ from lepton.data.describe import Description
 from lepton.data.formats.origins import safe_address
 from lepton.data.read import read
 from lepton.data.statistics import Baseline, ColumnStatistics
-from lepton.data.write import WRITERS, write_frame
+from lepton.data.write import WRITERS, write_frame, write_rows
 
 __all__ = [
     "WRITERS",
@@ -19,4 +19,5 @@ __all__ = [
     "read",
     "safe_address",
     "write_frame",
+    "write_rows",
 ]

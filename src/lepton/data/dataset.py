@@ -329,9 +329,13 @@ class Dataset:
         """The saved version that the rows were read from, if they were: number, id, statistics, recipe, parents."""
         return self._source.version
 
-    def parents(self) -> tuple[Mapping[str, Any], ...]:
-        """What the rows were made from: saved versions by their `id`, files by their `sha256`, each with its `name`."""
-        return self._source.parents()
+    def parents(self, *, files: bool = True) -> tuple[Mapping[str, Any], ...]:
+        """What the rows were made from: saved versions by their `id`, each with its `name`.
+
+        Args:
+            files: files that are no saved tables too, by their `sha256`, for which they are read.
+        """
+        return self._source.parents(files=files)
 
     def save(self, path: str | Path, *, append: bool = False, work: Work | None = None) -> Path:
         """Write the table, whole or not at all.

@@ -1,4 +1,4 @@
-"""One writer at a time: a lock on a file, which the system takes back when its holder dies."""
+"""One writer at a time in a folder, by a lock that the system takes back when its holder dies."""
 
 from __future__ import annotations
 
@@ -8,40 +8,41 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lepton.core import ErrorCode, StoreError, Work
+from lepton.core import DataError, ErrorCode, Work, printable
 
-try:
+if os.name != "nt":
     import fcntl
-except ImportError:  # pragma: no cover - Windows: names that are published once keep writers apart there
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["locked"]
-
-_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 _PAUSE = 0.05
 
 
 @contextmanager
-def locked(path: str | os.PathLike[str], work: Work | None = None) -> Iterator[None]:
-    """Hold the lock file `path`; while another process or thread has it, wait, and say so to `work`.
+def locked(folder: str | os.PathLike[str], work: Work | None = None) -> Iterator[None]:
+    """Hold the lock of a folder; while another process or thread has it, wait, and say so to `work`.
+
+    Nothing is written: it is the folder itself that is locked. Where a file system has no locks, nobody is kept out.
 
     Args:
-        path: a file that is made if need be and stays; nothing is ever written to it. Its folder must exist.
+        folder: it must exist.
         work: stops the waiting, and hears of it.
 
     Raises:
+        DataError: there is no such folder.
         Interrupted: the work was stopped while it waited.
-        StoreError: the disk refuses.
     """
     work = Work.of(work)
+    if os.name == "nt":  # pragma: no cover - there, names that are published once keep writers apart
+        yield
+        return
     try:
-        handle = os.open(path, _FLAGS, 0o644)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        name = Path(path).name
-        raise StoreError(ErrorCode.STORE_FAILED, f"the lock {name!r} cannot be taken: {error.strerror}") from None
+        name = printable(Path(folder).name)
+        raise DataError(ErrorCode.NOT_FOUND, f"the folder '{name}' cannot be opened: {error.strerror}") from None
     try:
-        while fcntl is not None:
+        while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
@@ -49,7 +50,7 @@ def locked(path: str | os.PathLike[str], work: Work | None = None) -> Iterator[N
                 work.check()
                 work.report(0, note="waits until another writer is done")
                 time.sleep(_PAUSE)
-            except OSError:  # a file system without locks
+            except OSError:
                 break
         yield
     finally:

@@ -24,7 +24,9 @@ from lepton.core import (
     show_duration,
 )
 from lepton.data import Baseline, Dataset
+from lepton.data.steps import Block
 from lepton.evaluation import Metric, metric as metric_named
+from lepton.training.automl import Outside, effort_of, run_search
 from lepton.training.base import Problem, Rows
 from lepton.training.features import FeaturePlan, choose_features
 from lepton.training.folds import Fold, make_folds, num_folds_for
@@ -92,9 +94,10 @@ def train(
     metric: str | Metric | None = None,
     name: str | None = None,
     work: Work | None = None,
+    effort: str = "fast",
     output: Path,
 ) -> TrainingResult:
-    """Learn `target` from the other columns and write the best model of a small portfolio.
+    """Learn `target` from the other columns and write the best model that the effort finds.
 
     Args:
         dataset: the table; roles say which columns are weights, groups, time or to be ignored.
@@ -104,12 +107,14 @@ def train(
         name: of the model; None for the name of `output`.
         work: time, threads, seed, stop signal; the time includes what has passed since it began. Stopped, the best so
             far is saved.
+        effort: `fast` for a small portfolio; `good` or `best` for a search until the time is used, `good` also until
+            nothing better comes.
         output: model file to write.
 
     Raises:
         DataError: a target or a table that cannot be learned, or a folder of `output` that is not there; the message
             says which and why.
-        UsageError: no such task or metric.
+        UsageError: no such task, metric or effort.
         TrainingError: no candidate could be fitted.
         StoreError: the file cannot be written; an earlier one is intact.
     """
@@ -117,6 +122,7 @@ def train(
     name = check_name(name or output.stem, "name of the model")
     _check_folder(output)
     work = Work.of(work)
+    wanted = effort_of(effort)
     notes = []
     if work.within is None:
         work = work.part(DEFAULT_WITHIN)
@@ -140,8 +146,10 @@ def train(
         measure=lambda learner: _measured(table, learner),
         work=work,
     )
-    portfolio.run()
-    chosen = portfolio.choose()
+    found = None if wanted is None else run_search(portfolio, _outside(table), wanted)
+    if found is None:
+        portfolio.run()
+    chosen = portfolio.choose() if found is None else found.chosen
     notes = [*table.notes, *fold_notes, *chosen.notes, *notes]
     board = Leaderboard(
         measured_by.name, measured_by.greater_is_better, portfolio.leaderboard_rows(chosen.candidate), tuple(notes)
@@ -153,7 +161,7 @@ def train(
         target=replace(table.target.column, role=Role.TARGET),
         lineage=_lineage(dataset, fingerprint, table, chosen, measured_by, work),
         baseline=_baseline(table, statistics, chosen).to_members(),
-        reports={"training": _report(board, table, work)},
+        reports={"training": _report(board, table, work)} | ({} if found is None else {"search": found.report}),
     )
     return TrainingResult(output, model_id, board.rows, board.notes)
 
@@ -310,8 +318,18 @@ def _model(table: PreparedTable, learner: Any, temperature: float = 1.0) -> Tabl
 
 
 def _measured(table: PreparedTable, learner: Any) -> tuple[int, float]:
-    model = _model(table, learner)
-    return model.measure(table.rows.block if model.front is None else block_of(model.taken, table.raw.head(1)))
+    return _model(table, learner).measure(_sample_row(table))
+
+
+def _sample_row(table: PreparedTable) -> Block:
+    """One row with the columns that the model takes."""
+    if table.front is None:
+        return table.rows.block.take(np.array([0]))
+    return block_of(table.front.inputs, table.raw.head(1))
+
+
+def _outside(table: PreparedTable) -> Outside:
+    return Outside(table.inputs, table.target.labels, table.front, _sample_row(table))
 
 
 def _input_statistics(table: PreparedTable) -> Baseline:
@@ -340,7 +358,7 @@ def _lineage(
         "dataset": {"fingerprint": fingerprint, "num_rows": dataset.num_rows},
         "recipe": None if dataset.lineage is None else dataset.lineage.recipe.to_dict(),
         "table_steps": [] if table.front is None else list(table.front.table_steps),
-        "parents": [],
+        "parents": [str(parent["id"]) for parent in dataset.parents(files=False)],
         "seed": work.seed,
         "versions": versions(),
         "roles": {c.name: str(c.role) for c in dataset.schema if c.role is not Role.FEATURE},

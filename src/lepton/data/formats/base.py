@@ -191,12 +191,12 @@ class Source(ABC):
             self.num_rows = sum(chunk.frame.height for chunk in self.chunks(list(self.columns)[:1]))
         return self.num_rows
 
-    def parents(self) -> tuple[Mapping[str, Any], ...]:
-        """What rows made from these come from, for manifests; reads the files once."""
+    def parents(self, *, files: bool = True) -> tuple[Mapping[str, Any], ...]:
+        """What rows made from these come from, for manifests; with `files`, reads them once."""
         if self.version is not None:
             name = self.files[0].parents[1].name if self.version.parts[0].file else self.files[0].name
             return ({"name": name, "version": self.version.number, "id": self.version.id},)
-        return tuple({"name": shown(path), "sha256": hash_file(path)} for path in self.files)
+        return tuple({"name": shown(path), "sha256": hash_file(path)} for path in (self.files if files else ()))
 
 
 def shown(path: Path) -> str:

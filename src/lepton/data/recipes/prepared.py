@@ -82,9 +82,9 @@ class Prepared(Source):
         said = DecisionRecord(None, "recipe", f"{len(self._steps)} steps", ", ".join(s.name for s in self._steps))
         return Dataset(self, self.plans, [said], Wanted.of(None, None, None), lineage=lineage)
 
-    def parents(self) -> tuple[Mapping[str, Any], ...]:
+    def parents(self, *, files: bool = True) -> tuple[Mapping[str, Any], ...]:
         """What the rows that go in come from, and those of the other tables."""
-        found = [parent for table in (self._table, *self._tables.values()) for parent in table.parents()]
+        found = [parent for table in (self._table, *self._tables.values()) for parent in table.parents(files=files)]
         return tuple({tuple(parent.items()): parent for parent in found}.values())
 
     def changes(self) -> Changes:

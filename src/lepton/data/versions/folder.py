@@ -25,10 +25,10 @@ from lepton.data.versions.manifest import TableVersion, read_manifest
 from lepton.store import hash_file, open_read
 
 __all__ = [
-    "LOCK",
     "TAIL",
     "beside",
     "check_columns_of",
+    "damage",
     "files_of",
     "is_table_folder",
     "manifest_path",
@@ -38,9 +38,9 @@ __all__ = [
     "read_version",
     "split_number",
     "sweep",
+    "versions_at",
 ]
 
-LOCK = ".lock"
 TAIL = 65_536
 """Bytes at the end of a file that are held against the manifest: in Parquet, where everything lies."""
 _MANIFEST = re.compile(r"manifest-([0-9]{6})\.json")
@@ -216,3 +216,39 @@ def sweep(folder: Path) -> int:
 
 def _is_ours(path: Path) -> bool:
     return path.name.startswith((".lepton-part-", "part-")) and path.suffix == ".parquet"
+
+
+def versions_at(source: str | Path) -> tuple[TableVersion, ...]:
+    """The versions of a saved table, in order; of one file the one that is there.
+
+    Raises:
+        DataError: `NOT_FOUND` where there is none.
+    """
+    path, _ = split_number(source)
+    if path.is_file():
+        version, is_current = read_beside(path)
+        if version is None or not is_current:
+            what = "no manifest" if version is None else "a manifest that is about other rows"
+            raise DataError(
+                ErrorCode.NOT_FOUND,
+                f"there is {what} beside {printable(path.name)}",
+                wanted="a table that table.save wrote",
+                fix="lepton.read(...).save(...)",
+            )
+        return (version,)
+    read_version(path)
+    return tuple(read_version(path, number) for number in numbers_of(path))
+
+
+def damage(source: str | Path) -> tuple[str, ...]:
+    """What is wrong with the files of a saved table: each is read whole and held against its hash."""
+    path, _ = split_number(source)
+    found: dict[str, None] = {}
+    for version in versions_at(path):
+        for part in version.parts:
+            file = path / part.file if part.file else path
+            if not file.is_file():
+                found[f"version {version.number}: {part.file or path.name} is not there"] = None
+            elif hash_file(file) != part.sha256:
+                found[f"version {version.number}: {part.file or path.name} is not the file that was written"] = None
+    return tuple(found)

@@ -14,7 +14,7 @@ import polars as pl
 
 from lepton.core import DataError, ErrorCode, Schema, Work, printable
 from lepton.data.versions.fitting import fitting_frames
-from lepton.data.versions.folder import LOCK, beside, is_table_folder, manifest_path, read_beside, read_version, sweep
+from lepton.data.versions.folder import beside, is_table_folder, manifest_path, read_beside, read_version, sweep
 from lepton.data.versions.manifest import PartRecord, TableVersion
 from lepton.data.versions.write import PART_CELLS, now, write_part
 from lepton.data.write import write_rows
@@ -91,7 +91,7 @@ def save_folder(rows: Rows, folder: Path, work: Work, *, append: bool = False) -
                 fix="name another folder",
             )
         make_folder(folder)
-    with locked(folder / LOCK, work):
+    with locked(folder, work):
         sweep(folder)
         before = read_version(folder) if append or is_table_folder(folder) else None
         number = 1 if before is None else before.number + 1
@@ -156,7 +156,7 @@ def part_name(place: str, number: int) -> str:
 
 def is_empty_but_ours(folder: Path) -> bool:
     """Whether a folder holds nothing but what a writer leaves that was killed before its first version was there."""
-    return all(path.name == LOCK or path.name.startswith((".lepton-part-", "rows-")) for path in folder.iterdir())
+    return all(path.name.startswith((".lepton-part-", "rows-")) for path in folder.iterdir())
 
 
 def _joined(

@@ -115,7 +115,7 @@ class Bundled(ABC):
             "dataset": None if dataset is None else _origin(dataset),
             "recipe": None,
             "table_steps": [],
-            "parents": [],
+            "parents": [] if dataset is None else [str(each["id"]) for each in dataset.parents(files=False)],
             "seed": settings.get("random_state") or 0,
             "versions": versions(),
             "roles": {c.name: str(c.role) for c in schema if c.role is not Role.FEATURE},
