@@ -82,7 +82,7 @@ def test_a_longer_recipe_has_learned_nothing():
     ("call", "match"),
     [
         (lambda r: r.step("fil"), "step 2: there is no step 'fil'.*did you mean 'fill'"),
-        (lambda r: r.fill("a", "median", None, "more"), "step 2: fill got 4 parameters"),
+        (lambda r: r.fill("a", "median", None, "b", "more"), "step 2: fill got 5 parameters"),
         (lambda r: r.fill("a", columns="b"), "step 2: fill got columns twice"),
         (lambda r: r.fill(colums="b"), "step 2: fill has no parameter 'colums'"),
         (lambda r: r.select(), "step 2: select lacks columns"),

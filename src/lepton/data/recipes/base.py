@@ -72,6 +72,8 @@ RECIPE_STEPS = Registry(
         "merge_rare": _STEPS + "categories:MergeRare",
         "map_values": _STEPS + "categories:MapValues",
         "fill": _STEPS + "missing:Fill",
+        "fill_forward": _STEPS + "fill_along:FillForward",
+        "fill_backward": _STEPS + "fill_along:FillBackward",
         "flag_missing": _STEPS + "missing:FlagMissing",
         "drop_missing": _STEPS + "missing:DropMissing",
         "mark_missing": _STEPS + "missing:MarkMissing",
@@ -80,6 +82,9 @@ RECIPE_STEPS = Registry(
         "standardise": _STEPS + "scaling:Standardise",
         "min_max": _STEPS + "scaling:MinMax",
         "robust_scale": _STEPS + "scaling:RobustScale",
+        "log": _STEPS + "transforms:Log",
+        "yeo_johnson": _STEPS + "transforms:YeoJohnson",
+        "quantile_transform": _STEPS + "transforms:QuantileTransform",
         "one_hot": _STEPS + "encoding:OneHot",
         "mask": _STEPS + "personal:Mask",
         "pseudonymise": _STEPS + "personal:Pseudonymise",
@@ -116,12 +121,14 @@ class RunContext:
         scratch: a folder for spill files, emptied afterwards.
         memory: bytes that the rows it holds may take.
         tables: other tables by name, for joins.
+        count: takes frames before and after, and the columns whose cells the step may have changed in them.
     """
 
     work: Work
     scratch: Path
     memory: int
     tables: Mapping[str, Any] = field(default_factory=dict)
+    count: Callable[[pl.DataFrame, pl.DataFrame, tuple[str, ...]], None] = lambda before, after, columns: None
 
 
 @dataclass(frozen=True)
@@ -280,8 +287,8 @@ class BoundTableStep(BoundStep):
     """A step that looks at many rows; it acts when data is prepared, never on the rows that a model is asked about.
 
     Attributes:
-        only_filters: whether it gives some of the frames' rows as they are, hidden columns included, so that errors
-            of later steps still name the row.
+        only_filters: whether it gives rows of the frames, hidden columns included, in their order, so that errors of
+            later steps still name the row.
     """
 
     only_filters: ClassVar[bool] = False

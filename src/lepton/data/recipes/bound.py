@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
+
+from lepton.bundle import GraphBuilder
 from lepton.core import Kind, Schema
 from lepton.data.recipes.base import BoundRowStep, RecipeStep, Scope, chosen_columns
+from lepton.data.recipes.expression_forms import Graph
+from lepton.data.steps import Tensors
 
-__all__ = ["NumberStep", "SameColumns"]
+__all__ = ["NumberStep", "SameColumns", "put", "where_missing"]
 
 
 @dataclass(frozen=True)
@@ -58,3 +63,28 @@ class SameColumns(BoundRowStep):
     def writes(self) -> tuple[str, ...]:
         """The columns."""
         return self.columns
+
+
+def put(builder: GraphBuilder, tensors: Tensors, name: str, where: str, value: str) -> Tensors:
+    """The tensors with `value` in a column, where a condition holds.
+
+    Args:
+        builder: of the graph.
+        tensors: which have the column.
+        name: of the column.
+        where: bool tensor [N, 1] or [1, 1].
+        value: tensor [N, 1] or [1, 1] of the column's type.
+    """
+    is_number = name in tensors.number_names
+    names = tensors.number_names if is_number else tensors.string_names
+    whole = tensors.numbers if is_number else tensors.strings
+    here = builder.constant(np.array([[each == name for each in names]]))
+    made = builder.node("Where", [builder.node("And", [where, here]), value, str(whole)])
+    return replace(tensors, numbers=made) if is_number else replace(tensors, strings=made)
+
+
+def where_missing(builder: GraphBuilder, tensors: Tensors, name: str, value: str) -> Tensors:
+    """The tensors with `value` [N, 1] where a column is missing."""
+    kind = Kind.NUMBER if name in tensors.number_names else Kind.TEXT
+    graph = Graph(builder, tensors)
+    return put(builder, tensors, name, graph.missing(kind, graph.column(name)), value)

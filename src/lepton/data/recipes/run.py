@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +240,7 @@ class Stage:
                 tally.rows_in += frame.height
                 yield frame if bound.only_filters else frame.drop(_ROW, strict=False)
 
-        yield from bound.run(counted, context)
+        yield from bound.run(counted, replace(context, count=tally.compare) if self.tally is None else context)
 
     def records(self, private: Collection[str]) -> Iterator[ChangeRecord]:
         """What it changed, once a whole pass has counted; without examples of `private` columns."""

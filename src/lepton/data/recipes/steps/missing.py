@@ -25,6 +25,7 @@ from lepton.data.recipes.base import (
 )
 from lepton.data.recipes.bound import SameColumns
 from lepton.data.recipes.learning import Counts, Means, Quantiles
+from lepton.data.recipes.steps.fill_by_group import FilledByGroup, group_columns, group_learner, group_tables
 from lepton.data.steps import Impute, MissingIndicators, Tensors
 
 __all__ = ["DropMissing", "Fill", "FlagMissing", "MarkMissing"]
@@ -37,15 +38,17 @@ _FILLED = (Kind.NUMBER, Kind.BOOLEAN, Kind.CATEGORY, Kind.TEXT)
 
 @dataclass(frozen=True)
 class Fill(RecipeStep):
-    """Fill missing values of columns: with their median, mean or mode, or with a value.
+    """Fill missing values of columns: with their median, mean or mode, of all rows or by group, or with a value.
 
-    A column without any value stays as it is for `median`, `mean` and `mode`.
+    A column without any value stays as it is for `median`, `mean` and `mode`. By group, rows whose group is missing or
+    was not seen take the value of all rows, as do those of groups without any value.
 
     Attributes:
         columns: the columns; () for every column that has missing values and fits.
         value: `"median"`, `"mean"`, `"mode"`, or a number, text or boolean; a text of those three names is written
             as `literal`.
         literal: a text to fill with, whatever it is.
+        by: up to three columns that name the group of a row, at most 10,000 groups: `fill("income", by="town")`.
     """
 
     name: ClassVar[str] = "fill"
@@ -54,6 +57,14 @@ class Fill(RecipeStep):
     columns: tuple[str, ...] = ()
     value: str | float | int | bool = "median"
     literal: str | None = None
+    by: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """A value that is given is the same for every group."""
+        super().__post_init__()
+        if self.by and (self.literal is not None or self.value not in _WORDS):
+            came = f"fill: got by={list(self.by)} and a value for all rows"
+            raise UsageError(ErrorCode.BAD_RECIPE, came, wanted="one of " + ", ".join(_WORDS))
 
     def _kinds(self) -> tuple[Kind, ...]:
         if self.literal is not None or self.value == "mode":
@@ -63,25 +74,46 @@ class Fill(RecipeStep):
         return (Kind.CATEGORY, Kind.TEXT) if isinstance(self.value, str) and self.value not in _WORDS else _NUMBERS
 
     def reads(self, schema: Schema) -> tuple[str, ...]:
-        """The columns that are filled."""
-        return chosen_columns(schema, self.columns, self._kinds(), self.name)
+        """The columns that name the group, and those that are filled."""
+        columns = self._filled(schema)
+        return (*group_columns(schema, self.by, columns, self.name), *columns) if self.by else columns
+
+    def _filled(self, schema: Schema) -> tuple[str, ...]:
+        columns = chosen_columns(schema, self.columns, self._kinds(), self.name)
+        return columns if self.columns else tuple(name for name in columns if name not in self.by)
 
     def learner(self, schema: Schema, memory: int) -> Learner | None:
         """Medians, means or counts."""
-        columns = self.reads(schema)
+        columns = self._filled(schema)
         if self.literal is not None or self.value not in _WORDS:
             return None
-        if self.value == "median":
-            return Quantiles(columns, [0.5], memory)
-        return Means(columns) if self.value == "mean" else Counts(columns, 1)
+        memory //= 2 if self.by else 1
+        overall: Learner = Quantiles(columns, [0.5], memory)
+        if self.value != "median":
+            overall = Means(columns) if self.value == "mean" else Counts(columns, 1)
+        by = self.reads(schema)[: len(self.by)]
+        return group_learner(schema, by, columns, str(self.value), overall, memory) if by else overall
 
     def bind(self, schema: Schema, learned: Mapping[str, Any]) -> BoundStep:
         """The step on these columns."""
-        columns = self.reads(schema)
+        columns = self._filled(schema)
+        if self.by:
+            return self._bound_by_group(schema, columns, learned)
         fills = {name: value for name in columns if (value := self._fill(name, learned)) is not None}
         whole = [n for n in fills if schema[n].dtype == "int64" and float(fills[n]) != int(float(fills[n]))]
         after = Schema(tuple(replace(c, dtype="float64") if c.name in whole else c for c in schema))
         return _Filled(schema, tuple(fills), after, tuple(fills.values()))
+
+    def _bound_by_group(self, schema: Schema, columns: tuple[str, ...], learned: Mapping[str, Any]) -> BoundStep:
+        by = group_columns(schema, self.by, columns, self.name)
+        fills = {name: self._fill(name, learned) for name in columns}
+        tables = dict(zip(columns, group_tables(schema, by, columns, learned), strict=True))
+        values = {n: [*tables[n]["\0value"], *([] if fills[n] is None else [fills[n]])] for n in columns}
+        whole = {n for n in columns if schema[n].dtype != "int64" or all(float(v).is_integer() for v in values[n])}
+        after = Schema(
+            tuple(c if c.name in whole or c.name not in fills else replace(c, dtype="float64") for c in schema)
+        )
+        return FilledByGroup(schema, columns, after, by, tuple(fills.values()), tuple(tables.values()))
 
     def _fill(self, name: str, learned: Mapping[str, Any]) -> Any:
         if self.literal is not None:
