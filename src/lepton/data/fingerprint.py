@@ -33,10 +33,10 @@ class Fingerprint:
         self._num_rows += frame.height
         for name, (present, sizes, values) in self._hashes.items():
             series = frame[name]
-            present.update(series.is_not_null().cast(pl.UInt8).to_numpy().tobytes())
+            present.update(series.is_not_null().cast(pl.UInt8).to_numpy().data)
             if isinstance(series.dtype, pl.String):
                 texts = series.fill_null("")
-                sizes.update(texts.str.len_bytes().cast(pl.UInt64).to_numpy().astype("<u8").tobytes())
+                sizes.update(texts.str.len_bytes().cast(pl.UInt64).to_numpy().astype("<u8", copy=False).data)
                 values.update((texts.str.join("")[0] or "").encode())
             else:
                 values.update(_canonical(series))
@@ -51,8 +51,8 @@ class Fingerprint:
         return whole.hexdigest()
 
 
-def _canonical(series: pl.Series) -> bytes:
+def _canonical(series: pl.Series) -> memoryview:
     """Numbers and booleans as doubles, datetimes as integers, little-endian; missing is 0; -0.0 is 0.0."""
     if isinstance(series.dtype, pl.Datetime):
-        return series.to_physical().fill_null(0).to_numpy().astype("<i8").tobytes()
-    return (series.cast(pl.Float64).fill_null(0.0).to_numpy() + 0.0).astype("<f8").tobytes()
+        return series.to_physical().fill_null(0).to_numpy().astype("<i8", copy=False).data
+    return (series.cast(pl.Float64).fill_null(0.0).to_numpy() + 0.0).astype("<f8", copy=False).data

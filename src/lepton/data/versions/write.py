@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -47,8 +49,8 @@ def write_part(
             frame = frame.select(list(types))
             rows += frame.height
             fingerprint.update(frame)
-            for parts, summary in zip(summaries, _summaries(frame), strict=True):
-                parts.append((frame.height, summary))
+            for parts, series in zip(summaries, frame, strict=True):
+                parts.append((frame.height, _summary(series)))
             yield frame
             if max_rows is not None and rows >= max_rows:
                 return
@@ -69,28 +71,28 @@ def write_part(
     return PartRecord(name, rows, size, whole, tail, fingerprint.hexdigest(), columns)
 
 
-def _summaries(frame: pl.DataFrame) -> list[ColumnSummary]:
-    values = []
-    for name, dtype in frame.schema.items():
-        column = pl.col(name)
-        if isinstance(dtype, pl.String):
-            column = column.str.len_chars()
-        elif isinstance(dtype, pl.Datetime):
-            column = column.to_physical()
-        column = column.cast(pl.Float64)
-        column = pl.when(column.is_finite()).then(column)
-        values += [
-            pl.col(name).null_count().cast(pl.Float64).alias(f"{name}\0m"),
-            column.min().alias(f"{name}\0l"),
-            column.max().alias(f"{name}\0h"),
-            column.mean().alias(f"{name}\0a"),
-            column.std(ddof=0).alias(f"{name}\0s"),
-        ]
-    found = frame.lazy().select(values).collect().row(0)
-    return [
-        ColumnSummary(name, int(found[5 * at]), *found[5 * at + 1 : 5 * at + 5])
-        for at, name in enumerate(frame.columns)
-    ]
+def _summary(series: pl.Series) -> ColumnSummary:
+    missing = series.null_count()
+    if isinstance(series.dtype, pl.String):
+        series = series.str.len_chars()
+    elif isinstance(series.dtype, pl.Datetime):
+        series = series.to_physical()
+    elif isinstance(series.dtype, pl.Boolean):
+        series = series.cast(pl.UInt8)
+    low, high = _ends(series)
+    if low is not None and high is not None and not (math.isfinite(low) and math.isfinite(high)):
+        series = series.filter(series.is_finite())
+        low, high = _ends(series)
+    mean, deviation = series.mean(), series.std(ddof=0)
+    return ColumnSummary(series.name, missing, low, high, _double(mean), _double(deviation))
+
+
+def _ends(series: pl.Series) -> tuple[float | None, float | None]:
+    return _double(series.min()), _double(series.max())
+
+
+def _double(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def now() -> str:
