@@ -83,23 +83,36 @@ class Quantiles(Learner):
     def finish(self) -> dict[str, Any]:
         """The quantiles."""
         if self._parts is None:
-            found = {name: self._sketches[name].quantile(self._shares) for name in self.columns}
-            error = max(sketch.rank_error for sketch in self._sketches.values())
+            found = {name: self.at(name, self._shares) for name in self.columns}
         else:
             with ThreadPoolExecutor(2) as pool:
-                found = dict(zip(self.columns, pool.map(self._exact, self.columns), strict=True))
-            error = 0.0
+                found = dict(
+                    zip(self.columns, pool.map(lambda name: self.at(name, self._shares), self.columns), strict=True)
+                )
         values = {n: [None if np.isnan(v) else float(v) for v in each] for n, each in found.items()}
-        return {"values": values, "rank_error": error}
+        return {"values": values, "rank_error": self.rank_error}
 
-    def _exact(self, name: str) -> NDArray[np.float64]:
-        assert self._parts is not None  # noqa: S101 - seen by its caller
+    @property
+    def rank_error(self) -> float:
+        """Bound on the error of the quantiles' ranks, as a share of the rows; 0 where they are exact."""
+        return 0.0 if self._parts is not None else max(sketch.rank_error for sketch in self._sketches.values())
+
+    def at(self, name: str, shares: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Quantiles of one column [len(shares)]; NaN where there were no numbers."""
+        if self._parts is None:
+            return self._sketches[name].quantile(shares)
         arrays = self._parts[name]
         values = np.concatenate(arrays) if arrays else np.empty(0)
         if not len(values):
-            return np.full(len(self._shares), np.nan)
+            return np.full(len(shares), np.nan)
         with np.errstate(over="ignore"):
-            return np.asarray(np.quantile(values, self._shares, overwrite_input=True))
+            return np.asarray(np.quantile(values, shares, overwrite_input=True))
+
+    def sample(self, name: str, most: int) -> NDArray[np.float64]:
+        """Values that stand for a column, rising: all where there are at most `most`, else so many, even in rank."""
+        if self._parts is not None and sum(map(len, self._parts[name])) <= most:
+            return np.sort(np.concatenate([np.empty(0), *self._parts[name]]))
+        return self.at(name, (np.arange(most) + 0.5) / most)
 
 
 class Means(Learner):
