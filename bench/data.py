@@ -13,7 +13,8 @@ memory.
 Peers that are not installed are left out, and said. DuckDB finds its quantiles exactly, as the recipe does while the
 columns fit into its memory; beyond that the recipe takes a sketch whose rank error it states.
 
-Growth runs the recipe alone, with a limit of 1 GB, and divides its time less that of the smallest table by the rows.
+Growth runs the recipe alone, with a limit of 1 GB, and divides its time, by the clock and of all cores, less that of the
+smallest table by the rows.
 """
 
 import argparse
@@ -131,7 +132,7 @@ CONTENDERS = {"lepton": lepton, "polars": polars, "duckdb": duckdb, "pandas": pa
 
 
 def run(name, pattern, limit=None):
-    """Seconds, peak in GB, rank error and rows written, of a process of its own; None where it gave up."""
+    """Seconds, peak in GB, rank error, rows and seconds of all cores, of a process of its own; None if it gave up."""
     with tempfile.TemporaryDirectory(dir=Path(pattern).parents[1]) as folder:
         out = Path(folder) / "clean.parquet"
         call = [sys.executable, __file__, "--child", name, pattern, str(out), str(limit or 0)]
@@ -143,16 +144,17 @@ def run(name, pattern, limit=None):
                 f"  {name} gave up after {seconds:.0f} s: {(done.stderr.strip().splitlines() or ['killed'])[-1][:100]}"
             )
             return None
-        peak, error = json.loads(done.stdout.splitlines()[-1])
+        peak, error, busy = json.loads(done.stdout.splitlines()[-1])
         rows = pl.scan_parquet(out).select(pl.len()).collect().item()
-        return seconds, peak, error, rows
+        return seconds, peak, error, rows, busy
 
 
 def child(name, pattern, out, limit):
     """One contender, in this process."""
     error = CONTENDERS[name](pattern, Path(out), int(limit) or None)
-    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps([usage * (1 if sys.platform == "darwin" else 1024) / 1e9, error]))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    print(json.dumps([peak, error, used.ru_utime + used.ru_stime]))
 
 
 def job(folder, num_rows, repeats):
@@ -187,18 +189,20 @@ def job(folder, num_rows, repeats):
 
 
 def growth(folder, sizes):
-    """Print the cost of a row from the smallest table to the largest."""
-    print("growth, limit of 1 GB: rows, seconds, µs a row, peak GB")
+    """Print the cost of a row from the smallest table to the largest: by the clock, and of all cores."""
+    print("growth, limit of 1 GB: rows, seconds, µs a row, µs a row of all cores, peak GB")
     smallest = None
     for num_rows in sizes:
         with tempfile.TemporaryDirectory(dir=folder) as inner:
             answer = run("lepton", make(Path(inner) / "rows", num_rows), LIMIT)
         if answer is None:
             return
-        seconds, peak = answer[:2]
-        smallest = seconds if smallest is None else smallest
-        each = "" if num_rows == sizes[0] else f"{(seconds - smallest) / (num_rows - sizes[0]) * 1e6:8.2f}"
-        print(f"  {num_rows:12,} {seconds:8.1f} {each:>8} {peak:8.2f}")
+        seconds, peak, _, _, busy = answer
+        smallest = smallest or (seconds, busy)
+        more = max(num_rows - sizes[0], 1)
+        costs = [f"{(now - then) / more * 1e6:.2f}" for now, then in zip((seconds, busy), smallest, strict=True)]
+        clock, cores = ("", "") if num_rows == sizes[0] else costs
+        print(f"  {num_rows:12,} {seconds:8.1f} {clock:>8} {cores:>8} {peak:8.2f}")
 
 
 def main():
@@ -208,6 +212,7 @@ def main():
     size.add_argument("--quick", action="store_true", help="10 M rows, growth to 10^7 (default)")
     size.add_argument("--full", action="store_true", help="50 M rows too, growth to 10^8")
     parser.add_argument("--rows", type=int, help="only the job, once, on so many rows")
+    parser.add_argument("--growth", type=int, metavar="POWER", help="only growth, to ten to this power")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
@@ -216,6 +221,9 @@ def main():
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_SCRATCH")) as folder:
         if given.rows:
             job(Path(folder), given.rows, 1)
+            return
+        if given.growth:
+            growth(Path(folder), [10**power for power in range(5, given.growth + 1)])
             return
         job(Path(folder), 10_000_000, 3)
         if given.full:
