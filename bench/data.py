@@ -13,8 +13,8 @@ memory.
 Peers that are not installed are left out, and said. DuckDB finds its quantiles exactly, as the recipe does while the
 columns fit into its memory; beyond that the recipe takes a sketch whose rank error it states.
 
-Growth runs the recipe alone, with a limit of 1 GB, and divides its time, by the clock and of all cores, less that of the
-smallest table by the rows.
+Growth runs the recipe alone, with a limit of 1 GB, and divides its time, by the clock and of all cores, less that of
+the smallest table by the rows.
 """
 
 import argparse
