@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter, validators
 
 from lepton import data, verbs
 from lepton.cli.options import Injected, ReadOptions, Workers
@@ -16,6 +19,7 @@ def describe(
     *,
     target: str | None = None,
     report: Path | None = None,
+    samples: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=100))] = 8,
     reading: ReadOptions | None = None,
     workers: Workers = None,
     context: Injected,
@@ -26,6 +30,7 @@ def describe(
         source: a table: a file (book.xlsx#Sheet too), a glob in quotes, a URL, or sql: and a database.
         target: column that is to be predicted: adds each column's relation to it and leakage suspects.
         report: HTML page to write.
+        samples: rows of the table that the page shows; 0 keeps them out.
         reading: how to read the table.
         workers: threads to use.
         context: given by the command line.
@@ -34,7 +39,7 @@ def describe(
         found = verbs.describe((reading or ReadOptions()).read(source, work), target=target, work=work)
     text = found.text()
     if report is not None:
-        found.page().write(report)
+        found.page(samples=samples).write(report)
         text += f"\n\nPage written: {report}"
     train = f"lepton train {data.safe_address(source)} --target {target or 'COLUMN'} --within 60s"
     return Result(data=found.to_dict(), text=text, next=(train,))

@@ -3,7 +3,7 @@
 from lepton.report.figures import bars, heatmap, histogram, lines, scatter, small_histogram
 from lepton.report.frame import Figure, plural
 from lepton.report.numbers import show_number, show_share, show_time
-from lepton.report.page import Block, Facts, Page, Points, Table, Text
+from lepton.report.page import Block, Facts, Page, Points, Table, Text, show_value
 from lepton.report.pairs import flow, overlaid, paired_bars
 from lepton.report.places import place_map
 from lepton.report.plain import plain_table
@@ -32,5 +32,6 @@ __all__ = [
     "show_number",
     "show_share",
     "show_time",
+    "show_value",
     "small_histogram",
 ]

@@ -38,9 +38,13 @@ class Description(TableDescription):
         """Lines for a terminal of `width` characters (by default its own): the first 50 columns, the findings."""
         return description_text(self, width)
 
-    def page(self) -> Page:
-        """One page with pictures; of wide tables the first 50 columns."""
-        return description_page(self)
+    def page(self, *, samples: int = 8) -> Page:
+        """One page with pictures; of wide tables the first 50 columns.
+
+        Args:
+            samples: rows of the table that it shows, drawn at random; 0 keeps them out.
+        """
+        return description_page(self, samples=samples)
 
     def __repr__(self) -> str:
         return str(self)
@@ -90,6 +94,7 @@ def describe(table: Table, target: str | None = None, work: Work | None = None) 
         complete=gathered.complete,
         decisions=tuple(table.decisions),
         sample=gathered.sample,
+        missing=gathered.missing,
     )
 
 

@@ -79,7 +79,8 @@ def _identifier(record: ColumnRecord, statistics: ColumnStatistics) -> Iterator[
             record.name,
             "identifier",
             "warning",
-            f"{show_number(statistics.distinct.estimate)} different values in {show_number(statistics.present)} rows: "
+            f"{show_number(min(statistics.distinct.estimate, statistics.present))} different values in "
+            f"{show_number(statistics.present)} rows: "
             "likely an identifier, which a model would only memorise",
         )
 

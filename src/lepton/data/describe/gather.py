@@ -1,4 +1,4 @@
-"""The one pass that a description makes over a table: statistics, a seeded sample of rows, and repeated rows."""
+"""The one pass that a description makes over a table: statistics, a sample of rows, repeated rows, missing cells."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import polars as pl
 
 from lepton.core import Interrupted, Schema, Work
 from lepton.data.decisions import DecisionRecord
+from lepton.data.describe.missing import MissingMap
 from lepton.data.statistics import ColumnStatistics
 
 __all__ = ["Gathered", "Table", "gather"]
@@ -52,6 +53,7 @@ class Gathered:
         repeated: rows that repeat an earlier one, estimated where `repeated_exact` is False.
         repeated_exact: whether `repeated` is a count.
         complete: False if time was over before the last row.
+        missing: where in the table values are missing.
     """
 
     statistics: tuple[ColumnStatistics, ...]
@@ -60,6 +62,7 @@ class Gathered:
     repeated: int
     repeated_exact: bool
     complete: bool
+    missing: MissingMap
 
 
 class _Sample:
@@ -129,6 +132,7 @@ def gather(table: Table, work: Work, *, batch_rows: int = 65_536) -> Gathered:
     sample_rows = max(1_000, min(_SAMPLE_ROWS, _SAMPLE_CELLS // max(len(columns), 1)))
     sample = _Sample(sample_rows, work.seed_for("describe", "sample"))
     repeated = _RepeatedRows()
+    missing = MissingMap()
     empty = pl.DataFrame(schema=dict.fromkeys(table.schema.names, pl.Null))
     num_rows, complete = 0, True
     batch_rows = max(1_024, min(batch_rows, _SAMPLE_CELLS // max(len(columns), 1)))
@@ -137,6 +141,7 @@ def gather(table: Table, work: Work, *, batch_rows: int = 65_536) -> Gathered:
             _update_all(pool, statistics, frame)
             sample.update(frame)
             repeated.update(frame)
+            missing.update(frame)
             num_rows += frame.height
             work.report(num_rows, None, "rows", note="describing")
             try:
@@ -146,7 +151,7 @@ def gather(table: Table, work: Work, *, batch_rows: int = 65_536) -> Gathered:
                     raise
                 complete = False
                 break
-    return Gathered(statistics, sample.frame(empty), num_rows, repeated.estimate, repeated.is_exact, complete)
+    return Gathered(statistics, sample.frame(empty), num_rows, repeated.estimate, repeated.is_exact, complete, missing)
 
 
 def _update_all(pool: ThreadPoolExecutor, statistics: Iterable[ColumnStatistics], frame: pl.DataFrame) -> None:

@@ -10,17 +10,20 @@ import polars as pl
 
 from lepton.core import Kind
 from lepton.data.describe.findings import Finding
+from lepton.data.describe.pictures import association_blocks, missing_blocks, sample_blocks
 from lepton.data.describe.records import ColumnDescription, TableDescription
 from lepton.report import (
     Block,
     Facts,
     Figure,
     Page,
+    Points,
     Table,
     Text,
     bars,
     histogram,
     lines,
+    plural,
     scatter,
     show_number,
     show_share,
@@ -37,37 +40,66 @@ _CLASSES = 6
 _NUMERIC = frozenset({Kind.NUMBER, Kind.DATETIME})
 
 
-def description_page(description: TableDescription) -> Page:
-    """The page: overview, what to look at, the target, the columns, how they were read."""
+def description_page(description: TableDescription, *, samples: int = 8) -> Page:
+    """The page: what stands out, what is missing, what goes together, the columns, some rows, how they were read."""
     shown = description.columns[:MAX_COLUMNS]
     page = Page("What the table holds", description.summary_text())
-    page.section("Overview", *_overview(description))
+    page.section("At a glance", *_overview(description))
     if description.target is not None:
         page.section(f"The target, {description.target}", *_target(description))
     page.section("Columns", *_columns(description, shown))
+    if missing := missing_blocks(description):
+        page.section("What is missing", *missing)
+    if together := association_blocks(description):
+        page.section("What goes together", *together)
     page.section("Distributions", *(figure for c in shown if (figure := _distribution(c)) is not None))
+    if rows := sample_blocks(description, samples):
+        page.section("Some of the rows", *rows)
     if description.decisions:
         page.section("How it was read", *_decisions(description))
     return page
 
 
 def _overview(description: TableDescription) -> list[Block]:
+    warnings = [f for f in description.findings if f.level == "warning"]
+    notes = [f for f in description.findings if f.level == "note"]
+    blocks: list[Block] = [Text(_lead(description, len(warnings), len(notes)), tone="lead")]
+    if warnings:
+        blocks.append(Text("\n".join(_sentences(warnings)), tone="warning"))
+    if notes:
+        blocks.append(Points(_sentences(notes)))
     kinds = [column.record.kind for column in description.columns]
     facts: dict[str, object] = {"rows": description.num_rows, "columns": len(description.columns)}
     facts |= {f"of kind {kind}": kinds.count(kind) for kind in sorted(set(kinds))}
     facts["cells missing"] = show_share(description.missing_share)
     about = "" if description.repeated_exact else "about "
     facts["repeated rows"] = about + show_number(description.repeated_rows)
-    blocks: list[Block] = [Facts(facts)]
-    warnings = [f for f in description.findings if f.level == "warning"]
-    notes = [f for f in description.findings if f.level == "note"]
+    return [*blocks, Facts(facts)]
+
+
+def _lead(description: TableDescription, warnings: int, notes: int) -> str:
+    """What somebody should know who reads no further."""
+    if not description.num_rows:
+        return "The table has no rows."
+    most = max(description.columns, key=lambda c: c.missing_share, default=None)
+    parts = [f"{plural(description.num_rows, 'row')} and {plural(len(description.columns), 'column')}."]
+    if most is None or not most.missing_share:
+        parts.append("Nothing is missing.")
+    else:
+        share = show_share(most.missing_share)
+        parts.append(
+            f"{show_share(description.missing_share)} of the cells are missing, most of {most.record.name} ({share})."
+        )
+    if description.target is not None and description.related:
+        closest = ", ".join(column.record.name for column in description.related[:3])
+        parts.append(f"What goes most with {description.target}: {closest}.")
     if warnings:
-        blocks.append(Text("\n".join(_sentences(warnings)), tone="warning"))
-    if notes:
-        rows = [[f.column if f.column is not None else "(rows)", f.text] for f in notes[:_MAX_FINDINGS]]
-        more = f" The first {_MAX_FINDINGS} of {len(notes):,}." if len(notes) > _MAX_FINDINGS else ""
-        blocks.append(Table(["column", "what stands out"], rows, caption=f"Also worth a look.{more}"))
-    return blocks
+        parts.append(f"{plural(warnings, 'thing')} would likely mislead a model.")
+    elif notes:
+        parts.append("Nothing would likely mislead a model; this is worth a look:")
+    else:
+        parts.append("Nothing stands out.")
+    return " ".join(parts)
 
 
 def _sentences(findings: Sequence[Finding]) -> list[str]:
@@ -150,7 +182,9 @@ def _target(description: TableDescription) -> list[Block]:
         f"Measured on {num_rows:,} rows drawn at random ({', '.join(measures)}); each column alone, "
         "so what matters only together with others is not seen here."
     )
-    pictures = [picture for c in related[:_RELATED] if (picture := _against(description.sample, c, target)) is not None]
+    memorised = {f.column for f in description.findings if f.what == "identifier"}
+    drawn = [c for c in related if c.record.name not in memorised][:_RELATED]
+    pictures = [picture for c in drawn if (picture := _against(description.sample, c, target)) is not None]
     return [strongest, *pictures, Text(note, tone="note")]
 
 

@@ -14,7 +14,9 @@ import polars as pl
 from lepton.core import ColumnRecord, Kind, Role
 from lepton.data.decisions import DecisionRecord
 from lepton.data.describe.findings import Finding
+from lepton.data.describe.missing import MissingMap
 from lepton.data.describe.relations import Relation
+from lepton.data.describe.shapes import counts_between, edges_of
 from lepton.data.statistics import ColumnStatistics
 from lepton.report import plural, show_number, show_share, show_time
 
@@ -67,24 +69,11 @@ class ColumnDescription:
         numbers = self.statistics.numbers
         if numbers is None or not numbers.sketch.count:
             return None
-        sketch = numbers.sketch
-        low, high = sketch.minimum, sketch.maximum
-        if not math.isfinite(high - low):
+        edges = edges_of([numbers.sketch], bins, whole=self._is_whole)
+        if edges is None:
             return None
-        first, last = sketch.quantile([0.01, 0.99]).tolist()
-        if last > first and high - low > 8 * (last - first):
-            margin = 0.25 * (last - first)
-            low, high = max(low, first - margin), min(high, last + margin)
-        if self._is_whole and high - low < 2**50:
-            step = max(1, math.ceil((math.floor(high) - math.ceil(low) + 1) / bins))
-            edges = np.arange(math.ceil(low) - 0.5, math.floor(high) + 0.5 + step, step)
-        else:
-            edges = np.linspace(low, high, (bins if high > low else 1) + 1)
-        ranks = sketch.rank(edges)
-        if edges[0] <= sketch.minimum:
-            ranks[0] = 0.0
-        counts = np.diff(ranks)
-        return Histogram(edges, counts, round(sketch.count - float(counts.sum())))
+        counts = counts_between(numbers.sketch, edges)
+        return Histogram(edges, counts, round(numbers.sketch.count - float(counts.sum())))
 
     @property
     def _is_whole(self) -> bool:
@@ -167,6 +156,7 @@ class TableDescription:
         complete: False if time was over before the last row: everything then speaks of the rows seen.
         decisions: what reading decided.
         sample: the rows that relations were measured on.
+        missing: where in the table values are missing.
     """
 
     columns: tuple[ColumnDescription, ...]
@@ -178,6 +168,7 @@ class TableDescription:
     complete: bool
     decisions: Sequence[DecisionRecord] = ()
     sample: pl.DataFrame = field(default_factory=pl.DataFrame, repr=False)
+    missing: MissingMap = field(default_factory=MissingMap, repr=False)
 
     def __getitem__(self, name: str) -> ColumnDescription:
         for column in self.columns:

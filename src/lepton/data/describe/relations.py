@@ -11,7 +11,7 @@ import polars as pl
 
 from lepton.core import Kind
 
-__all__ = ["Relation", "relation"]
+__all__ = ["Relation", "codes_of", "correlation_ratio", "relation"]
 
 _MIN_ROWS = 20
 _MAX_CODES = 200
@@ -63,22 +63,22 @@ def relation(column: pl.Series, kind: Kind, target: pl.Series, target_kind: Kind
         return None
     if target.n_unique() < 2 or column.n_unique() < 2:
         return None
-    codes = _codes(column, kind)
+    codes = codes_of(column, kind)
     equal = _equal_share(column, target)
     if target_kind in _NUMERIC:
         ranks = target.rank("average").to_numpy()
         alone = _explained(codes, ranks)
-        ratio = _correlation_ratio(codes, ranks)
+        ratio = correlation_ratio(codes, ranks)
         if kind in _NUMERIC:
             rho = _spearman(column, target)
             return Relation("spearman", rho, max(abs(rho), ratio), alone, equal, len(target))
         return Relation("correlation ratio", ratio, ratio, alone, equal, len(target))
-    labels = _codes(target, Kind.CATEGORY)
+    labels = codes_of(target, Kind.CATEGORY)
     shared = _uncertainty(codes, labels)
     return Relation("uncertainty", shared, shared, _fewer_errors(codes, labels), equal, len(target))
 
 
-def _codes(series: pl.Series, kind: Kind) -> Codes:
+def codes_of(series: pl.Series, kind: Kind) -> Codes:
     """Small whole numbers: the rank of a category by frequency, or the quantile bin of a number; missing is 0."""
     if kind in _NUMERIC:
         ranks = series.to_physical().rank("dense").fill_null(0).to_numpy().astype(np.int64)
@@ -111,7 +111,7 @@ def _spearman(column: pl.Series, target: pl.Series) -> float:
     return float(np.clip((a * b).sum() / scale, -1, 1)) if scale else 0.0
 
 
-def _correlation_ratio(codes: Codes, values: npt.NDArray[np.float64]) -> float:
+def correlation_ratio(codes: Codes, values: npt.NDArray[np.float64]) -> float:
     """Fisher's η of `values` between `codes`, with Kelley's correction for the number of codes (1935)."""
     counts = np.bincount(codes)
     used = counts > 0
