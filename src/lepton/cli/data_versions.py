@@ -105,4 +105,5 @@ def diff(
     options = reading or ReadOptions()
     with context.work(workers=workers) as work:
         found = verbs.diff(options.read(old, work), options.read(new, work), key=key, work=work)
-    return Result(data=found.to_dict(), text=found.text())
+    notes = ("with --key COLUMN, changes are counted by column",) if found.added and found.removed and not key else ()
+    return Result(data=found.to_dict(), text=found.text(), notes=notes)
