@@ -136,7 +136,7 @@ def test_names_that_are_not_there(tmp_path):
     for option in (
         {"kinds": {"x": "numbr"}},
         {"roles": {"x": "goal"}},
-        {"kinds": {"x": "image"}},
+        {"kinds": {"x": "series"}},
         {"kinds": {"x": "number:%d"}},
     ):
         with pytest.raises(UsageError):

@@ -21,6 +21,7 @@ from lepton.data.detect import Wanted, detect
 from lepton.data.fingerprint import Fingerprint
 from lepton.data.formats import Source
 from lepton.data.lineage import Lineage
+from lepton.data.references import References
 from lepton.data.split import Method, check_share, split_by_group, split_by_time, split_random, split_stratified
 from lepton.data.versions.manifest import TableVersion
 from lepton.data.versions.save import save_table
@@ -328,6 +329,11 @@ class Dataset:
     def version(self) -> TableVersion | None:
         """The saved version that the rows were read from, if they were: number, id, statistics, recipe, parents."""
         return self._source.version
+
+    @property
+    def references(self) -> References:
+        """What the cells of columns of images and sounds mean, and which files those are."""
+        return self._source.references()
 
     def parents(self, *, files: bool = True) -> tuple[Mapping[str, Any], ...]:
         """What the rows were made from: saved versions by their `id`, each with its `name`.

@@ -31,7 +31,7 @@ MISSING_TEXTS = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null
 NUMBER_MISSING_TEXTS = ("-", "--", ".", "None", "none", "missing")
 """Cells that mean "missing" only where all others are numbers, booleans or datetimes: elsewhere they are categories."""
 
-_TABLE_KINDS = (Kind.NUMBER, Kind.BOOLEAN, Kind.DATETIME, Kind.CATEGORY, Kind.TEXT, Kind.IDENTIFIER)
+_TABLE_KINDS = tuple(kind for kind in Kind if kind is not Kind.SERIES)
 _SUSPICIOUS_CODES = (-99.0, -999.0, -9999.0, -99999.0, 999.0, 9999.0, 99999.0, 999999.0)
 _ID_NAME = re.compile(r"(?i:(^|[_\s.-])(id|uuid|guid|key|index|idx|no|nr|row_?number)$)|[a-z](Id|ID|Key|No)$")
 _LOOKED_THROUGH = 64 * 2**20

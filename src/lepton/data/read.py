@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lepton.core import ErrorCode, Kind, Role, UsageError, Work, parse_size
+import polars as pl
+
+from lepton.core import ErrorCode, Kind, Role, Schema, UsageError, Work, parse_size
 from lepton.data.dataset import Dataset
 from lepton.data.decisions import DecisionRecord
 from lepton.data.detect import Wanted, detect
@@ -13,6 +15,7 @@ from lepton.data.formats import ReadOptions, Source
 from lepton.data.formats.memory import open_memory
 from lepton.data.formats.origins import is_place, open_place
 from lepton.data.formats.saved import kinds_of, open_saved, plans_of, roles_of
+from lepton.data.media import is_media_place, open_media
 from lepton.store.urls import FetchLimits
 
 __all__ = ["read"]
@@ -29,6 +32,7 @@ def read(
     missing: Sequence[str | float] | Mapping[str, Sequence[str | float]] | None = None,
     format: str | None = None,  # noqa: A002
     query: str | None = None,
+    labels: Any = None,
     allow_hosts: Sequence[str] = (),
     max_download: str | int | None = None,
     work: Work | None = None,
@@ -41,23 +45,32 @@ def read(
     What comes from elsewhere is brought here once, whole or not at all, and kept in a temporary folder as long as the
     table: every pass then sees the same rows.
 
+    A folder of images, sounds or texts is a table with a row a file: its path, what its head says, its text, and as
+    `label` the folder that it is in. Columns of kind `image` or `audio` of any table hold paths of files, or their
+    bytes in base64.
+
     A table that `Dataset.save` wrote as Parquet or as a folder has its columns from the manifest, and versions:
     `claims#2` is the second one of the folder `claims`.
 
     Args:
-        source: a path, a glob or a list of paths (CSV or TSV, JSON Lines, a JSON array, each of them packed by gzip,
-            zstd, bzip2 or xz too; Parquet, Arrow, a spreadsheet as `book.xlsx#Sheet`); the URL of such a file
-            (`https://`, `s3://`, `gs://`, `abfs://`); `sql:sqlite:///shop.db` or `sql:postgresql://user@host/shop`;
-            a Polars DataFrame or LazyFrame, a pandas DataFrame, an Arrow table, a numpy matrix or structured array,
-            a dict of columns, a list of dicts, a Hugging Face dataset, or what scikit-learn's `load_...` give.
-        kinds: column → `number`, `boolean`, `datetime` (or `datetime:%d/%m/%Y`), `category`, `text`, `identifier`.
+        source: a folder of images, sounds or texts; a path, a glob or a list of paths (CSV or TSV, JSON Lines, a JSON
+            array, each of them packed by gzip, zstd, bzip2 or xz too; Parquet, Arrow, a spreadsheet as
+            `book.xlsx#Sheet`); the URL of such a file (`https://`, `s3://`, `gs://`, `abfs://`);
+            `sql:sqlite:///shop.db` or `sql:postgresql://user@host/shop`; a Polars DataFrame or LazyFrame, a pandas
+            DataFrame, an Arrow table, a numpy matrix or structured array, a dict of columns, a list of dicts, a
+            Hugging Face dataset, or what scikit-learn's `load_...` give.
+        kinds: column → `number`, `boolean`, `datetime` (or `datetime:%d/%m/%Y`), `category`, `text`, `identifier`,
+            `image`, `audio`.
         roles: column → `feature`, `target`, `weight`, `group`, `time`, `protected`, `ignored`.
         delimiter: one character, for delimited text.
         encoding: a codec name such as `cp1252`, for text.
         header: whether the first row names the columns, for delimited text.
         missing: texts or numbers that mean "missing", for every column or by column; they replace the usual ones.
-        format: `csv`, `jsonl`, `json`, `parquet`, `arrow`, `excel`, or the name of a plug-in reader.
+        format: `csv`, `jsonl`, `json`, `parquet`, `arrow`, `excel`, or the name of a plug-in reader; for a folder
+            `images`, `sounds` or `texts`.
         query: what to ask a database; it may read only.
+        labels: for a folder: a table that says more of the files, with their paths or names in one of its columns;
+            it takes the place of the folders' names.
         allow_hosts: `host:port` that may be fetched from although they are not public, such as `files.intranet:8080`.
         max_download: most bytes to bring here, such as `"20GB"`; default 4 GiB.
         work: stops a download, and hears of its progress.
@@ -81,6 +94,12 @@ def read(
         work=Work.of(work),
     )
     saved, noted = open_saved(source, options)
+    if saved is None and is_media_place(source):
+        files = open_media(source, options, format, None if labels is None else _labels(labels))
+        return _as_wanted(Dataset(files, files.plans(), files.decisions, Wanted.of(None, None, None)), kinds, roles)
+    if labels is not None:
+        came = f"got labels for a {type(source).__name__} that is no folder of files"
+        raise UsageError(ErrorCode.USAGE, came, wanted="a folder of images, sounds or texts")
     if saved is not None and saved.version is not None:
         schema = saved.version.schema
         if not (kinds or missing or format):
@@ -92,6 +111,16 @@ def read(
         opened, decisions = _open(source, options, format)
     plans, about = detect(opened, wanted)
     return Dataset(opened, plans, [*decisions, *opened.decisions, *noted, *about], wanted)
+
+
+def _labels(labels: Any) -> tuple[Schema, pl.DataFrame]:
+    table = labels if isinstance(labels, Dataset) else read(labels)
+    return table.schema, table.frame()
+
+
+def _as_wanted(table: Dataset, kinds: Mapping[str, Any] | None, roles: Mapping[str, Any] | None) -> Dataset:
+    table = table.with_kinds(kinds) if kinds else table
+    return table.with_roles(roles) if roles else table
 
 
 def _hosts(allowed: Sequence[str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import polars as pl
 
 from lepton.core import DataError, ErrorCode, Registry, UsageError, Work, check_label, printable
 from lepton.data.decisions import DecisionRecord
+from lepton.data.references import References
 from lepton.data.versions.manifest import TableVersion
 from lepton.store.files import hash_file, open_read
 from lepton.store.unpack import PACKED_SUFFIXES
@@ -190,6 +191,10 @@ class Source(ABC):
         if self.num_rows is None:
             self.num_rows = sum(chunk.frame.height for chunk in self.chunks(list(self.columns)[:1]))
         return self.num_rows
+
+    def references(self) -> References:
+        """What the cells of a column of files mean: paths that start from the folder of the table's first file."""
+        return References(self.files[0].parent if self.files else None)
 
     def parents(self, *, files: bool = True) -> tuple[Mapping[str, Any], ...]:
         """What rows made from these come from, for manifests; with `files`, reads them once."""

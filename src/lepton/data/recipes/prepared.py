@@ -21,6 +21,7 @@ from lepton.data.lineage import Lineage
 from lepton.data.recipes.base import RecipeStep
 from lepton.data.recipes.changes import Changes
 from lepton.data.recipes.run import Pipeline, prepare
+from lepton.data.references import References
 from lepton.store import scratch_folder
 
 __all__ = ["Prepared"]
@@ -86,6 +87,10 @@ class Prepared(Source):
         """What the rows that go in come from, and those of the other tables."""
         found = [parent for table in (self._table, *self._tables.values()) for parent in table.parents(files=files)]
         return tuple({tuple(parent.items()): parent for parent in found}.values())
+
+    def references(self) -> References:
+        """As in the rows that go in."""
+        return self._table.references
 
     def changes(self) -> Changes:
         """What the steps changed."""
