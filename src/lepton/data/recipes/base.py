@@ -78,6 +78,8 @@ RECIPE_STEPS = Registry(
         "drop_missing": _STEPS + "missing:DropMissing",
         "mark_missing": _STEPS + "missing:MarkMissing",
         "outliers": _STEPS + "outliers:Outliers",
+        "drop_outliers": _STEPS + "far_rows:DropOutliers",
+        "flag_outliers": _STEPS + "far_rows:FlagOutliers",
         "clip": _STEPS + "outliers:Clip",
         "standardise": _STEPS + "scaling:Standardise",
         "min_max": _STEPS + "scaling:MinMax",

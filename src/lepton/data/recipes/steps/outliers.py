@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -17,10 +17,19 @@ from lepton.data.recipes.learning import Quantiles
 from lepton.data.steps import Clip as ClipStep, Tensors
 from lepton.data.steps.base import full_width
 
-__all__ = ["Clip", "Outliers"]
+__all__ = ["Clip", "Outliers", "robust_bounds"]
 
 _QUARTILES_OF_NORMAL = 1.3489795
 """Distance of the quartiles of a normal distribution, in standard deviations."""
+
+
+def robust_bounds(quartiles: Sequence[float | None], z: float) -> tuple[float, float] | None:
+    """What lies within `z` robust deviations of the median; None where the quartiles are equal or there are none."""
+    low, middle, high = quartiles
+    if low is None or middle is None or high is None or not high > low:
+        return None
+    reach = z * (high - low) / _QUARTILES_OF_NORMAL
+    return middle - reach, middle + reach
 
 
 @dataclass(frozen=True)
@@ -102,10 +111,9 @@ class Outliers(NumberStep):
         """The step on these columns."""
         bounds = {}
         for name in self.reads(schema):
-            low, middle, high = learned["values"][name]
-            if low is not None and high > low:
-                reach = self.z * (high - low) / _QUARTILES_OF_NORMAL
-                bounds[name] = (middle - reach, middle + reach)
+            ends = robust_bounds(learned["values"][name], self.z)
+            if ends is not None:
+                bounds[name] = ends
         columns = tuple(bounds)
         lower, upper = tuple(low for low, _ in bounds.values()), tuple(high for _, high in bounds.values())
         if self.action == "missing":
