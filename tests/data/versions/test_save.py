@@ -285,3 +285,30 @@ def test_a_kill_at_any_moment_leaves_a_whole_version(tmp_path, what):
         assert {name for name in files_in(place / "t") if name.endswith(".parquet")} == named
         assert not [name for name in files_in(place / "t") if ".lepton-part-" in name]
     assert steps > 5
+
+
+FULL = """
+import resource, signal, sys
+import numpy as np
+from lepton.core import StoreError
+from lepton.data import read
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+rows = read({"x": np.random.default_rng(0).random(200_000)})
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+for name, append in (("t", True), ("t", False), ("f.parquet", False)):
+    try:
+        rows.save(sys.argv[1] + "/" + name, append=append)
+    except StoreError as error:
+        print(error.code)
+"""
+
+
+def test_a_disk_that_fills_leaves_what_was_there(tmp_path):
+    for name in ("t", "f.parquet"):
+        read({"x": [1.0, 2.0]}).save(tmp_path / name)
+    before = files_in(tmp_path)
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["store-full"] * 3, done.stderr
+    assert files_in(tmp_path) == before
+    assert read(tmp_path / "t").frame().equals(read(tmp_path / "f.parquet").frame())
