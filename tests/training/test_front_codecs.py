@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from lepton.bundle import open_model
-from lepton.core import SchemaError, Work
+from lepton.bundle import TableInputs, open_model
+from lepton.core import Role, SchemaError, Work
 from lepton.data import read
 from lepton.data.recipes import Recipe
 from lepton.training import train
@@ -30,6 +31,41 @@ def raw_frame(rows: int = 300) -> pl.DataFrame:
             "price": 3 * way + random.normal(0, 0.1, rows),
         }
     )
+
+
+def test_a_model_tidies_texts_as_the_recipe_did(tmp_path: Path) -> None:
+    random = np.random.default_rng(4)
+    rows = 300
+    size = random.uniform(1, 9, rows).round(1)
+    town = random.choice(["Hamburg ", " hamburg", "BERLIN", "Berlin\u00a0"], rows)
+    kind = random.choice(["\uff26lat", "flat", "\u201chouse\u201d"], rows)
+    note = random.choice(["GOOD\u200b light", "good  light", "  dark ", "needs   WORK"], rows)
+    berlin, light = np.char.find(np.char.lower(town), "berlin") >= 0, np.char.find(np.char.lower(note), "light") >= 0
+    frame = pl.DataFrame({"size": [f"\u3000{each}" for each in size], "town": town, "kind": kind, "note": note})
+    frame = frame.with_columns(pl.Series("price", 3 * size + 5 * berlin + 4 * light + random.normal(0, 0.1, rows)))
+    recipe = (
+        Recipe()
+        .normalise_unicode("kind", form="NFKC", plain=True)
+        .trim()
+        .change_case(["town", "kind"], to="fold")
+        .change_case("note", to="lower")
+        .parse_numbers("size")
+    )
+    kinds = {"size": "category", "town": "category", "kind": "category", "note": "text"}
+    clean = recipe.fit_transform(read(frame, kinds=kinds))
+    train(clean, target="price", work=Work("2s", seed=1), output=tmp_path / "m.lepton")
+    model = open_model(tmp_path / "m.lepton")
+    columns = {column.name: column for column in model.manifest.inputs}
+    assert columns["town"].tidying == ("trim", "squeeze", "fold")
+    assert (columns["size"].kind, columns["size"].tidying) == ("number", ("trim", "squeeze"))
+    raw_rows, clean_rows = frame.drop("price"), clean.frame().drop("price")
+    plain = TableInputs([replace(clean.schema[name], role=Role.FEATURE) for name in columns], model.manifest.codecs)
+    raw, cleaned = model.inputs.tensors(raw_rows), plain.tensors(clean_rows)
+    assert raw["numbers"].tobytes() == cleaned["numbers"].tobytes()
+    assert raw["strings"].tolist() == cleaned["strings"].tolist()
+    answers = model.predict(raw_rows)
+    assert answers.to_list() == model.predict(clean_rows).to_list()
+    assert [model.predict([row])[0] for row in raw_rows.head(20).to_dicts()] == answers.head(20).to_list()
 
 
 @pytest.mark.parametrize("first", ["1.5 km", "far"])

@@ -5,7 +5,9 @@ The only module of this room that needs `onnx`; opening and predicting never do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -69,6 +71,8 @@ class GraphBuilder:
         self._made: set[str] = set()  # values that nodes made and that may still be given a name of their own
         self._taken: set[str] = set()  # names given by the caller
         self._renamed: dict[str, str] = {}
+        self._of_parts: dict[bytes, list[str]] = {}  # hash of a node → its values
+        self._marking = True
         self.inner: dict[str, str] = {}
         """Inner points so far, mark → tensor name, as the manifest records them."""
 
@@ -119,9 +123,30 @@ class GraphBuilder:
             for key, value in attributes.items()
             if value is not None
         }
-        self._nodes.append(self._onnx.helper.make_node(op, list(inputs), names, name=names[0], domain=domain, **given))
-        self._made.update(names)
+        node = self._onnx.helper.make_node(op, list(inputs), names, name=names[0], domain=domain, **given)
+        if not self._marking:
+            names = self._once(node, names)
+        if names[0] == node.name:
+            self._nodes.append(node)
+            self._made.update(names)
         return names[0] if outputs == 1 else tuple(names)
+
+    def _once(self, node: Any, names: list[str]) -> list[str]:
+        """The values of an equal node of an earlier part, or `names`."""
+        bare = type(node)()
+        bare.CopyFrom(node)
+        bare.name = ""
+        del bare.output[:]
+        return self._of_parts.setdefault(sha256(bare.SerializeToString(deterministic=True)).digest(), names)
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Build a part of a larger model: its inner points are not marked, and what parts have in common is made once."""
+        self._marking = False
+        try:
+            yield
+        finally:
+            self._marking = True
 
     def mark(self, name: str, value: str) -> str:
         """Give an inner point (`"features"`, `"raw"`) its stable name and record it in `inner`.
@@ -129,6 +154,8 @@ class GraphBuilder:
         Returns:
             The value to go on with.
         """
+        if not self._marking:
+            return value
         self.inner[name] = name
         return self._give_name(name, value)
 

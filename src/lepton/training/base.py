@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lepton.bundle import GraphBuilder
 from lepton.core import MissingExtraError, Registry, Work
 from lepton.data.steps import Block, Ordinal, Step, Tensors
+from lepton.training.spaces import Dimension
 
 __all__ = ["LEARNERS", "Doubles", "Problem", "Rows", "TableLearner"]
 
@@ -26,9 +27,10 @@ LEARNERS = Registry(
         "linear": "lepton.training.learners.linear:Linear",
         "lightgbm": "lepton.training.learners.lightgbm:LightGBM",
         "forest": "lepton.training.learners.forest:RandomForest",
+        "xgboost": "lepton.training.learners.xgboost:XGBoost",
     },
 )
-"""Learners by name, in the order in which the portfolio tries them; third parties use the group `lepton.learners`."""
+"""Learners by name, in the order in which they are tried; third parties use the group `lepton.learners`."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ class TableLearner(ABC):
     """Module of the optional library that it fits with, "" for none."""
     load_seconds: ClassVar[float] = 0.0
     """About how long importing that library takes for the first time."""
+    searched_only: ClassVar[bool] = False
+    """Whether only the search tries it, and not the small portfolio."""
 
     def __init__(self, problem: Problem, configuration: Mapping[str, Any], seed: int = 0) -> None:
         self.problem = problem
@@ -106,6 +110,16 @@ class TableLearner(ABC):
     @abstractmethod
     def configurations(cls, problem: Problem) -> tuple[Mapping[str, Any], ...]:
         """What is worth trying, in order; each has a `label` for people."""
+
+    @classmethod
+    def space(cls, problem: Problem) -> Mapping[str, Dimension]:
+        """Where the search looks beyond `configurations`: settings by name; without any it does not look further."""
+        return {}
+
+    @classmethod
+    def configured(cls, problem: Problem, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The configuration that a point of `space` means; the search gives it its `label`."""
+        return dict(values)
 
     @classmethod
     def load(cls) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from lepton.bundle import GraphBuilder, TableInputs
-from lepton.bundle.encoding import numeric_encoder
+from lepton.bundle.encoding import TextEncoder, numeric_encoder
 from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Role
 from lepton.data import Dataset
 from lepton.data.convert import polars_type
@@ -130,8 +130,14 @@ def _check_texts(inputs: TableInputs, steps: Sequence[BoundRowStep], columns: di
 
 def _read_texts(frame: pl.DataFrame, columns: Sequence[ColumnRecord]) -> list[pl.Series]:
     """The columns of texts that a codec of the bundle reads, as what it reads in them; null where it cannot."""
-    return [
+    numbers = [
         numeric_encoder(column).readable(frame[column.name]).cast(_PHYSICAL[column.kind]).cast(polars_type(column))
         for column in columns
         if column.kind in _PHYSICAL and frame[column.name].dtype == pl.String
     ]
+    tidied = [
+        TextEncoder(column).series(frame[column.name]).replace("", None).alias(column.name)
+        for column in columns
+        if column.tidying and column.kind not in _PHYSICAL
+    ]
+    return numbers + tidied

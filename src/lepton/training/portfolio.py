@@ -159,10 +159,10 @@ class Portfolio:
             return 0.0
         remaining = self.work.remaining
         best = self.best()
-        refit = _SLACK * self._refit_seconds(best) if best is not None else 0.0
+        refit = _SLACK * self.refit_seconds(best) if best is not None else 0.0
         return np.inf if remaining is None else remaining - self.saving_seconds - refit
 
-    def _refit_seconds(self, candidate: Candidate) -> float:
+    def refit_seconds(self, candidate: Candidate) -> float:
         """Time of a final fit on all rows, judged by the folds; early stopping makes folds dearer than that."""
         if candidate.cut_short:
             return 0.0
@@ -170,10 +170,16 @@ class Portfolio:
 
     # --- trying ------------------------------------------------------------------------------------------------
 
-    def run(self) -> None:
-        """Try every candidate that the time allows; the baseline always."""
-        classes = [LEARNERS.load(name) for name in LEARNERS.names()]
+    def run(self, first_only: Sequence[str] | None = None) -> None:
+        """Try every candidate that the time allows; the baseline always.
+
+        Args:
+            first_only: learners of which the first configuration is tried, and nothing else; None for all.
+        """
+        classes = [learner for learner in map(LEARNERS.load, LEARNERS.names()) if not learner.searched_only]
         plan = [(learner, list(learner.configurations(self.problem))) for learner in classes]
+        if first_only is not None:
+            plan = [(learner, configurations[:1]) for learner, configurations in plan if learner.name in first_only]
         total = sum(len(configurations) for _, configurations in plan) * len(self.folds)
         for position, (learner, configurations) in enumerate(plan):
             for first, configuration in zip([True] + [False] * len(configurations), configurations, strict=False):
@@ -276,25 +282,51 @@ class Portfolio:
 
     def answers(self, candidate: Candidate, temperature: float = 1.0) -> Doubles:
         """Numbers or probabilities of a finished candidate for `scored_rows`."""
-        raw = np.concatenate(candidate.raw[: self.num_folds])
+        return self._answers(np.concatenate(candidate.raw[: self.num_folds]) / temperature)
+
+    def _answers(self, raw: Doubles) -> Doubles:
         if self.problem.task == "regression":
             return numbers_of(raw, self.scale)
-        return probabilities_of(self.problem, raw / temperature)
+        return probabilities_of(self.problem, raw)
+
+    def loss_of(self, raw: Sequence[Doubles] | Doubles, among: NDArray[np.int64] | None = None) -> float:
+        """The metric, signed so that less is better, of raw scores of the first folds, or of some of those rows.
+
+        Args:
+            raw: raw scores of the rows of each fold; or one matrix of `scored_rows`.
+            among: positions in `scored_rows` of the rows that `raw` is of; None for all.
+        """
+        scores = raw if isinstance(raw, np.ndarray) else np.concatenate(raw)
+        rows = np.concatenate([fold.valid for fold in self.folds])[: len(scores)]
+        if among is not None:
+            rows = self.scored_rows()[among]
+        answers, weight = self._answers(scores), self._weight(rows)
+        given = answers.argmax(axis=1) if self.metric.needs == "labels" else answers
+        value = self.metric(self.truth[rows], given, weight, labels=range(self.problem.num_classes))
+        return -value if self.metric.greater_is_better else value
+
+    def score_later(self, candidate: Candidate, loss: float) -> None:
+        """Give a candidate its score; the interval is for those that are shown."""
+        candidate.estimate = Estimate(-loss if self.metric.greater_is_better else loss)
+
+    def _weight(self, rows: NDArray[np.int64]) -> Doubles | None:
+        weight = None if self.rows.weight is None else self.rows.weight[rows]
+        return None if weight is None or not weight.any() else weight
 
     def _estimate(self, candidate: Candidate) -> Estimate:
-        rows, answers = self.scored_rows(), self.answers(candidate)
+        return self.estimate_of(np.concatenate(candidate.raw[: self.num_folds]))
+
+    def estimate_of(self, raw: Doubles) -> Estimate:
+        """Score and interval of raw scores of `scored_rows`."""
+        rows, answers = self.scored_rows(), self._answers(raw)
         given = answers.argmax(axis=1) if self.metric.needs == "labels" else answers
         score = self.metric.over(self.truth[rows], given, range(self.problem.num_classes))
         groups = None if self.groups is None else np.unique(self.groups[rows], return_inverse=True)[1]
-        weight = None if self.rows.weight is None else self.rows.weight[rows]
-        if weight is not None and not weight.any():
-            weight = None
-        undefined = {self.metric.name: self.metric.undefined}
         found = intervals(
             {self.metric.name: score},
             len(rows),
-            undefined=undefined,
-            weight=weight,
+            undefined={self.metric.name: self.metric.undefined},
+            weight=self._weight(rows),
             groups=groups,
             resamples=max(_MIN_RESAMPLES, min(_RESAMPLES, _RESAMPLED_ROWS // len(rows))),
             seed=self.work.seed_for("intervals"),
@@ -331,7 +363,10 @@ class Portfolio:
         best = self.best()
         if best is None:
             raise self._nothing()
-        learner = self._final(best)
+        return self.chosen_as(best, self._final(best))
+
+    def chosen_as(self, best: Candidate, learner: TableLearner) -> Chosen:
+        """What is given where `best` was chosen and `learner` is its last fit."""
         temperature = self._temperature(best)
         remaining = self.work.remaining
         if best.measured is None and (remaining is None or remaining > self.saving_seconds):
@@ -363,7 +398,7 @@ class Portfolio:
         if remaining is not None and self.work.within is not None:
             # Half of what the contract allows beyond the time is for a fit that takes longer than it should.
             part = part.part(max(allowed + 0.5 * (time_allowed(self.work.within) - self.work.within), 0.0))
-        if not best.cut_short and not part.stopped and self._refit_seconds(best) <= allowed:
+        if not best.cut_short and not part.stopped and self.refit_seconds(best) <= allowed:
             self.work.report(self._done(), None, "fits", note=f"{best.learner.name}, on all rows")
             learner = best.learner(self.problem, best.settled, self.work.seed_for(best.learner.name))
             try:

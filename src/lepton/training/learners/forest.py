@@ -13,6 +13,7 @@ from lepton.core import MissingExtraError, Work
 from lepton.data.steps import Block, Clip, Tensors, apply_steps, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
 from lepton.training.features import tree_steps
+from lepton.training.spaces import Choice, Dimension, Real, Whole
 from lepton.training.trees import Forest
 
 __all__ = ["RandomForest"]
@@ -42,6 +43,19 @@ class RandomForest(TableLearner):
         max_features = 0.4 if problem.task == "regression" else "sqrt"
         bounds = {"num_trees": 100, "min_samples_leaf": 3, "max_leaf_nodes": 400, "max_features": max_features}
         return ({"label": "random forest", "extra": False, **bounds}, {"label": "extra trees", "extra": True, **bounds})
+
+    @classmethod
+    def space(cls, problem: Problem) -> Mapping[str, Dimension]:
+        """Kind of tree, and the number and size of trees and leaves."""
+        if problem.num_classes > _MAX_CLASSES:
+            return {}
+        return {
+            "extra": Choice((False, True), False),
+            "num_trees": Choice((100, 200), 100),
+            "max_features": Real(0.1, 1.0, 0.4),
+            "min_samples_leaf": Whole(1, 20, 3, log=True),
+            "max_leaf_nodes": Whole(100, 2000, 400, log=True),
+        }
 
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Grow trees, from at most 200,000 of the rows, drawn by the seed."""

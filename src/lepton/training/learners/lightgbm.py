@@ -16,6 +16,7 @@ from lepton.data.steps import Block, Tensors, apply_steps, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
 from lepton.training.features import tree_steps
 from lepton.training.learners.lightgbm_forest import forest_from_text
+from lepton.training.spaces import Choice, Dimension, Real, Whole
 
 __all__ = ["LightGBM"]
 
@@ -50,6 +51,34 @@ class LightGBM(TableLearner):
             | {"feature_fraction_bynode": 0.5, "min_data_in_leaf": 10},
         ]
         return tuple(tried)
+
+    @classmethod
+    def space(cls, problem: Problem) -> Mapping[str, Dimension]:
+        """Size and number of leaves, sampling of rows and columns, penalties, and how categories are split."""
+        space: dict[str, Dimension] = {
+            "num_leaves": Whole(4, 255, 31, log=True),
+            "learning_rate": Real(0.02, 0.2, 0.1, log=True),
+            "min_data_in_leaf": Whole(2, max(20, min(200, problem.num_rows // 50)), 20, log=True),
+            "feature_fraction": Real(0.25, 1.0, 1.0),
+            "feature_fraction_bynode": Real(0.4, 1.0, 1.0),
+            "bagging_fraction": Real(0.5, 1.0, 1.0),
+            "lambda_l1": Real(1e-4, 10.0, 1e-4, log=True),
+            "lambda_l2": Real(1e-3, 100.0, 1e-3, log=True),
+            "extra_trees": Choice((False, True), False),
+            "max_bin": Choice((63, 255, 1023), 255),
+        }
+        if problem.categories:
+            space |= {
+                "native": Choice((True, False), True),
+                "cat_smooth": Real(1.0, 200.0, 10.0, log=True),
+                "cat_l2": Real(1.0, 100.0, 10.0, log=True),
+            }
+        return space
+
+    @classmethod
+    def configured(cls, problem: Problem, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Boosting that stops early; rows are drawn for every tree."""
+        return {"native": False, "bagging_freq": 1, "max_rounds": 2000, "patience": 60, **values}
 
     @classmethod
     def load(cls) -> None:

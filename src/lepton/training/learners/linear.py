@@ -14,6 +14,7 @@ from lepton.core import MissingExtraError, Work
 from lepton.data.steps import Block, Tensors, TextGrams, apply_steps, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
 from lepton.training.features import linear_steps, text_steps
+from lepton.training.spaces import Dimension, Real
 
 __all__ = ["Linear"]
 
@@ -47,6 +48,11 @@ class Linear(TableLearner):
         if problem.texts:
             return ({"label": label, "penalty": 0.1}, {"label": f"{label}, weak penalty", "penalty": 0.02})
         return ({"label": label, "penalty": 1.0},)
+
+    @classmethod
+    def space(cls, problem: Problem) -> Mapping[str, Dimension]:
+        """The penalty."""
+        return {"penalty": Real(1e-3, 1e3, 1.0, log=True)}
 
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Learn from at most 200,000 of the rows (fewer where there are very many columns), drawn by the seed."""

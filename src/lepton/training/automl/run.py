@@ -1,0 +1,251 @@
+"""A whole search, from openers to the model that is saved."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lepton.bundle import TableInputs, machine
+from lepton.compute import LocalEngine
+from lepton.core import Resources, Work
+from lepton.core.budgets import time_allowed
+from lepton.data.steps import Block
+from lepton.evaluation import METRICS, Estimate
+from lepton.store import scratch_folder
+from lepton.training.automl.files import save_table
+from lepton.training.automl.finish import Mix, Picker, candidate_of, fit_mix
+from lepton.training.automl.search import Effort, Search
+from lepton.training.automl.trials import Setting
+from lepton.training.front import Front
+from lepton.training.portfolio import Candidate, Chosen, Portfolio
+
+__all__ = ["OPENERS", "Found", "Outside", "run_search"]
+
+OPENERS = ("baseline", "linear", "lightgbm")
+"""Learners whose first configuration is fitted at once, in this process: a model is there within seconds."""
+
+_WORTH_SECONDS = 8.0  # left after the openers: less is not worth starting processes for
+_CELLS_A_WORKER = 3_000_000  # beyond, one trial at a time has all threads
+_MEMORY_SHARE = 0.8
+_SLACK = 1.3  # of the time that is kept for the last fits
+_MOST_RESERVED = 0.3  # of the whole time
+_SHOWN_INTERVALS = 12
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What a trial must know of the model around the learner: see `TableModel`."""
+
+    inputs: TableInputs
+    labels: tuple[str, ...] | tuple[int, ...] | None
+    front: Front | None
+    sample: Block
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search gives.
+
+    Attributes:
+        chosen: as of the portfolio.
+        score: of the choice, on rows that had no say in it.
+        report: `reports/search.json`.
+    """
+
+    chosen: Chosen
+    score: Estimate
+    report: dict[str, Any]
+
+
+def run_search(portfolio: Portfolio, outside: Outside, effort: Effort, max_trials: int | None = None) -> Found | None:
+    """Try the openers, then search, then fit the best on all rows.
+
+    Args:
+        portfolio: fresh.
+        outside: what stands around the learner.
+        effort: how far to go.
+        max_trials: end after so many.
+
+    Returns:
+        None where the time is not enough for a search: the portfolio should be run as it is.
+    """
+    work = portfolio.work
+    if work.remaining is not None and work.remaining - portfolio.saving_seconds < _WORTH_SECONDS:
+        return None
+    portfolio.run(first_only=OPENERS)
+    if work.cancel.is_set() or portfolio.best() is None:
+        return None
+    remaining = work.remaining
+    if remaining is not None and remaining - portfolio.saving_seconds < _WORTH_SECONDS / 2.0:
+        return None
+    workers, resources = _share(portfolio, work)
+    with scratch_folder(work.resources.scratch) as folder, LocalEngine(workers) as engine:
+        return _Run(portfolio, outside, effort, folder, engine, workers, resources, max_trials).found()
+
+
+def _share(portfolio: Portfolio, work: Work) -> tuple[int, Resources]:
+    """Trials at a time, and what each may use."""
+    cpus = work.resources.cpus
+    workers = cpus if portfolio.rows.block.numbers.size <= _CELLS_A_WORKER else 1
+    memory = work.resources.memory or int(_MEMORY_SHARE * _free_memory())
+    share = memory // workers or None
+    return workers, Resources(cpus=max(1, cpus // workers), memory=share, scratch=work.resources.scratch)
+
+
+def _free_memory() -> int:
+    """Bytes that can be had without swapping; 0 where the system does not tell."""
+    try:
+        told = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    found = re.search(r"^MemAvailable:\s+(\d+) kB$", told, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
+class _Run:
+    def __init__(
+        self,
+        portfolio: Portfolio,
+        outside: Outside,
+        effort: Effort,
+        folder: Path,
+        engine: LocalEngine,
+        workers: int,
+        resources: Resources,
+        max_trials: int | None,
+    ) -> None:
+        self.portfolio, self.effort, self.work = portfolio, effort, portfolio.work
+        self.engine, self.workers, self.resources = engine, workers, resources
+        save_table(folder, portfolio.rows, portfolio.folds[: portfolio.num_folds])
+        self.setting = Setting(
+            folder=str(folder),
+            number_names=portfolio.rows.block.number_names,
+            num_folds=portfolio.num_folds,
+            problem=portfolio.problem,
+            metric=portfolio.metric.name if METRICS.get(portfolio.metric.name) is portfolio.metric else None,
+            scale=portfolio.scale,
+            inputs=outside.inputs,
+            labels=outside.labels,
+            front=outside.front,
+            sample=outside.sample,
+            seed=self.work.seed,
+        )
+        self.picking_seconds = self._picking_seconds()
+        self.search = Search(
+            portfolio,
+            self.setting,
+            engine,
+            workers=workers,
+            resources=resources,
+            effort=effort,
+            work=self.work,
+            reserve=self.reserve,
+            max_trials=max_trials,
+        )
+
+    def _picking_seconds(self) -> float:
+        """About what choosing takes: how often a loss is computed, times what one costs."""
+        candidate = next(c for c in self.portfolio.candidates if c.estimate is not None)
+        start = time.monotonic()
+        self.portfolio.loss_of(candidate.raw)
+        return 0.5 + 1500.0 * min(1.0, 16_000 / self.portfolio.rows.block.num_rows) * (time.monotonic() - start)
+
+    def reserve(self) -> float:
+        """Seconds kept for choosing, the last fits and saving."""
+        portfolio = self.portfolio
+        finished = sorted(
+            (c for c in portfolio.candidates if c.estimate is not None), key=lambda c: portfolio.loss_of(c.raw)
+        )[: self.effort.max_members]
+        fits = [portfolio.refit_seconds(c) for c in finished]
+        needed = _SLACK * max(max(fits, default=0.0), sum(fits) / self.workers)
+        within = self.work.within or np.inf
+        return portfolio.saving_seconds + self.picking_seconds + min(needed, _MOST_RESERVED * within)
+
+    def found(self) -> Found:
+        why = self.search.run()
+        picker = Picker(self.portfolio, self.effort.max_members)
+        mix, score = picker.pick()
+        chosen = self._fitted(mix, picker)
+        portfolio = self.portfolio
+        self._intervals(chosen.candidate, score)
+        search = self.search
+        notes = (
+            *chosen.notes,
+            (
+                f"searched {search.num_trials} trials beyond the openers, {self.workers} at a time"
+                f" ({search.num_stopped} given up early, {search.num_failed} failed); {why}"
+            ),
+            (
+                "the score of the chosen model is of rows that had no say in which models and weights were chosen"
+                f" for them: {portfolio.metric.name} {score}"
+            ),
+        )
+        chosen = replace(chosen, notes=notes)
+        return Found(chosen, score, self._report(why, score, chosen))
+
+    def _fitted(self, mix: Mix, picker: Picker) -> Chosen:
+        """The mix fitted on all rows; where that fails, the best alone; without time, the learner of a fold."""
+        portfolio = self.portfolio
+        for plan in (mix, *picker.alone()[:2]):
+            if self.work.cancel.is_set():
+                break
+            seconds = self._seconds_to_fit()
+            self.work.report(self.search.num_trials, None, "trials", note="the last fit, on all rows")
+            learner = fit_mix(plan, self.setting, self.engine, self.resources, seconds, self.work)
+            if learner is not None:
+                candidate = candidate_of(plan)
+                if len(plan.candidates) > 1:
+                    portfolio.candidates.append(candidate)
+                return portfolio.chosen_as(candidate, learner)
+        portfolio.notes.append("the model has learned from part of the rows: there was no time for a last fit on all")
+        best = min(
+            (c for c in portfolio.candidates if c.fitted and c.estimate is not None),
+            key=lambda c: portfolio.loss_of(c.raw),
+        )
+        return portfolio.chosen_as(best, best.fitted[-1])
+
+    def _seconds_to_fit(self) -> float | None:
+        """Until saving must begin; half of what the contract allows beyond the time is for a fit that takes longer."""
+        work = self.work
+        if work.remaining is None or work.within is None:
+            return None
+        return work.remaining - self.portfolio.saving_seconds + 0.5 * (time_allowed(work.within) - work.within)
+
+    def _intervals(self, chosen: Candidate, score: Estimate) -> None:
+        """Intervals of the candidates that are shown first; the score of the choice is that of rows without a say."""
+        portfolio = self.portfolio
+        finished = sorted(
+            (c for c in portfolio.candidates if c.estimate is not None), key=lambda c: portfolio.loss_of(c.raw)
+        )
+        for candidate in finished[:_SHOWN_INTERVALS]:
+            if self.work.remaining is not None and self.work.remaining < portfolio.saving_seconds:
+                break
+            candidate.estimate = portfolio.estimate_of(np.concatenate(candidate.raw[: portfolio.num_folds]))
+        chosen.estimate = score
+
+    def _report(self, why: str, score: Estimate, chosen: Chosen) -> dict[str, Any]:
+        return {
+            "trials": [
+                {
+                    "learner": c.learner.name,
+                    "configuration": dict(c.configuration),
+                    "score": None if c.estimate is None else c.estimate.value,
+                    "fit_seconds": c.fit_seconds,
+                    "size": None if c.measured is None else c.measured[0],
+                    "predict_us": None if c.measured is None else c.measured[1],
+                    "note": c.note,
+                }
+                for c in self.portfolio.candidates
+            ],
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": machine(),
+            "ended": why,
+            "workers": self.workers,
+            "score": {"value": score.value, "lower": score.lower, "upper": score.upper},
+        }
