@@ -13,8 +13,9 @@ from lepton.data.recipes.base import (
     RunContext,
     Scope,
 )
-from lepton.data.recipes.changes import ChangeRecord, Changes
+from lepton.data.recipes.changes import Changes
 from lepton.data.recipes.recipe import Recipe, bound_steps
+from lepton.data.recipes.tally import ChangeRecord
 
 __all__ = [
     "RECIPE_STEPS",

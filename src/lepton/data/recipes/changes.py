@@ -5,65 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import polars as pl
+from lepton.data.recipes.changes_page import changes_page
+from lepton.data.recipes.tally import ChangeRecord
+from lepton.data.recipes.watched import View
+from lepton.report import Page, plain_table
 
-from lepton.core import printable
-from lepton.report import Page, Table, Text, plain_table
+__all__ = ["Changes"]
 
-__all__ = ["ChangeRecord", "Changes", "Tally"]
-
-_EXAMPLES = 5
 _SHOWN = 40
-
-
-@dataclass(frozen=True)
-class ChangeRecord:
-    """What one step changed.
-
-    Attributes:
-        number: of the step in the recipe, from 1.
-        step: its name.
-        column: whose cells; None where rows came or went.
-        count: cells that differ, or rows that went (below 0: that came).
-        what: `cells`, `rows`, `bad cells`, `added` or `removed` columns.
-        examples: up to five pairs (before, after) as texts; a missing value is "".
-    """
-
-    number: int
-    step: str
-    column: str | None
-    count: int
-    what: str
-    examples: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass
-class Tally:
-    """Counts of one step over the frames that it has seen."""
-
-    rows_in: int = 0
-    rows_out: int = 0
-    cells: dict[str, int] = field(default_factory=dict)
-    bad: dict[str, int] = field(default_factory=dict)
-    examples: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-
-    def compare(self, before: pl.DataFrame, after: pl.DataFrame, columns: tuple[str, ...]) -> None:
-        """Count the cells of `columns`, which both frames have, that differ."""
-        for name in columns:
-            old, new = before[name], after[name]
-            if old.dtype != new.dtype:
-                old, new = old.cast(pl.String), new.cast(pl.String)
-            differs = old.ne_missing(new)
-            count = int(differs.sum())
-            self.cells[name] = self.cells.get(name, 0) + count
-            examples = self.examples.setdefault(name, [])
-            if count and len(examples) < _EXAMPLES:
-                chosen = differs.arg_true().head(_EXAMPLES - len(examples))
-                examples += zip(_shown(before[name].gather(chosen)), _shown(after[name].gather(chosen)), strict=True)
-
-
-def _shown(values: pl.Series) -> list[str]:
-    return ["" if value is None else printable(str(value), 60) for value in values.to_list()]
 
 
 @dataclass(frozen=True)
@@ -74,11 +23,15 @@ class Changes:
         records: in the order of the steps.
         rows_in: rows that came.
         rows_out: rows that are left.
+        came: the rows before the first step: what is missing, and a sample; None where they were not all seen.
+        left: the rows after the last step, likewise.
     """
 
     records: tuple[ChangeRecord, ...]
     rows_in: int
     rows_out: int
+    came: View | None = field(default=None, repr=False, compare=False)
+    left: View | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -110,13 +63,8 @@ class Changes:
         return head + "\n" + plain_table(("step", "column", "changed", "examples"), shown[:_SHOWN]) + more
 
     def page(self) -> Page:
-        """One HTML page."""
-        page = Page("What the recipe changed", f"{self.rows_in:,} rows came, {self.rows_out:,} are left")
-        blocks: list[Any] = [Table(("step", "column", "changed", "examples"), self._rows())]
-        if not self.records:
-            blocks = [Text("Nothing was changed.")]
-        page.section("Changes", *blocks)
-        return page
+        """One HTML page: what each step did, and the columns before and after, from at most 10,000 rows each."""
+        return changes_page(self.records, self.rows_in, self.rows_out, self.came, self.left)
 
     def __str__(self) -> str:
         return self.text()

@@ -41,8 +41,10 @@ from lepton.data.recipes.base import (
     RunContext,
     Scope,
 )
-from lepton.data.recipes.changes import ChangeRecord, Changes, Tally
+from lepton.data.recipes.changes import Changes
 from lepton.data.recipes.spill import read_rows, write_rows
+from lepton.data.recipes.tally import ChangeRecord, Tally
+from lepton.data.recipes.watched import Watched
 
 __all__ = ["Pipeline", "bound_stage", "memory_limit", "prepare"]
 
@@ -314,12 +316,16 @@ class Pipeline:
         stages: all steps.
         base: rows of the last pass that was kept, or of the table.
         pending: the stages that `base` has not been through.
+        came: watches the rows of the table.
+        left: watches the rows after all steps.
     """
 
     before: Schema
     context: RunContext
     base: Frames
     place: Callable[[int], str]
+    came: Watched
+    left: Watched
     learned: list[dict[str, Any]] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     pending: list[Stage] = field(default_factory=list)
@@ -331,8 +337,7 @@ class Pipeline:
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """The rows after all steps."""
-        for frame in self._numbered():
-            yield frame.drop(_ROW, strict=False)
+        yield from self.left.follow((frame.drop(_ROW, strict=False) for frame in self._numbered()), self.schema)
 
     def _numbered(self) -> Iterator[pl.DataFrame]:
         frames = self.base
@@ -377,13 +382,21 @@ class Pipeline:
         last = self.stages[-1].tally if self.stages else None
         records: list[ChangeRecord] = []
         private: set[str] = set()
+        hidden: set[str] = set()
         for stage in reversed(self.stages):
             if stage.step.hides:
                 private |= set(stage.bound.reads)
+            hidden |= private
             records[:0] = stage.records(private)
             if isinstance(stage.bound, BoundRowStep):
                 private = stage.bound.needs(private)
-        return Changes(tuple(records), first.rows_in if first else 0, last.rows_out if last else 0)
+        return Changes(
+            tuple(records),
+            first.rows_in if first else 0,
+            last.rows_out if last else 0,
+            self.came.without(hidden | private),
+            self.left.without(hidden | private),
+        )
 
 
 @contextlib.contextmanager
@@ -429,10 +442,12 @@ def prepare(
     starts: list[tuple[int, str, int]] = []
     fallible = any(hasattr(step, "on_error") for step in steps)
 
+    came, left = (Watched(work.seed_for("changes", name)) for name in ("came", "left"))
+
     def rows() -> Iterator[pl.DataFrame]:
         starts.clear()
-        for frame in dataset.numbered(_ROW, starts) if fallible else dataset.batches(_PIECE_ROWS):
-            yield from frame.iter_slices(_PIECE_ROWS)
+        read = dataset.numbered(_ROW, starts) if fallible else dataset.batches(_PIECE_ROWS)
+        yield from came.follow((part for frame in read for part in frame.iter_slices(_PIECE_ROWS)), dataset.schema)
 
     def place(row: int) -> str:
         start, file, first = max((each for each in starts if each[0] <= row), default=(0, "", 1))
@@ -440,7 +455,7 @@ def prepare(
 
     context = RunContext(work, scratch, memory_limit(work), tables)
     source = Remembered(rows, context.memory // 2).frames if _is_read_again(steps, learned) else rows
-    pipeline = Pipeline(dataset.schema, context, source, place)
+    pipeline = Pipeline(dataset.schema, context, source, place, came, left)
     if learned is not None:
         for step, values in zip(steps, learned, strict=True):
             pipeline.add(step, dict(values))
