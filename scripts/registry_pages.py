@@ -33,7 +33,8 @@ steps:
 ```
 
 Where a step has `on_error`, it says what becomes of a cell that the step cannot treat: `fail` (the error names step,
-column, file and row), `flag` (the cell is missing, and a column "... is bad" marks it) or `drop` (the row goes).
+column, file and row), `flag` (the cell is missing, and a column "... is bad" marks it), `missing` (the cell is missing,
+and counted) or `drop` (the row goes).
 
 A third party adds steps through the entry-point group `lepton.recipe_steps`.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -110,6 +110,14 @@ class CellRule(Rule):
             DataError: a column is not there or of a kind that the rule cannot look at.
         """
 
+    def cells(self, schema: Schema) -> dict[str, pl.Expr]:
+        """Which cells of each column break it; by default those of all columns that it reads, in rows that do.
+
+        Raises:
+            DataError: as of `broken`.
+        """
+        return dict.fromkeys(self.reads(schema), self.broken(schema))
+
 
 @dataclass(frozen=True)
 class _Columns(CellRule):
@@ -121,7 +129,11 @@ class _Columns(CellRule):
 
     def broken(self, schema: Schema) -> pl.Expr:
         """A row breaks it where one of its columns does."""
-        return pl.any_horizontal([self.cell(pl.col(name), schema[name].kind, name) for name in self.reads(schema)])
+        return pl.any_horizontal(list(self.cells(schema).values()))
+
+    def cells(self, schema: Schema) -> dict[str, pl.Expr]:
+        """Which cells of each column break it."""
+        return {name: self.cell(pl.col(name), schema[name].kind, name) for name in self.reads(schema)}
 
     @abstractmethod
     def cell(self, column: pl.Expr, kind: Kind, name: str) -> pl.Expr:
@@ -168,13 +180,16 @@ class InRange(_Columns):
     def cell(self, column: pl.Expr, kind: Kind, name: str) -> pl.Expr:
         """Those outside."""
         self._only(kind, (Kind.NUMBER, Kind.DATETIME), name)
+        low, high = self.ends(kind, name)
+        value = column.dt.replace_time_zone(None) if kind is Kind.DATETIME else column
         outside = pl.lit(False)
-        for bound, below in ((self.least, True), (self.most, False)):
-            if bound is not None:
-                end = pl.lit(_time_of(bound, name) if kind is Kind.DATETIME else _number_of(bound, name))
-                value = column.dt.replace_time_zone(None) if kind is Kind.DATETIME else column
-                outside = outside | (value < end if below else value > end)
-        return outside
+        outside = outside if low is None else outside | (value < pl.lit(low))
+        return outside if high is None else outside | (value > pl.lit(high))
+
+    def ends(self, kind: Kind, name: str) -> tuple[float | dt.datetime | None, ...]:
+        """The bounds for a column of numbers or times."""
+        end: Callable[[float | str, str], float | dt.datetime] = _time_of if kind is Kind.DATETIME else _number_of
+        return tuple(None if bound is None else end(bound, name) for bound in (self.least, self.most))
 
 
 def _number_of(bound: float | str, name: str) -> float:

@@ -78,6 +78,7 @@ RECIPE_STEPS = Registry(
         "drop_missing": _STEPS + "missing:DropMissing",
         "mark_missing": _STEPS + "missing:MarkMissing",
         "outliers": _STEPS + "outliers:Outliers",
+        "require": _STEPS + "require:Require",
         "drop_outliers": _STEPS + "far_rows:DropOutliers",
         "flag_outliers": _STEPS + "far_rows:FlagOutliers",
         "clip": _STEPS + "outliers:Clip",
@@ -107,10 +108,14 @@ class Scope(StrEnum):
 
 
 class OnError(StrEnum):
-    """What becomes of a cell that a step cannot treat: an error, a null with a mark beside it, or the row goes."""
+    """What becomes of a cell that a step cannot treat.
+
+    An error; a null with a mark beside it; a null alone, which is counted; or the row goes.
+    """
 
     FAIL = "fail"
     FLAG = "flag"
+    MISSING = "missing"
     DROP = "drop"
 
 
