@@ -16,7 +16,7 @@ from lepton.data.suggest import Suggestions
 from lepton.data.versions.diff import TableDiff
 from lepton.data.versions.forget import Forgotten
 from lepton.data.versions.manifest import TableVersion
-from lepton.evaluation import Comparison, Evaluation
+from lepton.evaluation import Comparison, Evaluation, Importance
 from lepton.report import Page
 from lepton.serving import Server
 from lepton.training import Leaderboard

@@ -148,6 +148,18 @@ class Model:
         """Metrics with intervals on rows that have the target; options as of `lepton.evaluate`."""
         return evaluate(self, source, **options)
 
+    def importance(self, source: Source, **options: Any) -> evaluation.Importance:
+        """What the model leans on: how much worse it gets when the values of a column are shuffled among the rows.
+
+        Args:
+            source: rows with the target that the model was not trained on.
+            options: `metric`, `target`, `repeats` (5), `max_rows` (5,000), `seed` and `work`.
+
+        Raises:
+            DataError: no target column, or no row to judge by.
+        """
+        return evaluation.importance(self._predictor, rows_for(self, source), **options)
+
     def leaderboard(self) -> training.Leaderboard:
         """Every candidate of the training, best first."""
         return training.Leaderboard.from_report(self._predictor.bundle.reports.get("training", {}))
@@ -282,7 +294,7 @@ def check(
     tables: Mapping[str, Source] | None = None,
     work: Work | None = None,
 ) -> quality.Check:
-    """Whether a table keeps rules, and how far it has moved from a baseline.
+    """Whether a table keeps rules, how far it has moved from a baseline, and whether its files are sound.
 
     Args:
         source: a `Dataset`, a path or glob, or a table in memory.
@@ -293,7 +305,7 @@ def check(
 
     Raises:
         DataError: a rule speaks of a column that is not there or of another kind.
-        UsageError: a rule that cannot be meant, or neither rules nor a baseline.
+        UsageError: a rule that cannot be meant, or neither rules nor a baseline nor a column of files.
     """
     wanted = quality.load_rules(rules) if isinstance(rules, str | Path) else quality.rules_of(rules)
     baseline = None if against is None else read(against)
@@ -305,19 +317,22 @@ def train(
     source: Source,
     *,
     target: str,
-    within: str | float = DEFAULT_WITHIN,
+    within: str | float | None = None,
+    effort: str | None = None,
     task: str | None = None,
     metric: str | None = None,
     output: str | Path | None = None,
     seed: int = 0,
     work: Work | None = None,
 ) -> Model:
-    """The best model of `target` that a small portfolio gives `within` the time, reading and saving included.
+    """The best model of `target` that can be found `within` the time, reading and saving included.
 
     Args:
         source: a `Dataset`, a path or glob, or a table in memory.
         target: name of the column to predict.
-        within: time allowed, `"60s"`; over by at most 10 % or 2 s.
+        within: time allowed, `"5m"`; over by at most 10 % or 2 s. By default what a small portfolio takes, at most 60 s.
+        effort: `fast`, the small portfolio; `good`, a search that ends where nothing better comes, the default where
+            a time is given; or `best`, a search until the time is used.
         task: `regression`, `binary` or `multiclass`; by default what the target says.
         metric: what to choose by; by default the task's own.
         output: where to save; by default a temporary file that lasts as long as the model object (see `Model.save`).
@@ -330,10 +345,14 @@ def train(
     with contextlib.ExitStack() as stack:
         if work is None:
             progress = stack.enter_context(TerminalProgress(quiet=not sys.stderr.isatty()))
-            work = Work(within, seed=seed, reporter=progress)
+            effort = effort or ("fast" if within is None else "good")
+            work = Work(within or DEFAULT_WITHIN, seed=seed, reporter=progress)
         with contextlib.ExitStack() as scratch:
             path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
-            training.train(read(source), target=target, task=task, metric=metric, output=path, work=work)
+            table = read(source)
+            training.train(
+                table, target=target, task=task, metric=metric, effort=effort or "fast", output=path, work=work
+            )
             model = Model(path, resources=work.resources)
             weakref.finalize(model.predictor, scratch.pop_all().close)  # copies of the model share it
         return model

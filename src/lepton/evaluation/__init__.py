@@ -3,6 +3,7 @@
 from lepton.evaluation.bootstrap import Estimate, difference, intervals
 from lepton.evaluation.compare import Comparison, Contender, compare
 from lepton.evaluation.evaluate import evaluate
+from lepton.evaluation.importance import FeatureImportance, Importance, importance
 from lepton.evaluation.metrics import METRICS, Metric, metric, metrics_of
 from lepton.evaluation.result import Evaluation, LabelRecord, Residuals
 from lepton.evaluation.segments import Segment
@@ -15,6 +16,8 @@ __all__ = [
     "Decision",
     "Estimate",
     "Evaluation",
+    "FeatureImportance",
+    "Importance",
     "LabelRecord",
     "Metric",
     "Residuals",
@@ -22,6 +25,7 @@ __all__ = [
     "compare",
     "difference",
     "evaluate",
+    "importance",
     "intervals",
     "metric",
     "metrics_of",
