@@ -17,15 +17,17 @@ from lepton.bundle.codecs import (
     MAX_CHARACTERS,
     NUMBER_FORMATS,
     SEPARATOR,
+    TIDYING,
     DatetimeParser,
     NumberParser,
+    TextTidier,
     characters,
     map_distinct,
     microseconds,
     nfc,
     nfc_casefold,
 )
-from lepton.bundle.encoding import numeric_encoder
+from lepton.bundle.encoding import TextEncoder, numeric_encoder
 from lepton.core import ColumnRecord, Kind, SchemaError, UsageError
 
 VECTORS = {
@@ -34,6 +36,7 @@ VECTORS = {
     if (vectors := json.loads(path.read_text(encoding="utf-8")))
 }
 DATES = VECTORS["parse-datetime/1"]["cases"]
+_NAN = float("nan")
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "codecs.md"
 
 
@@ -202,3 +205,47 @@ def test_further_formats_are_tried_in_their_order() -> None:
     expected = [None if day is None else day * 86_400_000_000 for day in days]
     assert [parser.parse(text) for text in texts] == expected
     assert parser.parse_series(pl.Series(texts)).to_list() == expected
+
+
+@pytest.mark.parametrize("case", VECTORS["tidy-text/1"]["cases"], ids=lambda case: " ".join(case["tidying"]))
+def test_texts_are_tidied(case: dict[str, Any]) -> None:
+    tidier = TextTidier(case["tidying"])
+    texts = case["texts"]
+    assert {text: tidier.tidy(text) for text in texts} == texts
+    assert tidier.tidy_series(pl.Series([*texts, None])).to_list() == [*texts.values(), None]
+
+
+@given(st.lists(st.sampled_from(TIDYING), max_size=4), st.lists(st.text(max_size=12), max_size=8))
+def test_single_texts_and_columns_are_tidied_alike(changes: list[str], texts: list[str]) -> None:
+    texts = [text for text in texts if not any("\ud800" <= character <= "\udfff" for character in text)]
+    tidier = TextTidier(changes)
+    assert tidier.tidy_series(pl.Series(texts, dtype=pl.String)).to_list() == [tidier.tidy(text) for text in texts]
+    encoder = TextEncoder(ColumnRecord("a", Kind.CATEGORY, "string", missing_markers=("?",), tidying=tuple(changes)))
+    assert encoder.series(pl.Series([*texts, None], dtype=pl.String)).to_list() == encoder.cells([*texts, None])
+
+
+@pytest.mark.parametrize("kind", [Kind.NUMBER, Kind.BOOLEAN, Kind.DATETIME])
+def test_texts_of_numbers_are_tidied_before_they_are_read(kind: Kind) -> None:
+    column = ColumnRecord("n", kind, tidying=("plain", "trim"), missing_markers=("?",))
+    encoder = numeric_encoder(column)
+    texts = {
+        Kind.NUMBER: ["\u22121.5\u3000", "\u3000", "?", "2"],
+        Kind.BOOLEAN: ["yes\u3000", "\u3000", "?", "0"],
+        Kind.DATETIME: ["2020\u201301\u201302", "\u3000", "?", "1970-01-01"],
+    }[kind]
+    cells = encoder.cells(texts)
+    assert cells.tolist() == pytest.approx(
+        {
+            Kind.NUMBER: [-1.5, _NAN, _NAN, 2],
+            Kind.BOOLEAN: [1, _NAN, _NAN, 0],
+            Kind.DATETIME: [1577923200e6, _NAN, _NAN, 0],
+        }[kind],
+        nan_ok=True,
+    )
+    assert encoder.series(pl.Series(texts)).to_list() == pytest.approx(cells.tolist(), nan_ok=True)
+
+
+@pytest.mark.parametrize("changes", [["trim", "exec"], ["trim"] * 101])
+def test_changes_that_are_not_specified_are_refused(changes: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"exec|101"):
+        TextTidier(changes)

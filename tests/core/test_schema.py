@@ -25,6 +25,7 @@ records = st.builds(
     units=st.dictionaries(texts, st.floats(0.001, 1000), max_size=3).map(lambda units: tuple(units.items())),
     true_texts=st.lists(texts, max_size=3).map(tuple),
     false_texts=st.lists(texts, max_size=3).map(tuple),
+    tidying=st.lists(texts, max_size=3).map(tuple),
 )
 schemas = st.lists(records, max_size=5, unique_by=lambda record: record.name).map(lambda found: Schema(tuple(found)))
 

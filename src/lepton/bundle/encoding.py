@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from lepton.bundle.codecs import (
     DatetimeParser,
     NumberParser,
+    TextTidier,
     characters,
     map_distinct,
     microseconds,
@@ -75,6 +76,7 @@ class _Encoder:
     def __init__(self, column: ColumnRecord) -> None:
         self.column = column
         self.markers = frozenset(column.missing_markers) | {""}
+        self.tidier = TextTidier(column.tidying) if column.tidying else None
 
     def refuse(self, row: int, value: object, first_row: int = 0) -> SchemaError:
         name, shown = printable(self.column.name), _shown(value)
@@ -114,7 +116,11 @@ class NumericEncoder(_Encoder):
             return value
         if isinstance(value, str):
             text = value.strip(_SPACE)
-            return _NAN if text in self.markers else self._from_text(text)
+            if text in self.markers:
+                return _NAN
+            if self.tidier is not None and not (text := self.tidier.tidy(value).strip(_SPACE)):
+                return _NAN
+            return self._from_text(text)
         return _NAN if _is_missing(value) else self._from_value(value)
 
     def cells(self, values: Sequence[Any], first_row: int = 0) -> NDArray[np.float64]:
@@ -145,7 +151,11 @@ class NumericEncoder(_Encoder):
 
     def _present(self, texts: pl.Series) -> pl.Series:
         stripped = texts.str.strip_chars(_SPACE)
-        return stripped.set(stripped.is_in(list(self.markers)), None)
+        missing = stripped.is_in(list(self.markers))
+        if self.tidier is not None:
+            stripped = self.tidier.tidy_series(texts).str.strip_chars(_SPACE)
+            missing |= stripped == ""
+        return stripped.set(missing, None)
 
     def _refuse_first(self, series: pl.Series, unfit: pl.Series) -> None:
         row = unfit.arg_max() if unfit.any() else None
@@ -313,6 +323,8 @@ class TextEncoder(_Encoder):
             value = _text_of(value)
         if value.strip(_BLANK) in self.markers:
             return ""
+        if self.tidier is not None:
+            value = self.tidier.tidy(value)
         if self._change is not None:
             return self._change(value)
         return value if value.isascii() else unicodedata.normalize("NFC", value)
@@ -342,6 +354,8 @@ class TextEncoder(_Encoder):
             raise self.refuse_type(dtype)
         series = series.fill_null("")
         series = series.set(series.str.strip_chars(_BLANK).is_in(list(self.markers)), "")
+        if self.tidier is not None:
+            series = self.tidier.tidy_series(series)
         return nfc(series) if self._change is None else map_distinct(series, self._change)
 
 

@@ -43,7 +43,7 @@ def describe_inputs(
 ) -> dict[str, list[dict[str, Any]]]:
     """What stands under `INPUTS_KEY`, as a JSON object: the columns of `numbers` and of `strings`, in their order.
 
-    A column with one of the `codecs` (column name → codec) says so.
+    A column with one of the `codecs` (column name → codec) says so, and one whose texts are tidied first.
     """
     codecs = codecs or {}
     numbers = [
@@ -52,7 +52,9 @@ def describe_inputs(
         if c.kind in NUMBER_KINDS
     ]
     strings = [
-        {"name": c.name, "kind": str(c.kind)} | ({"codec": codecs[c.name]} if c.name in codecs else {})
+        {"name": c.name, "kind": str(c.kind)}
+        | ({"tidying": list(c.tidying)} if c.tidying else {})
+        | ({"codec": codecs[c.name]} if c.name in codecs else {})
         for c in columns
         if c.kind in STRING_KINDS
     ]

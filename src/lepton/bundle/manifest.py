@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from lepton.bundle.archive import check_member_name
-from lepton.bundle.codecs import CODECS, NUMBER_FORMATS, NumberParser
+from lepton.bundle.codecs import CODECS, NUMBER_FORMATS, NumberParser, TextTidier
 from lepton.bundle.documents import dump_document, parse_document
 from lepton.bundle.encoding import NUMBER_KINDS, STRING_KINDS
 from lepton.core import (
@@ -339,6 +339,7 @@ def _check_column(column: ColumnRecord, what: str) -> None:
             _check_label(text, f"{of} of a column")
     for text in (*column.further_formats, *column.true_texts, *column.false_texts):
         _check_label(text, f"format or text of {shown}")
+    TextTidier(column.tidying)  # refuses what the codec does not know
     if column.number_format is not None or column.units:
         NumberParser(column.number_format or NUMBER_FORMATS[0], dict(column.units))
 

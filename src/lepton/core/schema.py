@@ -60,6 +60,7 @@ class ColumnRecord:
             stands for a number alone.
         true_texts: texts of a boolean that mean true, beside the usual ones.
         false_texts: texts of a boolean that mean false.
+        tidying: what is done to texts before they are read: changes of the codec `tidy-text/1`, in their order.
     """
 
     name: str
@@ -75,6 +76,7 @@ class ColumnRecord:
     units: tuple[tuple[str, float], ...] = ()
     true_texts: tuple[str, ...] = ()
     false_texts: tuple[str, ...] = ()
+    tidying: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form; fields at their default are left out."""
@@ -93,7 +95,7 @@ class ColumnRecord:
             out["number_format"] = self.number_format
         if self.units:
             out["units"] = dict(self.units)
-        for name in ("further_formats", "true_texts", "false_texts"):
+        for name in ("further_formats", "true_texts", "false_texts", "tidying"):
             if texts := getattr(self, name):
                 out[name] = list(texts)
         return out
@@ -120,6 +122,7 @@ class ColumnRecord:
             units=_factors(raw.get("units", {})),
             true_texts=_texts(raw, "true_texts"),
             false_texts=_texts(raw, "false_texts"),
+            tidying=_texts(raw, "tidying"),
         )
 
 

@@ -2,15 +2,26 @@
 
 from lepton.bundle.codecs.dates import DatetimeParser, microseconds
 from lepton.bundle.codecs.numbers import NUMBER_FORMATS, NumberParser
-from lepton.bundle.codecs.text import MAX_CHARACTERS, SEPARATOR, characters, map_distinct, nfc, nfc_casefold
+from lepton.bundle.codecs.text import (
+    MAX_CHARACTERS,
+    SEPARATOR,
+    TIDYING,
+    TextTidier,
+    characters,
+    map_distinct,
+    nfc,
+    nfc_casefold,
+)
 
 __all__ = [
     "CODECS",
     "MAX_CHARACTERS",
     "NUMBER_FORMATS",
     "SEPARATOR",
+    "TIDYING",
     "DatetimeParser",
     "NumberParser",
+    "TextTidier",
     "characters",
     "map_distinct",
     "microseconds",
@@ -18,5 +29,5 @@ __all__ = [
     "nfc_casefold",
 ]
 
-CODECS = ("characters/1", "nfc-casefold/1", "parse-boolean/1", "parse-datetime/1", "parse-number/1")
+CODECS = ("characters/1", "nfc-casefold/1", "parse-boolean/1", "parse-datetime/1", "parse-number/1", "tidy-text/1")
 """Names that a manifest may hold; `docs/reference/codecs.md` specifies each."""

@@ -32,6 +32,15 @@ def test_steps_on_texts_keep_the_contract(step):
     check_step(step, TABLE, unseen={"c": ["", "zz"], "n": [1.0, None], "d": [None, "y"]}, graph=False)
 
 
+def test_what_a_codec_does_in_models_is_declared():
+    table = table_of(TABLE)
+    town = table.schema["c"]
+    once = bound_on(Trim("c"), table).raw(town)
+    assert bound_on(ChangeCase("c", "fold"), table).raw(once).tidying == ("trim", "squeeze", "fold")
+    assert bound_on(Trim("c"), table).raw(table.schema["d"]) is None
+    assert bound_on(Replace("c", "a", "b"), table).raw(town) is None
+
+
 def _changed(step, texts):
     table = table_of({"c": texts})
     return bound_on(step, table).apply(pl.DataFrame({"c": texts})).frame["c"].to_list()

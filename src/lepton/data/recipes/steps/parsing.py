@@ -208,7 +208,7 @@ class _Parsed(SameColumns):
 
     def raw(self, column: ColumnRecord) -> ColumnRecord | None:
         record = next((record for record in self.records if record.name == column.name), None)
-        return None if record is None else replace(record, role=column.role)
+        return None if record is None else replace(record, role=column.role, tidying=column.tidying)
 
 
 class _Dated(_Parsed):

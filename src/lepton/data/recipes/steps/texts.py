@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import polars as pl
 
-from lepton.bundle.codecs import map_distinct, nfc
-from lepton.core import ErrorCode, Kind, Schema, UsageError
+from lepton.bundle.codecs import TextTidier, nfc
+from lepton.core import ColumnRecord, ErrorCode, Kind, Schema, UsageError
 from lepton.data.recipes.base import Applied, BoundRowStep, OnError, RecipeStep, Scope, chosen_columns
 from lepton.data.recipes.bound import SameColumns
 from lepton.data.recipes.mojibake import repaired_series
@@ -21,7 +20,6 @@ __all__ = ["ChangeCase", "Extract", "NormaliseUnicode", "RepairMojibake", "Repla
 
 _TEXTS = (Kind.CATEGORY, Kind.TEXT, Kind.IDENTIFIER)
 _MOST_PATTERN = 1_000
-_SPACES = "[\\s\u001c-\u001f\u00a0\u200b\ufeff]"
 
 
 @dataclass(frozen=True)
@@ -45,8 +43,21 @@ class _TextStep(RecipeStep):
         """The texts as the step leaves them; an empty one becomes missing."""
 
 
+class _TidyStep(_TextStep):
+    """What the steps share that a codec does in model files: changes of `tidy-text/1`."""
+
+    @property
+    @abstractmethod
+    def tidying(self) -> tuple[str, ...]:
+        """The changes, as the codec calls them."""
+
+    def change(self, texts: pl.Series) -> pl.Series:
+        """The texts after them."""
+        return TextTidier(self.tidying).tidy_series(texts)
+
+
 @dataclass(frozen=True)
-class Trim(_TextStep):
+class Trim(_TidyStep):
     """Take white space from the ends of texts, and make one space of every run inside.
 
     White space is that of Unicode, with the zero-width space and the byte order mark. A text of white space alone
@@ -60,14 +71,14 @@ class Trim(_TextStep):
     name: ClassVar[str] = "trim"
     inside: bool = True
 
-    def change(self, texts: pl.Series) -> pl.Series:
-        """The texts without it."""
-        texts = texts.str.replace_all(f"^{_SPACES}+|{_SPACES}+$", "")
-        return texts.str.replace_all(f"{_SPACES}+", " ") if self.inside else texts
+    @property
+    def tidying(self) -> tuple[str, ...]:
+        """The changes."""
+        return ("trim", "squeeze") if self.inside else ("trim",)
 
 
 @dataclass(frozen=True)
-class ChangeCase(_TextStep):
+class ChangeCase(_TidyStep):
     """Write texts in lower case, in upper case, or folded so that only case is lost ("Straße" and "STRASSE" agree).
 
     Attributes:
@@ -78,14 +89,14 @@ class ChangeCase(_TextStep):
     name: ClassVar[str] = "change_case"
     to: Literal["lower", "upper", "title", "fold"] = "lower"
 
-    def change(self, texts: pl.Series) -> pl.Series:
-        """The texts in that case."""
-        changes = {"lower": str.lower, "upper": str.upper, "title": str.title, "fold": str.casefold}
-        return nfc(map_distinct(texts, changes[self.to]))
+    @property
+    def tidying(self) -> tuple[str, ...]:
+        """The change."""
+        return (self.to,)
 
 
 @dataclass(frozen=True)
-class NormaliseUnicode(_TextStep):
+class NormaliseUnicode(_TidyStep):
     """Write texts in one Unicode normal form, so that those that look the same are the same.
 
     `NFC` joins letters and accents; `NFKC` also makes plain characters of wide letters, ligatures and the like. With
@@ -101,22 +112,10 @@ class NormaliseUnicode(_TextStep):
     form: Literal["NFC", "NFKC"] = "NFC"
     plain: bool = False
 
-    def change(self, texts: pl.Series) -> pl.Series:
-        """The texts in that form."""
-        if not texts.str.contains(r"[^\x00-\x7f]").any():
-            return texts
-        if self.plain:
-            texts = map_distinct(texts, lambda text: text.translate(_PLAIN))
-        return map_distinct(texts, lambda text: unicodedata.normalize(self.form, text))
-
-
-_PLAIN = {
-    **dict.fromkeys(map(ord, "\u2018\u2019\u201a\u201b\u2032\u00b4"), "'"),
-    **dict.fromkeys(map(ord, "\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb"), '"'),
-    **dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-"),
-    **dict.fromkeys([0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], " "),
-    **dict.fromkeys([0xAD, 0x200B, 0x2060, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], None),
-}
+    @property
+    def tidying(self) -> tuple[str, ...]:
+        """The changes; texts are in NFC already."""
+        return ("plain",) * self.plain + ("nfkc",) * (self.form == "NFKC")
 
 
 @dataclass(frozen=True)
@@ -201,6 +200,11 @@ class _Changed(SameColumns):
     @property
     def fallible(self) -> tuple[str, ...]:
         return self.columns if isinstance(self.step, Extract) else ()
+
+    def raw(self, column: ColumnRecord) -> ColumnRecord | None:
+        if not isinstance(self.step, _TidyStep) or column.name not in self.columns:
+            return None
+        return replace(column, tidying=(*column.tidying, *self.step.tidying))
 
     def apply(self, frame: pl.DataFrame) -> Applied:
         assert self.step is not None  # noqa: S101 - given by `bind`
