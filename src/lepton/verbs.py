@@ -330,7 +330,8 @@ def train(
     Args:
         source: a `Dataset`, a path or glob, or a table in memory.
         target: name of the column to predict.
-        within: time allowed, `"5m"`; over by at most 10 % or 2 s. By default what a small portfolio takes, at most 60 s.
+        within: time allowed, `"5m"`; over by at most 10 % or 2 s. By default what a small portfolio takes, at most
+            60 s.
         effort: `fast`, the small portfolio; `good`, a search that ends where nothing better comes, the default where
             a time is given; or `best`, a search until the time is used.
         task: `regression`, `binary` or `multiclass`; by default what the target says.
@@ -346,7 +347,7 @@ def train(
         if work is None:
             progress = stack.enter_context(TerminalProgress(quiet=not sys.stderr.isatty()))
             effort = effort or ("fast" if within is None else "good")
-            work = Work(within or DEFAULT_WITHIN, seed=seed, reporter=progress)
+            work = Work(DEFAULT_WITHIN if within is None else within, seed=seed, reporter=progress)
         with contextlib.ExitStack() as scratch:
             path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
             table = read(source)

@@ -229,14 +229,15 @@ def test_wide_tables(tmp_path):
 
 
 def test_large_tables_are_sampled_for_short_times(tmp_path, monkeypatch):
-    monkeypatch.setattr("lepton.training.tables._MIN_SAMPLE", 100)
-    monkeypatch.setattr("lepton.training.tables._CELLS_A_SECOND", 10)
+    monkeypatch.setattr("lepton.training.prepared._MIN_SAMPLE", 100)
+    monkeypatch.setattr("lepton.training.prepared._CELLS_A_SECOND", 10)
     result = train(dataset(**others("price")), target="price", work=Work("60s"), output=tmp_path / "m.lepton")
     assert any(note.startswith("learned from 100 of 240 rows, drawn by the seed") for note in result.notes)
 
 
 def test_statistics_of_very_wide_tables_are_kept_of_some_columns(tmp_path, monkeypatch):
-    monkeypatch.setattr("lepton.training.tables._STATISTICS_COLUMNS", 2)
+    for module in ("tables", "prepared"):
+        monkeypatch.setattr(f"lepton.training.{module}.STATISTICS_COLUMNS", 2)
     result = train(dataset(**others("price")), target="price", work=Work("60s"), output=tmp_path / "m.lepton")
     kept = json.loads(read_bundle(result.path).member("baseline/inputs.json"))["columns"]
     assert [column["name"] for column in kept] == ["size", "rooms"]

@@ -17,7 +17,8 @@ def train(
     source: str,
     *,
     target: str,
-    within: str = verbs.DEFAULT_WITHIN,
+    within: str | None = None,
+    effort: str | None = None,
     output: Output = None,
     task: str | None = None,
     metric: str | None = None,
@@ -34,7 +35,10 @@ def train(
     Args:
         source: a table: a file (book.xlsx#Sheet too), a glob in quotes, a URL, or sql: and a database.
         target: column to predict.
-        within: time allowed, reading and saving included: 30s, 5m, 1h.
+        within: time allowed, reading and saving included: 30s, 5m, 1h. By default what a small portfolio takes, at
+            most 60s.
+        effort: fast (a small portfolio), good (a search that ends where nothing better comes; the default with
+            --within) or best (a search until the time is used).
         output: model file to write; by default the table's name with .lepton, in this folder.
         task: regression, binary or multiclass; by default what the target says.
         metric: what to choose by; by default rmse for numbers, log_loss for classes.
@@ -46,12 +50,14 @@ def train(
         workers: threads to use.
         context: given by the command line.
     """
-    with context.work(within, seed=seed, workers=workers) as work:
+    effort = effort or ("fast" if within is None else "good")
+    with context.work(verbs.DEFAULT_WITHIN if within is None else within, seed=seed, workers=workers) as work:
         table = (reading or ReadOptions()).read(source, work)
         roles = {name: role for name, role in ((weight, "weight"), (group, "group"), (time, "time")) if name}
         path = output or Path(f"{_stem(source)}.lepton")
         replaced = path.exists()
-        model = verbs.train(table.with_roles(roles), target=target, task=task, metric=metric, output=path, work=work)
+        table = table.with_roles(roles)
+        model = verbs.train(table, target=target, task=task, metric=metric, effort=effort, output=path, work=work)
         error = _verdict(work, path)
         spent = work.elapsed
     board = model.leaderboard()

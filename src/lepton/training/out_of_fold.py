@@ -13,7 +13,7 @@ from lepton.data import Dataset
 from lepton.training.answers import numbers_of, probabilities_of
 from lepton.training.base import LEARNERS, Doubles, TableLearner
 from lepton.training.folds import make_folds
-from lepton.training.tables import prepare_table
+from lepton.training.prepared import prepare_table
 
 __all__ = ["OutOfFold", "out_of_fold"]
 

@@ -12,11 +12,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lepton.bundle import TableInputs, machine
+from lepton.bundle import machine
 from lepton.core import (
     DataError,
     ErrorCode,
-    Kind,
     Role,
     Schema,
     Work,
@@ -27,28 +26,17 @@ from lepton.data import Baseline, Dataset
 from lepton.data.steps import Block
 from lepton.evaluation import Metric, metric as metric_named
 from lepton.training.automl import Outside, effort_of, run_search
-from lepton.training.base import Problem, Rows
-from lepton.training.features import FeaturePlan, choose_features
 from lepton.training.folds import Fold, make_folds, num_folds_for
-from lepton.training.front import Front, front_of
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.portfolio import Chosen, Portfolio
+from lepton.training.prepared import DEFAULT_WITHIN, STATISTICS_COLUMNS, STATISTICS_ROWS, PreparedTable, prepare_table
 from lepton.training.table_model import TableModel, block_of, versions
-from lepton.training.tasks import Scale, Target, prepare_target, prepare_weight
 
-__all__ = ["DEFAULT_WITHIN", "MIN_ROWS", "PreparedTable", "TrainingResult", "prepare_table", "train"]
-
-DEFAULT_WITHIN = 60.0
-"""Seconds that training takes at most where nobody said how long."""
-MIN_ROWS = 5
+__all__ = ["TrainingResult", "train"]
 
 _SAVING_SECONDS = 0.5
 _SAVING_SECONDS_A_COLUMN = 0.0005
 _SAVING_SHARE = 0.02  # of the time: machines are at times slower at the end than they were at the beginning
-_CELLS_A_SECOND = 200_000  # of the time allowed: about what a modest machine can try several candidates on
-_MIN_SAMPLE = 2_000
-_STATISTICS_ROWS = 100_000
-_STATISTICS_COLUMNS = 1_000
 
 
 @dataclass(frozen=True)
@@ -66,24 +54,6 @@ class TrainingResult:
     model_id: str
     leaderboard: tuple[LeaderboardRow, ...]
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class PreparedTable:
-    """A table made ready: what goes into the portfolio and what is said of it."""
-
-    target: Target
-    features: FeaturePlan
-    inputs: TableInputs
-    frame: pl.DataFrame
-    rows: Rows
-    problem: Problem
-    scale: Scale
-    groups: NDArray[np.int64] | None
-    order: NDArray[np.float64] | None
-    notes: tuple[str, ...]
-    front: Front | None
-    raw: pl.DataFrame
 
 
 def train(
@@ -175,113 +145,7 @@ def _check_folder(output: Path) -> None:
         raise DataError(ErrorCode.NOT_A_FILE, f"{str(output)!r} is a folder", wanted="the name of a file to write")
 
 
-# --- making ready ----------------------------------------------------------------------------------------------
-
-
-def prepare_table(dataset: Dataset, name: str, task: str | None, work: Work) -> PreparedTable:
-    """What is learned and from what, as learners take it.
-
-    Raises:
-        DataError: a target or a table that cannot be learned.
-    """
-    schema = dataset.schema
-    schema[name]  # the target is asked for before anything large is read
-    frame = dataset.frame()
-    target = prepare_target(frame, schema, name, task)
-    if len(target.rows) < MIN_ROWS:
-        raise DataError(
-            ErrorCode.TOO_FEW_ROWS, f"there are {len(target.rows)} rows with a target", wanted=f"at least {MIN_ROWS}"
-        )
-    target, sampled = _sample(target, len(schema) - 1, work)
-    weight_name, weight = prepare_weight(frame, schema, target.rows)
-    if len(target.rows) < len(frame):
-        frame = frame[target.rows]
-    features = choose_features(frame, schema, name)
-    texts = tuple(column.name for column in features.columns if column.kind is Kind.TEXT)
-    columns = [replace(column, role=Role.FEATURE) for column in features.columns]
-    inputs = TableInputs(columns, dict.fromkeys(texts, "characters/1"))
-    front = front_of(dataset, inputs)  # before any work: a step that a model cannot hold is said at once
-    block = block_of(inputs, frame.select(inputs.names))
-    scale = Scale.of(target.values) if target.labels is None else Scale()
-    problem = Problem(
-        task=target.task,
-        num_classes=len(target.labels or ()),
-        num_rows=len(frame),
-        dates=tuple(c.name for c in inputs.numbers if c.kind is Kind.DATETIME),
-        categories=tuple(name for name in block.string_names if name not in texts),
-        texts=texts,
-    )
-    notes = [*target.notes, *sampled, *features.notes]
-    if len(features.columns) > _STATISTICS_COLUMNS:
-        notes.append(f"statistics for watching drift are kept of the first {_STATISTICS_COLUMNS} columns")
-    if weight_name is not None:
-        notes.append(f"rows are weighted by {weight_name!r}")
-    return PreparedTable(
-        target=target,
-        features=features,
-        inputs=inputs,
-        frame=frame,
-        rows=Rows(block, (target.values - scale.offset) / scale.factor, weight),
-        problem=problem,
-        scale=scale,
-        groups=_groups(frame, schema),
-        order=_order(frame, schema),
-        notes=tuple(notes),
-        front=front,
-        raw=frame if front is None else front.rows_before(dataset, _STATISTICS_ROWS),
-    )
-
-
-def _sample(target: Target, num_columns: int, work: Work) -> tuple[Target, tuple[str, ...]]:
-    """As many rows, drawn by the seed, as `within` allows to learn from; the clock has no say in it."""
-    limit = max(_MIN_SAMPLE, int(_CELLS_A_SECOND * (work.within or DEFAULT_WITHIN)) // max(1, num_columns))
-    if len(target.rows) <= limit:
-        return target, ()
-    chosen = np.random.default_rng(work.seed_for("sample")).choice(len(target.rows), limit, replace=False)
-    chosen.sort()
-    note = (
-        f"learned from {limit:,} of {len(target.rows):,} rows, drawn by the seed: what is possible in"
-        f" {show_duration(work.within or DEFAULT_WITHIN)}; allow more time to use more"
-    )
-    return replace(target, rows=target.rows[chosen], values=target.values[chosen]), (note,)
-
-
-def _only(schema: Schema, role: Role) -> str | None:
-    columns = schema.of_role(role)
-    if len(columns) > 1:
-        names = ", ".join(repr(c.name) for c in columns)
-        raise DataError(ErrorCode.BAD_VALUE, f"the columns {names} all have the role {role}", wanted="at most one")
-    return columns[0].name if columns else None
-
-
-def _groups(frame: pl.DataFrame, schema: Schema) -> NDArray[np.int64] | None:
-    """Groups as numbers from 0; rows without one are a group together."""
-    name = _only(schema, Role.GROUP)
-    if name is None:
-        return None
-    groups = frame[name].cast(pl.String).fill_null("").rank("dense").to_numpy().astype(np.int64) - 1
-    if groups.max() == 0:
-        raise DataError(
-            ErrorCode.BAD_VALUE, f"the group {name!r} is the same in every row", wanted="at least two groups"
-        )
-    return groups
-
-
-def _order(frame: pl.DataFrame, schema: Schema) -> NDArray[np.float64] | None:
-    name = _only(schema, Role.TIME)
-    if name is None:
-        return None
-    column = schema[name]
-    if column.kind not in {Kind.DATETIME, Kind.NUMBER}:
-        raise DataError(ErrorCode.WRONG_KIND, f"the time {name!r} is of kind {column.kind}", wanted="a date or number")
-    values = frame[name].to_physical().cast(pl.Float64)
-    if values.null_count():
-        raise DataError(
-            ErrorCode.BAD_VALUE,
-            f"the time {name!r} is missing in {values.null_count()} rows",
-            wanted="a time in every row, because rows are learned from in that order",
-        )
-    return values.to_numpy()
+# --- folds ----------------------------------------------------------------------------------------------------
 
 
 def _folds(table: PreparedTable, work: Work) -> tuple[tuple[Fold, ...], tuple[str, ...]]:
@@ -335,8 +199,8 @@ def _outside(table: PreparedTable) -> Outside:
 def _input_statistics(table: PreparedTable) -> Baseline:
     """Statistics of the features, of at most 100,000 rows and 1,000 columns."""
     inputs = table.inputs if table.front is None else table.front.inputs
-    columns = inputs.columns[:_STATISTICS_COLUMNS]
-    every = -(-len(table.raw) // _STATISTICS_ROWS)
+    columns = inputs.columns[:STATISTICS_COLUMNS]
+    every = -(-len(table.raw) // STATISTICS_ROWS)
     frame = table.raw.select(column.name for column in columns).gather_every(every)
     return Baseline.of(frame, Schema(columns), {})
 

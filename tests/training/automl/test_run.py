@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -12,8 +13,9 @@ from lepton.bundle import TableInputs, open_model, read_bundle
 from lepton.core import Kind, Registry, Resources, UsageError, Work
 from lepton.data import read
 from lepton.training import automl, portfolio as portfolio_module, train
-from lepton.training.automl import Effort, run as run_module, search as search_module
+from lepton.training.automl import Effort, finish, run as run_module, search as search_module
 from lepton.training.base import LEARNERS
+from lepton.training.table_model import block_of
 from tests.training.automl import faulty
 from tests.training.conftest import KINDS, make_frame
 
@@ -44,7 +46,7 @@ def _classes():
 def limited(monkeypatch, num_trials):
     """Searches end after so many trials."""
     run = automl.run_search
-    monkeypatch.setattr("lepton.training.tables.run_search", lambda *args: run(*args, num_trials))
+    monkeypatch.setattr("lepton.training.tables.run_search", lambda *args: run(args[0], args[1], args[2], num_trials))
 
 
 def searched(tmp_path, within=None, effort="best", cpus=2, memory=None, cancel=None, seed=0):
@@ -89,9 +91,14 @@ def test_the_graph_of_a_mean_answers_as_its_members_do(tmp_path, monkeypatch):
     learners(monkeypatch, "lightgbm", "xgboost", "forest")
     limited(monkeypatch, 8)
     monkeypatch.setattr("lepton.training.automl.finish._LEAST_GAIN", -np.inf)  # several models in any case
-    fitted = []
-    made = run_module.fit_mix
-    monkeypatch.setattr(run_module, "fit_mix", lambda *args: fitted.append(made(*args)) or fitted[-1])
+    fitted: list[Any] = []
+    made = finish.fit_mix
+
+    def noted(*args):
+        fitted.append(made(*args))
+        return fitted[-1]
+
+    monkeypatch.setattr(run_module, "fit_mix", noted)
     result, path = searched(tmp_path, within=300)
     assert next(row for row in result.leaderboard if row.chosen).learner == "blend"
     bundle = read_bundle(path)
@@ -99,8 +106,7 @@ def test_the_graph_of_a_mean_answers_as_its_members_do(tmp_path, monkeypatch):
     session = onnxruntime.InferenceSession(bundle.graph, providers=["CPUExecutionProvider"])
     inputs = TableInputs(bundle.manifest.inputs)
     frame = make_frame(60, seed=9)
-    packed = inputs.pack(frame, extra="ignore")
-    block = run_module.Block(packed.numbers, tuple(c.name for c in inputs.numbers), packed.strings)
+    block = block_of(inputs, frame)
     (given,) = session.run(["prediction"], inputs.tensors(frame, "ignore"))
     np.testing.assert_allclose(given, fitted[0].raw(block)[:, 0], rtol=1e-12)
 

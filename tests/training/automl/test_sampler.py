@@ -7,9 +7,9 @@ import pytest
 
 from lepton.core import MissingExtraError
 from lepton.training.automl.sampler import Sampler
-from lepton.training.spaces import Choice, Real, Whole
+from lepton.training.spaces import Choice, Dimension, Real, Whole
 
-SPACE = {
+SPACE: dict[str, Dimension] = {
     "rate": Real(0.01, 1.0, 0.1, log=True),
     "leaves": Whole(2, 64, 31, log=True),
     "kind": Choice((True, False), True),

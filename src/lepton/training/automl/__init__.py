@@ -1,6 +1,7 @@
 """The search: trials in child processes on fixed folds, within a time that is kept, joined into one lean model."""
 
-from lepton.training.automl.run import Found, Outside, run_search
+from lepton.training.automl.run import Found, run_search
 from lepton.training.automl.search import EFFORTS, Effort, effort_of
+from lepton.training.automl.trials import Outside
 
 __all__ = ["EFFORTS", "Effort", "Found", "Outside", "effort_of", "run_search"]

@@ -11,21 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from lepton.bundle import TableInputs, machine
+from lepton.bundle import machine
 from lepton.compute import LocalEngine
 from lepton.core import Resources, Work
 from lepton.core.budgets import time_allowed
-from lepton.data.steps import Block
 from lepton.evaluation import METRICS, Estimate
 from lepton.store import scratch_folder
 from lepton.training.automl.files import save_table
 from lepton.training.automl.finish import Mix, Picker, candidate_of, fit_mix
 from lepton.training.automl.search import Effort, Search
-from lepton.training.automl.trials import Setting
-from lepton.training.front import Front
+from lepton.training.automl.trials import Outside, Setting
 from lepton.training.portfolio import Candidate, Chosen, Portfolio
 
-__all__ = ["OPENERS", "Found", "Outside", "run_search"]
+__all__ = ["OPENERS", "Found", "run_search"]
 
 OPENERS = ("baseline", "linear", "lightgbm")
 """Learners whose first configuration is fitted at once, in this process: a model is there within seconds."""
@@ -36,16 +34,6 @@ _MEMORY_SHARE = 0.8
 _SLACK = 1.3  # of the time that is kept for the last fits
 _MOST_RESERVED = 0.3  # of the whole time
 _SHOWN_INTERVALS = 12
-
-
-@dataclass(frozen=True)
-class Outside:
-    """What a trial must know of the model around the learner: see `TableModel`."""
-
-    inputs: TableInputs
-    labels: tuple[str, ...] | tuple[int, ...] | None
-    front: Front | None
-    sample: Block
 
 
 @dataclass(frozen=True)
@@ -130,10 +118,7 @@ class _Run:
             problem=portfolio.problem,
             metric=portfolio.metric.name if METRICS.get(portfolio.metric.name) is portfolio.metric else None,
             scale=portfolio.scale,
-            inputs=outside.inputs,
-            labels=outside.labels,
-            front=outside.front,
-            sample=outside.sample,
+            outside=outside,
             seed=self.work.seed,
         )
         self.picking_seconds = self._picking_seconds()

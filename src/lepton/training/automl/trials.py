@@ -23,10 +23,27 @@ from lepton.training.front import Front
 from lepton.training.table_model import TableModel
 from lepton.training.tasks import Scale
 
-__all__ = ["EVALUATE", "FIT", "Outcome", "Setting", "address_of", "evaluate_trial", "fit_on_all"]
+__all__ = ["EVALUATE", "FIT", "Outcome", "Outside", "Setting", "address_of", "evaluate_trial", "fit_on_all"]
 
 EVALUATE = f"{__name__}:evaluate_trial"
 FIT = f"{__name__}:fit_on_all"
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What stands around the learner of a model: see `TableModel`.
+
+    Attributes:
+        inputs: columns of the model.
+        labels: class labels; None for regression.
+        front: what stands before the model's columns.
+        sample: one row with the columns that a model takes, to be measured with.
+    """
+
+    inputs: TableInputs
+    labels: tuple[str, ...] | tuple[int, ...] | None
+    front: Front | None
+    sample: Block
 
 
 @dataclass(frozen=True)
@@ -41,10 +58,7 @@ class Setting:
         metric: name of what to choose by; None for one of the caller's own, which stays with the caller: trials are
             then not given up early.
         scale: of the learners' numbers.
-        inputs: columns of the model.
-        labels: class labels; None for regression.
-        front: what stands before the model's columns.
-        sample: one row with the columns that a model takes, to be measured with.
+        outside: what stands around the learner.
         seed: of the search.
     """
 
@@ -54,16 +68,14 @@ class Setting:
     problem: Problem
     metric: str | None
     scale: Scale
-    inputs: TableInputs
-    labels: tuple[str, ...] | tuple[int, ...] | None
-    front: Front | None
-    sample: Block
+    outside: Outside
     seed: int
 
     def measured(self, learner: TableLearner) -> tuple[int, float]:
         """Bytes of the graph and µs a row."""
-        model = TableModel(self.problem, self.inputs, learner, self.labels, self.scale, 1.0, self.front)
-        return model.measure(self.sample)
+        outside = self.outside
+        model = TableModel(self.problem, outside.inputs, learner, outside.labels, self.scale, 1.0, outside.front)
+        return model.measure(outside.sample)
 
 
 @dataclass(frozen=True)
