@@ -292,6 +292,7 @@ def check(
     *,
     against: Source | None = None,
     tables: Mapping[str, Source] | None = None,
+    personal: bool = False,
     work: Work | None = None,
 ) -> quality.Check:
     """Whether a table keeps rules, how far it has moved from a baseline, and whether its files are sound.
@@ -301,6 +302,7 @@ def check(
         rules: a YAML file of rules, or a list such as `[{"in_range": {"columns": "age", "least": 0}}]`.
         against: rows of the same table from before.
         tables: other tables by the names that `exists_in` uses.
+        personal: look for personal data too, in the first 20,000 rows.
         work: cancel, progress and resources.
 
     Raises:
@@ -310,7 +312,7 @@ def check(
     wanted = quality.load_rules(rules) if isinstance(rules, str | Path) else quality.rules_of(rules)
     baseline = None if against is None else read(against)
     others = {name: read(table) for name, table in (tables or {}).items()}
-    return quality.check(read(source), wanted, against=baseline, tables=others, work=work)
+    return quality.check(read(source), wanted, against=baseline, tables=others, personal=personal, work=work)
 
 
 def train(

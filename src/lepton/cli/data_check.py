@@ -19,6 +19,7 @@ def check(
     against: str | None = None,
     table: Tables = (),
     failures: Path | None = None,
+    personal: bool = False,
     report: Path | None = None,
     reading: ReadOptions | None = None,
     workers: Workers = None,
@@ -32,7 +33,8 @@ def check(
         against: table to compare columns and distributions with.
         table: NAME=FILE of another table that a rule such as exists_in uses; may be given several times.
         failures: .parquet, .csv, .jsonl or .arrow file for the rows that break rules.
-        report: HTML page to write.
+        personal: look for personal data too; a report shows it in any case.
+        report: HTML page to write, with pictures and some of the rows that break rules.
         reading: how to read the table.
         workers: threads to use.
         context: given by the command line.
@@ -44,7 +46,8 @@ def check(
     with context.work(workers=workers) as work:
         rows = options.read(source, work)
         baseline = None if against is None else options.read(against, work)
-        found = verbs.check(rows, rules or (), against=baseline, tables=named_tables(table), work=work)
+        others, private = named_tables(table), personal or report is not None
+        found = verbs.check(rows, rules or (), against=baseline, tables=others, personal=private, work=work)
     text = found.text()
     if failures is not None:
         data.write_frame(found.failures, failures)

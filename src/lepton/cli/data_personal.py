@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -18,6 +19,7 @@ def personal(
     *,
     column: Annotated[tuple[str, ...], Parameter(name="--column")] = (),
     all_rows: bool = False,
+    report: Path | None = None,
     reading: ReadOptions | None = None,
     workers: Workers = None,
     context: Injected,
@@ -30,6 +32,7 @@ def personal(
         source: a table: a file, a glob in quotes, a URL, or sql: and a database.
         column: column to look at; may be given several times; by default all.
         all_rows: count over all rows instead of the first 20,000.
+        report: HTML page to write.
         reading: how to read the table.
         workers: threads to use.
         context: given by the command line.
@@ -38,4 +41,8 @@ def personal(
         table = (reading or ReadOptions()).read(source, work)
         rows = {"rows": None} if all_rows else {}
         found = find_personal(table, columns=column, work=work, **rows)
-    return Result(data=found.to_dict(), text=found.text())
+    text = found.text()
+    if report is not None:
+        found.page().write(report)
+        text += f"\n\nPage written: {report}"
+    return Result(data=found.to_dict(), text=text)

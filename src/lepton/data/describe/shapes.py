@@ -121,7 +121,7 @@ def moved_text(first: ColumnStatistics, second: ColumnStatistics) -> str:
         labels, shares = _top_shares(first, second)
         if not labels:
             return ""
-        place = max(range(len(labels)), key=lambda i: abs(shares[0][i] - shares[1][i]))
+        place = max(range(len(labels)), key=lambda i: round(abs(shares[0][i] - shares[1][i]), 6))
         name = labels[place] if labels[place] == "all others" else repr(labels[place][:40])
         return f"{name} is {show_share(shares[1][place])} of the rows, before {show_share(shares[0][place])}"
     pair = [None if c.numbers is None or not c.numbers.sketch.count else c.numbers.sketch for c in (first, second)]

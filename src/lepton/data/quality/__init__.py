@@ -1,10 +1,11 @@
 """Is this table good enough? Rules that it must keep, and how far it has moved from a baseline."""
 
 from lepton.data.quality.anonymity import Anonymity, measure_anonymity
-from lepton.data.quality.check import Check, RuleResult, check
+from lepton.data.quality.check import Check, check
 from lepton.data.quality.drift import DriftRecord, SchemaChange, compare_tables
 from lepton.data.quality.labels import LabelErrors, conflicting_labels, suspect_labels, suspect_numbers
 from lepton.data.quality.personal import PersonalData, PersonalFinding, find_personal
+from lepton.data.quality.results import RuleResult
 from lepton.data.quality.rules import RULES, Rule, Severity, load_rules, rules_of
 
 __all__ = [

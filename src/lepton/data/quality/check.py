@@ -13,7 +13,10 @@ import polars as pl
 
 from lepton.core import ErrorCode, LeptonError, Schema, UsageError, Work, printable
 from lepton.data.dataset import Dataset
-from lepton.data.quality.drift import DriftRecord, SchemaChange, compare_tables
+from lepton.data.quality.check_page import check_page
+from lepton.data.quality.drift import DriftRecord, SchemaChange, Statistics, TableDrift, drift_of
+from lepton.data.quality.personal import PersonalData, find_personal
+from lepton.data.quality.results import RuleResult
 from lepton.data.quality.rules import (
     CellRule,
     ExistsIn,
@@ -27,7 +30,7 @@ from lepton.data.quality.rules import (
 )
 from lepton.data.recipes.hashes import first_rows, row_hashes
 from lepton.data.recipes.run import memory_limit
-from lepton.report import Page, Table, Text, plain_table, show_number, show_share
+from lepton.report import Page, plain_table, show_number, show_share
 from lepton.store import scratch_folder
 
 __all__ = ["MAX_KEPT", "Check", "RuleResult", "check"]
@@ -36,33 +39,6 @@ MAX_KEPT = 1_000
 """Rows that are kept aside for each rule."""
 _ROW = "\0row"
 _EXAMPLES = 5
-
-
-@dataclass(frozen=True)
-class RuleResult:
-    """What became of one rule.
-
-    Attributes:
-        number: of the rule, from 1.
-        rule: as it is written.
-        columns: that it looked at.
-        severity: `error` or `warn`.
-        passed: whether it was kept, as far as its `allowed` share says.
-        broken: rows that break it; None for rules about the table as a whole.
-        rows: rows that it looked at.
-        observed: what was found, in words.
-        examples: up to five rows that break it, as `row 17 of claims.csv: age = -3`.
-    """
-
-    number: int
-    rule: str
-    columns: tuple[str, ...]
-    severity: str
-    passed: bool
-    broken: int | None
-    rows: int
-    observed: str
-    examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +51,8 @@ class Check:
         schema_changes: against the baseline.
         drift: of each column that both tables have.
         failures: rows that break rules, with the columns `rule`, `file` and `row`; at most 1,000 for each rule.
+        personal: personal data in the first rows; None where it was not looked for.
+        statistics: of the columns of `drift`, in the baseline and in the table.
     """
 
     rows: int
@@ -82,6 +60,8 @@ class Check:
     schema_changes: tuple[SchemaChange, ...] = ()
     drift: tuple[DriftRecord, ...] = ()
     failures: pl.DataFrame = field(default_factory=pl.DataFrame)
+    personal: PersonalData | None = None
+    statistics: Statistics = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def passed(self) -> bool:
@@ -102,6 +82,7 @@ class Check:
             "schema_changes": [asdict(each) for each in self.schema_changes],
             "drift": [each.to_dict() for each in self.drift],
             "failures": self.failures.height,
+            **({} if self.personal is None else {"personal": self.personal.to_dict()}),
         }
 
     def text(self) -> str:
@@ -117,19 +98,12 @@ class Check:
             parts.append("Columns against the baseline\n" + plain_table(("column", "what", "before", "now"), rows))
         if self.drift:
             parts.append("Distributions against the baseline\n" + plain_table(_DRIFT_HEAD, self._drift_rows()))
+        if self.personal is not None:
+            parts.append(self.personal.text())
         return "\n\n".join(parts)
 
     def _rule_rows(self) -> list[tuple[object, ...]]:
-        words = {
-            (True, "error"): "kept",
-            (True, "warn"): "kept",
-            (False, "error"): "BROKEN",
-            (False, "warn"): "warning",
-        }
-        return [
-            (each.number, each.rule, words[each.passed, each.severity], each.broken, each.observed)
-            for each in self.results
-        ]
+        return [(each.number, each.rule, each.verdict, each.broken, each.observed) for each in self.results]
 
     def _drift_rows(self) -> list[tuple[object, ...]]:
         order = {"shifted": 0, "moved": 1, "stable": 2}
@@ -139,24 +113,8 @@ class Check:
         ]
 
     def page(self) -> Page:
-        """One HTML page."""
-        page = Page("Check of a table", f"{self.rows:,} rows")
-        verdict = "Every rule of severity error is kept." if self.passed else "Rules of severity error are broken."
-        page.section("Result", Text(verdict, "note" if self.passed else "warning"))
-        if self.results:
-            examples = [(e.rule, line) for e in self.results for line in e.examples]
-            page.section(
-                "Rules",
-                Table(_RULE_HEAD, self._rule_rows()),
-                *([Table(("rule", "row"), examples, caption="Some of the rows that break them")] if examples else []),
-            )
-        if self.schema_changes:
-            rows = [(c.column, c.what, c.before, c.after) for c in self.schema_changes]
-            page.section("Columns against the baseline", Table(("column", "what", "before", "now"), rows))
-        if self.drift:
-            note = "PSI from 0.1 counts as moved, from 0.25 as shifted, beyond what so few rows do by chance."
-            page.section("Distributions", Table(_DRIFT_HEAD, self._drift_rows()), Text(note, "note"))
-        return page
+        """One HTML page: rules with some of the rows that break them, what has moved and how, personal data."""
+        return check_page(self.rows, self.results, self.schema_changes, self.drift, self.statistics, self.personal)
 
     def __str__(self) -> str:
         return self.text()
@@ -178,6 +136,7 @@ def check(
     *,
     against: Dataset | None = None,
     tables: Mapping[str, Dataset] | None = None,
+    personal: bool = False,
     work: Work | None = None,
 ) -> Check:
     """Hold a table against rules, and against a baseline.
@@ -187,21 +146,24 @@ def check(
         rules: that they must keep.
         against: rows of the same table from before.
         tables: other tables by the names that `exists_in` uses.
+        personal: look for personal data too, in the first 20,000 rows.
         work: cancel, progress and the memory that keys may take.
 
     Raises:
         DataError: a rule speaks of a column that is not there or of another kind, or the rows cannot be read.
         UsageError: there is neither a rule nor a baseline, or a rule names a table that was not given.
     """
-    if not rules and against is None:
+    if not rules and against is None and not personal:
         raise UsageError(ErrorCode.USAGE, "got neither rules nor a baseline", fix="rules=..., or against=...")
     work = Work.of(work)
-    changes, drift = ((), ()) if against is None else compare_tables(table, against, work)
+    moved = TableDrift() if against is None else drift_of(table, against, work)
+    private = find_personal(table, work=work) if personal else None
+    told = (moved.schema_changes, moved.records)
     if not rules:
-        return Check(table.num_rows, (), changes, drift)
+        return Check(table.num_rows, (), *told, pl.DataFrame(), private, moved.statistics)
     with scratch_folder(work.resources.scratch) as folder:
         run = _Run(table, rules, dict(tables or {}), work, folder)
-        return Check(run.rows, run.results, changes, drift, run.failures)
+        return Check(run.rows, run.results, *told, run.failures, private, moved.statistics)
 
 
 class _Run:

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+import numpy as np
 
 from lepton.core import Kind, Work
 from lepton.data.dataset import Dataset
 from lepton.data.statistics.columns import ColumnStatistics
-from lepton.data.statistics.distances import chi_square, jensen_shannon, kolmogorov_smirnov, psi
+from lepton.data.statistics.distances import chi_square, jensen_shannon, kolmogorov_smirnov, psi, shares
 
-__all__ = ["DriftRecord", "SchemaChange", "Verdict", "compare_statistics", "compare_tables", "statistics_of"]
+__all__ = [
+    "DriftRecord",
+    "SchemaChange",
+    "Statistics",
+    "TableDrift",
+    "Verdict",
+    "compare_statistics",
+    "compare_tables",
+    "drift_of",
+    "elsewhere",
+    "statistics_of",
+]
 
 Verdict = Literal["stable", "moved", "shifted"]
+Statistics = Mapping[str, tuple[ColumnStatistics, ColumnStatistics]]
+"""By column: in the baseline, and in the table."""
 MOVED = 0.1
 """Population stability index from which a column counts as moved."""
 SHIFTED = 0.25
@@ -87,6 +103,21 @@ def statistics_of(table: Dataset, columns: tuple[str, ...], work: Work) -> dict[
     return found
 
 
+@dataclass(frozen=True)
+class TableDrift:
+    """What differs between a table and its baseline.
+
+    Attributes:
+        schema_changes: of the columns.
+        records: of each column that both have in the same kind.
+        statistics: of those columns in the baseline and in the table.
+    """
+
+    schema_changes: tuple[SchemaChange, ...] = ()
+    records: tuple[DriftRecord, ...] = ()
+    statistics: Statistics = field(default_factory=dict)
+
+
 def compare_tables(
     table: Dataset, baseline: Dataset, work: Work | None = None
 ) -> tuple[tuple[SchemaChange, ...], tuple[DriftRecord, ...]]:
@@ -97,7 +128,12 @@ def compare_tables(
         baseline: what they are compared with.
         work: cancel and progress.
     """
-    work = Work.of(work)
+    found = drift_of(table, baseline, Work.of(work))
+    return found.schema_changes, found.records
+
+
+def drift_of(table: Dataset, baseline: Dataset, work: Work) -> TableDrift:
+    """`compare_tables` with the statistics of the columns, for pictures."""
     changes = []
     for column in baseline.schema:
         if column.name not in table.schema:
@@ -116,7 +152,19 @@ def compare_tables(
         if column.name in table.schema and table.schema[column.name].kind is column.kind and column.kind in _KINDS
     )
     before, after = statistics_of(baseline, common, work), statistics_of(table, common, work)
-    return tuple(changes), compare_statistics(before, after)
+    pairs = {name: (before[name], after[name]) for name in common}
+    return TableDrift(tuple(changes), compare_statistics(before, after), pairs)
+
+
+def elsewhere(before: ColumnStatistics, after: ColumnStatistics) -> float | None:
+    """The least share of the rows that would have to change for the distributions to agree; None without rows.
+
+    The total variation distance, half of Σ |q − p|, over the bins of `shares`.
+    """
+    first, second = shares(before, after)
+    if not first.sum() or not second.sum():
+        return None
+    return float(np.abs(first / first.sum() - second / second.sum()).sum() / 2)
 
 
 def compare_statistics(

@@ -12,9 +12,12 @@ import polars as pl
 from lepton.core import ErrorCode, Kind, Schema, UsageError, Work
 from lepton.data.dataset import Dataset
 from lepton.data.quality.personal.names import CHINESE_SURNAMES, FAMILY_NAMES, GIVEN_NAMES, folded
+from lepton.data.quality.personal.page import personal_page
 from lepton.data.quality.personal.patterns import PATTERNS, Pattern, spaced
+from lepton.data.quality.personal.records import PersonalFinding
+from lepton.report import Page
 
-__all__ = ["PersonalData", "PersonalFinding", "find_personal", "masked"]
+__all__ = ["PersonalData", "find_personal", "masked"]
 
 DEFAULT_ROWS = 20_000
 MAX_CHARACTERS = 20_000
@@ -31,41 +34,6 @@ _NAMED = re.compile(
     r"\b(name|first ?name|last ?name|full ?name|given ?name|surname|family ?name|forename|vorname|nachname|nom|prénom|"
     r"prenom|nombre|apellidos?|nome|cognome|customer|patient|employee|person|contact|author)\b|姓名|名字"
 )
-
-
-@dataclass(frozen=True)
-class PersonalFinding:
-    """One kind of personal data in one column.
-
-    Attributes:
-        column: its name.
-        kind: such as `e-mail`, `card number`, `name of a person`.
-        count: cells that hold it, among the rows seen.
-        share: of the cells that are not missing.
-        confidence: 0 to 1: how well the form, its check digits and the name of the column agree.
-        in_text: whether it stands inside longer texts.
-        examples: up to three, every letter and digit masked.
-    """
-
-    column: str
-    kind: str
-    count: int
-    share: float
-    confidence: float
-    in_text: bool
-    examples: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form."""
-        return {
-            "column": self.column,
-            "kind": self.kind,
-            "count": self.count,
-            "share": self.share,
-            "confidence": self.confidence,
-            "in_text": self.in_text,
-            "examples": list(self.examples),
-        }
 
 
 @dataclass(frozen=True)
@@ -104,6 +72,13 @@ class PersonalData:
                 f"confidence {each.confidence:.2f}{shown}"
             )
         return "\n".join(lines)
+
+    def page(self) -> Page:
+        """One HTML page."""
+        return personal_page(self.findings, self.rows_seen, complete=self.complete)
+
+    def _repr_html_(self) -> str:
+        return self.page()._repr_html_()
 
 
 def find_personal(
@@ -215,7 +190,7 @@ def _look_at_numbers(name: str, values: pl.Series, tallies: dict[tuple[str, int]
 
 
 def _look_at_texts(name: str, values: pl.Series, tallies: dict[tuple[str, int], _Tally]) -> None:
-    counted = values.str.slice(0, MAX_CHARACTERS).str.strip_chars().value_counts()
+    counted = values.str.slice(0, MAX_CHARACTERS).str.strip_chars().rename("text").value_counts()
     texts, counts = counted.to_series(0), counted.to_series(1)
     for position, pattern in enumerate(PATTERNS):
         _match(name, position, pattern, texts, len(values), tallies, counts)
