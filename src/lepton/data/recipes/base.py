@@ -31,6 +31,7 @@ __all__ = [
     "Frames",
     "Learner",
     "OnError",
+    "OwnRows",
     "RecipeStep",
     "RunContext",
     "Scope",
@@ -72,6 +73,7 @@ RECIPE_STEPS = Registry(
         "merge_rare": _STEPS + "categories:MergeRare",
         "map_values": _STEPS + "categories:MapValues",
         "fill": _STEPS + "missing:Fill",
+        "fill_model": _STEPS + "fill_model:FillModel",
         "fill_forward": _STEPS + "fill_along:FillForward",
         "fill_backward": _STEPS + "fill_along:FillBackward",
         "flag_missing": _STEPS + "missing:FlagMissing",
@@ -89,6 +91,9 @@ RECIPE_STEPS = Registry(
         "yeo_johnson": _STEPS + "transforms:YeoJohnson",
         "quantile_transform": _STEPS + "transforms:QuantileTransform",
         "one_hot": _STEPS + "encoding:OneHot",
+        "ordinal": _STEPS + "encoding:Ordinal",
+        "hash_encode": _STEPS + "encoding:HashEncode",
+        "target_encode": _STEPS + "target_encoding:TargetEncode",
         "mask": _STEPS + "personal:Mask",
         "pseudonymise": _STEPS + "personal:Pseudonymise",
         "generalise": _STEPS + "personal:Generalise",
@@ -151,6 +156,10 @@ class Applied:
     bad: Mapping[str, pl.Series] = field(default_factory=dict)
 
 
+OwnRows = Callable[[], Callable[[pl.DataFrame], Applied]]
+"""Starts a pass over the rows that were learned from, in their order; what it gives treats them, piece by piece."""
+
+
 class Learner(ABC):
     """Learns from rows, part by part; learners of parts merge to that of the whole.
 
@@ -171,6 +180,10 @@ class Learner(ABC):
     @abstractmethod
     def finish(self) -> dict[str, Any]:
         """What was learned, ready for JSON."""
+
+    def own_rows(self, bound: BoundStep) -> OwnRows | None:
+        """For steps that treat the rows that they learned from otherwise than new ones: how. It is asked last."""
+        return None
 
 
 class RecipeStep(ABC):
@@ -284,6 +297,11 @@ class BoundRowStep(BoundStep):
             f"the step {type(self).__name__} has no form that a model file can hold",
             fix="clean the table first and train on the result without its recipe: table.without_recipe()",
         )
+
+    @property
+    def codecs(self) -> Mapping[str, str]:
+        """For steps whose graph form reads texts that a codec has spelt out: raw column → codec."""
+        return {}
 
     def raw(self, column: ColumnRecord) -> ColumnRecord | None:
         """For steps that a codec does in bundles: what the raw column must declare so that it does the same."""
