@@ -18,6 +18,7 @@ from lepton.data.recipes.expression_forms import Graph
 from lepton.data.recipes.learning import finite_values
 from lepton.data.recipes.ridge import centre_and_scale, fit_ridge
 from lepton.data.recipes.sampling import RowSample
+from lepton.data.recipes.steps.outliers import QUARTILES_OF_NORMAL
 from lepton.data.steps import Tensors
 
 __all__ = ["FillModel"]
@@ -36,10 +37,10 @@ _FARTHEST = 5.0  # deviations
 class FillModel(RecipeStep):
     """Fill missing values with what the other columns of the row let expect: `fill_model("income", ["age", "town"])`.
 
-    A number is predicted by ridge regression on the numbers, as deviations from their mean held within five, and on
-    the 20 most frequent values of each category; a category or boolean by the same on each of its 20 most frequent
+    A number is predicted by ridge regression on the numbers, as robust deviations (see `outliers`) of at most five, and
+    on the 20 most frequent values of each category; a category or boolean by the same on each of its 20 most frequent
     values, of which the likeliest is taken. Predictions stay within the known values; of whole numbers they are whole.
-    Columns are filled from what came, not from each other's predictions; what is missing there counts as average.
+    Columns are filled from what came, not from each other's predictions; what is missing there counts as the median.
 
     What was learned tells, as found on rows left out of it, `explained` (the share of the variance) or `right` (the
     share of rows). Where that is no better than the mean or the most frequent value, those are taken.
@@ -113,7 +114,7 @@ class _Design:
     """How rows become features.
 
     Attributes:
-        numbers: column → mean and deviation.
+        numbers: column → median and robust deviation.
         categories: column → its frequent values.
     """
 
@@ -122,18 +123,18 @@ class _Design:
 
     @classmethod
     def of(cls, learned: Mapping[str, Any]) -> Self:
-        numbers = {str(name): (float(mean), float(scale)) for name, (mean, scale) in learned["numbers"].items()}
+        numbers = {str(name): (float(middle), float(scale)) for name, (middle, scale) in learned["numbers"].items()}
         categories = {str(name): tuple(map(str, values)) for name, values in learned["categories"].items()}
         if not all(scale > 0 for _, scale in numbers.values()):
             raise ValueError("a deviation is not above 0")
         return cls(numbers, categories)
 
     def number(self, frame: pl.DataFrame, name: str) -> Doubles:
-        """Deviations of a column from its mean [N]; 0 where it is missing."""
-        mean, scale = self.numbers[name]
-        values = frame[name].cast(pl.Float64).fill_null(mean).to_numpy()
+        """Deviations of a column from its median [N]; 0 where it is missing."""
+        middle, scale = self.numbers[name]
+        values = frame[name].cast(pl.Float64).fill_null(middle).to_numpy()
         with np.errstate(over="ignore"):
-            return np.clip((values - mean) / scale, -_FARTHEST, _FARTHEST)
+            return np.clip((values - middle) / scale, -_FARTHEST, _FARTHEST)
 
     def places(self, frame: pl.DataFrame, name: str) -> NDArray[np.int64]:
         """The place of each value of a category among the frequent ones [N]; behind them for others and missing."""
@@ -163,10 +164,9 @@ class _Models(Learner):
         numbers, categories = {}, {}
         for name in self._features:
             if self._kinds[name] in _NUMBERS:
-                values = finite_values(frame[name].cast(pl.Float64))
-                mean, scale = centre_and_scale(values) if len(values) else (0.0, 0.0)
+                middle, scale = _middle_and_scale(finite_values(frame[name].cast(pl.Float64)))
                 if 0 < scale < np.inf:
-                    numbers[name] = (mean, scale)
+                    numbers[name] = (middle, scale)
             else:
                 categories[name] = _frequent(frame[name])
         design = _Design(numbers, {name: values for name, values in categories.items() if values})
@@ -205,6 +205,15 @@ class _Models(Learner):
             rule = _fitted(known, name, _Design({}, {}), marks)
         written = _written(rule, 0.0, 1.0)
         return {"rows": known.height, "classes": classes, "right": round(max(right, usual), 4), **written}
+
+
+def _middle_and_scale(values: Doubles) -> tuple[float, float]:
+    """Median and robust deviation, which far values do not move; mean and deviation where the quartiles are equal."""
+    if not len(values):
+        return 0.0, 0.0
+    with np.errstate(over="ignore"):
+        low, middle, high = (float(each) for each in np.quantile(values, [0.25, 0.5, 0.75]))
+    return (middle, (high - low) / QUARTILES_OF_NORMAL) if high > low else centre_and_scale(values)
 
 
 def _frequent(column: pl.Series, fewest: int = _FEWEST_ROWS) -> tuple[str, ...]:
@@ -347,8 +356,8 @@ class _Predicted(SameColumns):
             return graph.truth(
                 graph.node("Equal", column, graph.builder.constant([list(self.design.categories[name])]))
             )
-        mean, scale = (graph.number(each) for each in self.design.numbers[name])
-        away = graph.node("Div", graph.node("Sub", column, mean), scale)
+        middle, scale = (graph.number(each) for each in self.design.numbers[name])
+        away = graph.node("Div", graph.node("Sub", column, middle), scale)
         held = graph.node("Min", graph.node("Max", away, graph.number(-_FARTHEST)), graph.number(_FARTHEST))
         return graph.node("Where", graph.node("IsNaN", column), graph.number(0.0), held)
 

@@ -17,9 +17,9 @@ from lepton.data.recipes.learning import Quantiles
 from lepton.data.steps import Clip as ClipStep, Tensors
 from lepton.data.steps.base import full_width
 
-__all__ = ["Clip", "Outliers", "robust_bounds"]
+__all__ = ["QUARTILES_OF_NORMAL", "Clip", "Outliers", "robust_bounds"]
 
-_QUARTILES_OF_NORMAL = 1.3489795
+QUARTILES_OF_NORMAL = 1.3489795
 """Distance of the quartiles of a normal distribution, in standard deviations."""
 
 
@@ -28,7 +28,7 @@ def robust_bounds(quartiles: Sequence[float | None], z: float) -> tuple[float, f
     low, middle, high = quartiles
     if low is None or middle is None or high is None or not high > low:
         return None
-    reach = z * (high - low) / _QUARTILES_OF_NORMAL
+    reach = z * (high - low) / QUARTILES_OF_NORMAL
     return middle - reach, middle + reach
 
 
