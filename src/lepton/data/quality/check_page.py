@@ -146,9 +146,9 @@ def _change_text(record: DriftRecord, statistics: Statistics) -> str:
 def _rules(results: Sequence[RuleResult], private: set[str]) -> Iterator[Block]:
     rank = {"BROKEN": 0, "warning": 1, "kept": 2}
     order = sorted(results, key=lambda each: rank[each.verdict])[:_MAX_RULES]
-    rows = [(e.number, e.rule, e.verdict, e.broken, e.observed) for e in order]
+    rows = [(f"{e.number} {e.rule}", e.verdict, e.broken, e.observed) for e in order]
     caption = _first(len(order), len(results), "rules, broken ones first")
-    yield Table(("", "rule", "", "broken rows", "observed"), rows, caption=caption)
+    yield Table(("rule", "verdict", "broken rows", "observed"), rows, caption=caption)
     failing = [e for e in order if not e.passed and e.broken and e.rows]
     if len(failing) > 1:
         labels = [f"{e.number} {e.rule.split('(')[0]} {', '.join(e.columns)}" for e in failing[:_MAX_BARS]]
