@@ -70,11 +70,30 @@ def test_tensors(client: Client, bundles: dict[str, Path]) -> None:
     strings = np.array([["Basel"], [""]], dtype=object)
     direct = open_model(bundles["sold"]).run({"numbers": numbers, "strings": strings})
     wide = client.infer("sold", {"numbers": numbers, "strings": strings})
-    assert wide == {name: answer.tolist() for name, answer in direct.items()}
-    columns = {"rooms": [1, 2], "town": ["Basel", None], "garden": [False, None]}
-    assert client.infer("sold", columns, outputs=["probabilities"]) == {"probabilities": wide["probabilities"]}
-    nested = {"rooms": np.array([[1], [2]], dtype=np.int8), "town": [["Basel"], [""]], "garden": [[False], [None]]}
-    assert client.infer("sold", nested) == wide
+    for name, answer in direct.items():
+        np.testing.assert_array_equal(wide[name], answer)
+        assert wide[name].dtype == answer.dtype
+    lists = {"rooms": [1, 2], "town": ["Basel", None], "garden": [False, None]}
+    assert client.infer("sold", lists, outputs=["probabilities"]) == {"probabilities": wide["probabilities"].tolist()}
+    nested = {"rooms": [[1], [2]], "town": [["Basel"], [""]], "garden": [[False], [None]]}
+    assert client.infer("sold", nested)["prediction"] == wide["prediction"].tolist()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "int64", "uint8", "uint64"])
+def test_arrays_travel_as_bytes_among_lists(client: Client, dtype: str) -> None:
+    columns = {"rooms": np.array([[1], [2]], dtype=dtype), "town": ["Basel", "京都"], "garden": [False, None]}
+    for towns in (np.array(["Basel", "京都"]), np.array([["Basel"], ["京都"]], dtype=object)):
+        found = client.infer("sold", columns | {"town": towns}, outputs=["probabilities"])
+        expected = client.infer("sold", {**columns, "rooms": [1, 2]}, outputs=["probabilities"])
+        assert found["probabilities"].tolist() == expected["probabilities"]
+    missing = np.array([None, float("nan")], dtype=object)
+    assert client.infer("sold", columns | {"town": missing})["prediction"].tolist() == ["yes", "yes"]
+
+
+@pytest.mark.parametrize("array", [np.array([1 + 2j]), np.array([1.0], dtype=">f8"), np.array([{}], dtype=object)])
+def test_arrays_that_the_protocol_does_not_know(client: Client, array: np.ndarray) -> None:
+    with pytest.raises(UsageError, match="array"):
+        client.infer("sold", {"rooms": array, "town": ["a"], "garden": [True]})
 
 
 def test_errors_are_those_of_the_server(client: Client) -> None:
@@ -153,6 +172,15 @@ class _Stranger(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(
+            b'{"outputs": [{"name": "y", "datatype": "FP32", "shape": [2, 1], "data": [1, 2]},'
+            b' {"name": "z", "datatype": "BYTES", "shape": [1], "data": ["a"]}]}'
+        )
+
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
@@ -170,6 +198,9 @@ def test_other_servers_give_an_error_not_a_traceback() -> None:
             with pytest.raises(ServingError, match=says) as caught:
                 ask()
             assert caught.value.code is ErrorCode.BAD_REQUEST
+        found = client.infer("x", {"x": np.zeros((2, 1))})
+        assert found["y"].dtype == np.float32
+        assert (found["y"].tolist(), found["z"].tolist()) == ([[1.0], [2.0]], ["a"])
         client.close()
         stranger.shutdown()
         thread.join()

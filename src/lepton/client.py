@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import http.client
+import importlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,10 @@ __all__ = ["Client"]
 _DATATYPES = {"bool": "BOOL", "float16": "FP16", "float32": "FP32", "float64": "FP64"} | {
     f"{sign}int{bits}": f"{sign}int{bits}".upper() for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
+_NAMES = {name: dtype for dtype, name in _DATATYPES.items()}
+_BINARY_HEADER = "inference-header-content-length"
+_ALIGNMENT = 16
+_PREFIX = 4
 
 
 class Client:
@@ -46,7 +51,7 @@ class Client:
         self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._host, self._port, self._prefix = parts.hostname, parts.port, parts.path.rstrip("/")
         self._timeout = timeout
-        self._headers = {"content-type": "application/json"}
+        self._headers: dict[str, str] = {}
         if token is not None:
             self._headers["authorization"] = f"Bearer {token}"
         self._idle: list[http.client.HTTPConnection] = []  # a thread takes one out, and puts it back after its call
@@ -110,7 +115,7 @@ class Client:
         return list(answer["probabilities"])
 
     def infer(self, model: str, inputs: Mapping[str, Any], outputs: Iterable[str] = ()) -> dict[str, Any]:
-        """Answers to tensors, by the Open Inference Protocol.
+        """Answers to tensors, by the Open Inference Protocol; arrays of numpy travel as their bytes, both ways.
 
         Args:
             model: its name on the server.
@@ -118,25 +123,42 @@ class Client:
             outputs: names of those wanted; all, if none is named.
 
         Returns:
-            Name to nested lists.
+            Name to array of numpy if one came, else to nested lists.
 
         Raises:
             LeptonError: as `predict`.
         """
-        body: dict[str, Any] = {"inputs": [_tensor(name, values) for name, values in inputs.items()]}
+        body: dict[str, Any] = {"inputs": []}
         if wanted := [{"name": name} for name in outputs]:
             body["outputs"] = wanted
-        answer = self._ask("POST", _address(model) + "/infer", body)
-        return {tensor["name"]: _nested(tensor["data"], tensor["shape"]) for tensor in answer["outputs"]}
+        if not any(_is_array(values) for values in inputs.values()):
+            body["inputs"] = [_tensor(name, values) for name, values in inputs.items()]
+            answer = self._ask("POST", _address(model) + "/infer", body)
+            return {tensor["name"]: _nested(tensor["data"], tensor["shape"]) for tensor in answer["outputs"]}
+        parts: list[bytes] = []
+        for name, values in inputs.items():
+            tensor, part = _binary_tensor(name, values) if _is_array(values) else (_tensor(name, values), b"")
+            body["inputs"].append(tensor)
+            parts.append(part)
+        body["parameters"] = {"binary_data_output": True}
+        text = _json(body)
+        text += b" " * (-len(text) % _ALIGNMENT)  # so that the server can use the numbers where they stand
+        headers = {"content-type": "application/octet-stream", _BINARY_HEADER: str(len(text))}
+        return _arrays(*self._send("POST", _address(model) + "/infer", b"".join([text, *parts]), headers))
 
     def _rows(self, model: str, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         plain = [dict(row) for row in ([rows] if isinstance(rows, Mapping) else rows)]
         return dict(self._ask("POST", _address(model) + "/rows", {"rows": plain}))
 
     def _ask(self, method: str, path: str, value: Any = None) -> Any:
-        body = None if value is None else _json(value)
+        return self._send(method, path, None if value is None else _json(value), {"content-type": "application/json"})[
+            0
+        ]
+
+    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[Any, bytes]:
+        """The JSON of the answer, and the bytes of the tensors behind it."""
         try:
-            status, text = self._exchange(method, path, body)
+            status, length, data = self._exchange(method, path, body, {**self._headers, **headers})
         except TimeoutError:
             raise ServingError(ErrorCode.REQUEST_TIMEOUT, f"{self.url} gave no answer in {self._timeout:g} s") from None
         except (OSError, http.client.HTTPException) as error:
@@ -146,38 +168,44 @@ class Client:
                 fix="start a server there: lepton serve FILE",
             ) from None
         try:
-            answer = json.loads(text)
+            split = len(data) if length is None else int(length)
+            answer = json.loads(data[:split])
         except ValueError:
             raise ServingError(
                 ErrorCode.BAD_REQUEST, f"{self.url} answers {status} without JSON", fix="is it a Lepton server?"
             ) from None
         if status != 200:
             raise _error(answer, status)
-        return answer
+        return answer, data[split:]
 
-    def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+    def _exchange(self, *request: Any) -> tuple[int, str | None, bytes]:
         try:
             connection = self._idle.pop()
         except IndexError:
-            return self._over(self._kind(self._host, self._port, timeout=self._timeout), method, path, body)
+            return self._over(self._kind(self._host, self._port, timeout=self._timeout), *request)
         try:
-            return self._over(connection, method, path, body)
+            return self._over(connection, *request)
         except (ConnectionError, http.client.BadStatusLine):
             self.close()  # the server closed it, and so others, while they were idle
-            return self._over(self._kind(self._host, self._port, timeout=self._timeout), method, path, body)
+            return self._over(self._kind(self._host, self._port, timeout=self._timeout), *request)
 
     def _over(
-        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None
-    ) -> tuple[int, bytes]:
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+    ) -> tuple[int, str | None, bytes]:
         try:
-            connection.request(method, self._prefix + path, body, self._headers)
+            connection.request(method, self._prefix + path, body, headers)
             response = connection.getresponse()
-            text = response.read()
+            data = response.read()
         except BaseException:
             connection.close()
             raise
         self._idle.append(connection)
-        return response.status, text
+        return response.status, response.getheader(_BINARY_HEADER), data
 
 
 def _address(model: str) -> str:
@@ -252,3 +280,61 @@ def _nested(flat: Sequence[Any], shape: Sequence[int]) -> list[Any]:
         values = iter(rows)
         rows = [list(islice(values, size)) for _ in range(len(rows) // size)]
     return rows
+
+
+def _is_array(values: Any) -> bool:
+    return hasattr(values, "dtype") and hasattr(values, "tobytes") and hasattr(values, "shape")
+
+
+def _binary_tensor(name: str, array: Any) -> tuple[dict[str, Any], bytes]:
+    """One input whose data is bytes behind the JSON, and those bytes."""
+    datatype = _DATATYPES.get(str(array.dtype))
+    if datatype is None and array.dtype.kind in "OUS":
+        datatype, data = "BYTES", b"".join(map(_prefixed, array.ravel().tolist()))
+    elif datatype is None:
+        raise UsageError(
+            ErrorCode.USAGE,
+            f"got an array of {array.dtype} for '{printable(name)}'",
+            wanted="booleans, numbers or texts in the byte order of this machine",
+        )
+    else:
+        data = array.tobytes()
+    tensor = {"name": name, "datatype": datatype, "shape": list(array.shape)}
+    return {**tensor, "parameters": {"binary_data_size": len(data)}}, data
+
+
+def _prefixed(value: Any) -> bytes:
+    """A text as BYTES holds it: its length in four bytes, then itself in UTF-8; a missing one is empty."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        value = ""
+    if not isinstance(value, str | bytes):
+        raise UsageError(ErrorCode.USAGE, f"got a {type(value).__name__} in an array of texts", wanted="texts alone")
+    data = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
+    return len(data).to_bytes(_PREFIX, "little") + data
+
+
+def _arrays(answer: Any, data: bytes) -> dict[str, Any]:
+    """The outputs of an answer as arrays; whoever sent one has numpy."""
+    numpy = importlib.import_module("numpy")
+    found = {}
+    start = 0
+    for tensor in answer["outputs"]:
+        size, shape = tensor.get("parameters", {}).get("binary_data_size", 0), tensor["shape"]
+        if "data" in tensor:  # of a server that does not know the extension
+            array = numpy.array(tensor["data"], dtype=_NAMES.get(tensor["datatype"], object))
+        elif tensor["datatype"] == "BYTES":
+            array = numpy.array(_texts(data[start : start + size]), dtype=object)
+        else:
+            array = numpy.frombuffer(data[start : start + size], numpy.dtype(_NAMES[tensor["datatype"]])).copy()
+        found[tensor["name"]] = array.reshape(shape)
+        start += size
+    return found
+
+
+def _texts(data: bytes) -> list[str]:
+    texts, start = [], 0
+    while start < len(data):
+        end = start + _PREFIX + int.from_bytes(data[start : start + _PREFIX], "little")
+        texts.append(data[start + _PREFIX : end].decode("utf-8"))
+        start = end
+    return texts

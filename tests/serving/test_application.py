@@ -47,7 +47,7 @@ def test_an_error_of_ours_is_logged_and_not_shown(
     def fails(*_: Any, **__: Any) -> Any:
         raise RuntimeError("secret /path/in/a/traceback")
 
-    monkeypatch.setattr(store["sold"].predictor, "outputs", fails)
+    monkeypatch.setattr(store["sold"].predictor, "run", fails)
     body = json.dumps({"rooms": 1, "town": "a", "garden": True}).encode()
     response = application.handle(Request("POST", ROWS, body=body, id="abc"))
     assert response.status == 500

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -81,6 +82,10 @@ HOSTILE: dict[str, tuple[str, bytes]] = {
     "H059 unknown input": (INFER, infer(name="nombres")),
     "H059 twice": (INFER, infer(name="strings")),
     "H059 binary size": (INFER, infer(parameters={"binary_data_size": 2**62})),
+    "H059 binary size without data": (
+        INFER,
+        infer(parameters={"binary_data_size": 16}).replace(b', "data": [1, 2]', b""),
+    ),
     "H060 model": ("/v2/models/x/infer", infer()),
     "H060 version": ("/v2/models/sold/versions/01/infer", infer()),
     "H064 1,000": (ROWS, b"[" * 1000 + b"]" * 1000),
@@ -132,9 +137,19 @@ class TestHostileRequests:
         check_refusal(answer, time.monotonic() - started)
         assert post(address, ROWS, ROW).status == 200
 
+    @pytest.mark.parametrize("length", ["0", "10", "100000", "-1", "1e2", "2, 2"])
+    def test_binary_bodies(self, address: Address, length: str) -> None:
+        headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": length}
+        started = time.monotonic()
+        answer = request(address, "POST", INFER, infer() + bytes(16), headers)
+        check_refusal(answer, time.monotonic() - started)
+        assert post(address, ROWS, ROW).status == 200
+
     @pytest.mark.parametrize(
         ("headers", "status"),
         [
+            ({"Content-Type": "application/octet-stream"}, 415),
+            ({"Content-Type": "text/plain", "Inference-Header-Content-Length": "10"}, 415),
             ({"Content-Type": "text/plain"}, 415),
             ({"Content-Type": "multipart/form-data; boundary=x"}, 415),
             ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
@@ -216,16 +231,20 @@ class TestAnswers:
         numbers = np.array([[1.0, 0.0], [2.5, 1.0]])
         strings = np.array([["Basel"], ["京都"]], dtype=object)
         inputs = [triton.InferInput("numbers", [2, 2], "FP64"), triton.InferInput("strings", [2, 1], "BYTES")]
-        inputs[0].set_data_from_numpy(numbers, binary_data=False)
-        inputs[1].set_data_from_numpy(strings, binary_data=False)
-        outputs = [triton.InferRequestedOutput(name, binary_data=False) for name in ("prediction", "probabilities")]
-        result = client.infer("sold", inputs, outputs=outputs, request_id="7")
         direct = sold.run({"numbers": numbers, "strings": strings})
-        np.testing.assert_array_equal(result.as_numpy("probabilities"), direct["probabilities"])
-        assert result.as_numpy("prediction").tolist() == direct["prediction"].tolist()
-        assert result.get_response()["id"] == "7"
-        with pytest.raises(triton.InferenceServerException, match="binary_data=False"):
-            client.infer("sold", inputs)
+        for binary_in, binary_out in itertools.product([True, False], repeat=2):
+            inputs[0].set_data_from_numpy(numbers, binary_data=binary_in)
+            inputs[1].set_data_from_numpy(strings, binary_data=not binary_in or binary_out)
+            outputs = [
+                triton.InferRequestedOutput("prediction", binary_data=binary_out),
+                triton.InferRequestedOutput("probabilities", binary_data=not binary_in),
+            ]
+            for asked in (outputs, None):
+                result = client.infer("sold", inputs, outputs=asked, request_id="7", timeout=5_000_000)
+                np.testing.assert_array_equal(result.as_numpy("probabilities"), direct["probabilities"])
+                texts = [t.decode() if isinstance(t, bytes) else t for t in result.as_numpy("prediction").tolist()]
+                assert texts == direct["prediction"].tolist()
+                assert result.get_response()["id"] == "7"
         with pytest.raises(triton.InferenceServerException, match="no model 'x'"):
             client.infer("x", inputs, outputs=outputs)
         client.close()

@@ -170,7 +170,15 @@ class Predictor:
 
     def outputs(self, rows: Any) -> dict[str, NDArray[Any]]:
         """Everything that the graph answers: output name → array, as plain onnxruntime gives it."""
-        return self.run(self.inputs.row_tensors(self._read(rows)))
+        return self.run(self.tensors(rows))
+
+    def tensors(self, rows: Any) -> dict[str, NDArray[Any]]:
+        """Rows as `run` takes them.
+
+        Raises:
+            SchemaError: as for `predict`.
+        """
+        return self.inputs.row_tensors(self._read(rows))
 
     def run(self, tensors: Tensors, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph on tensors that are packed already.

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from lepton.core import ErrorCode, SecurityError, ServingError, printable
 from lepton.serving.protocols.base import Request
+from lepton.serving.protocols.binary import BINARY, HEADER
 
 __all__ = ["SECURITY_HEADERS", "Guard", "is_loopback", "new_token"]
 
@@ -135,11 +136,13 @@ def _check_content(headers: Mapping[str, str]) -> None:
         return  # A page cannot leave out its Origin, which is checked; Triton's own client sends no type.
     essence, _, parameters = given.partition(";")
     essence = essence.strip().lower()
+    if essence == BINARY and HEADER in headers:
+        return  # A page cannot send such a header to another origin without asking first.
     is_json = essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
     charset = parameters.strip().lower().replace('"', "")
     if not is_json or charset not in {"", "charset=utf-8"}:
         raise ServingError(
             ErrorCode.UNSUPPORTED_MEDIA_TYPE,
             f"the body is {printable(given, 80)!r}",
-            wanted="application/json in UTF-8",
+            wanted=f"application/json in UTF-8, or {BINARY} with Inference-Header-Content-Length",
         )

@@ -64,6 +64,7 @@ class ServedModel:
     Attributes:
         name: as in the address.
         source: the file, or the opened model itself.
+        version: which one of the models of that name.
         state: loading, ready or failed.
         reason: why it is not ready, fit to be shown.
         inputs: the graph's tensors.
@@ -74,6 +75,7 @@ class ServedModel:
 
     name: str
     source: Path | Predictor
+    version: str = VERSION
     state: ModelState = ModelState.LOADING
     reason: str = "the model is being opened"
     error: LeptonError | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,15 @@ import pytest
 
 from lepton.core import LeptonError
 from lepton.serving import ModelStore
-from lepton.serving.protocols.rows import answer_rows
+from lepton.serving.protocols.base import Request
+from lepton.serving.protocols.rows import read_rows
 
 ROW = {"rooms": 1, "town": "Basel", "garden": True}
 
 
 def answer(store: ModelStore, body: Any, model: str = "sold") -> dict[str, Any]:
-    return answer_rows(model, store[model].predictor, body)
+    response = read_rows(store[model], Request("POST", "/", body=json.dumps(body).encode())).run()
+    return dict(json.loads(response.body))
 
 
 def test_one_object_is_one_row(store: ModelStore) -> None:
@@ -28,7 +31,7 @@ def test_one_object_is_one_row(store: ModelStore) -> None:
 
 def test_regression_has_no_probabilities(store: ModelStore) -> None:
     row = {"rooms": 3, "straße": None, "sold": "1970-01-01T01:00:00"}
-    assert answer(store, row, "price") == {"model_name": "price", "predictions": [6.0]}
+    assert answer(store, row, "price") == {"model_name": "price", "model_version": "1", "predictions": [6.0]}
 
 
 def test_a_row_does_not_depend_on_its_neighbours(store: ModelStore) -> None:

@@ -118,6 +118,7 @@ def test_every_datatype_goes_there_and_back(datatype: str, dtype: np.dtype[Any])
     assert datatype_of(array) == datatype
     read = read_tensor(write_tensor("x", array), 0)
     assert read.values == array.tolist()
+    assert read.column() == array.tolist()
     assert read.shape == (2,)
 
 

@@ -1,4 +1,4 @@
-"""Open Inference Protocol v2 in JSON, and plain JSON rows: from a request to a response, without sockets.
+"""Open Inference Protocol v2, and plain JSON rows: from a request to a response, without sockets.
 
 Source: the Open Inference Protocol's REST specification (kserve/open-inference-protocol), version 2.
 """
@@ -11,17 +11,17 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from numpy.typing import NDArray
-
-from lepton.core import ErrorCode, SchemaError, ServingError, printable
+from lepton.core import ErrorCode, ServingError, printable
 from lepton.serving.model_store import VERSION, ModelState, ModelStore, ServedModel
 from lepton.serving.protocols.base import Request, Response, json_response
-from lepton.serving.protocols.rows import answer_rows
-from lepton.serving.protocols.tensors import JsonTensor, read_tensor, write_tensor
-from lepton.serving.strict_json import parse
+from lepton.serving.protocols.call import Call
+from lepton.serving.protocols.infer import read_infer
+from lepton.serving.protocols.rows import read_rows
 from lepton.version import __version__
 
 __all__ = ["ROUTES", "InferenceProtocol", "Route"]
+
+Handler = Callable[..., Response | Call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ ROUTES = (
 """Every address of the server."""
 
 _PLATFORM = "onnxruntime_onnx"
-_MAX_ID = 256
 _KEPT_ADDRESSES = 64
+_EXTENSIONS = ("binary_tensor_data",)
 
 
 class InferenceProtocol:
@@ -65,7 +65,7 @@ class InferenceProtocol:
     def __init__(self, store: ModelStore) -> None:
         self._store = store
         self.draining = False
-        handlers: dict[str, Callable[..., Response]] = {
+        handlers: dict[str, Handler] = {
             "/": self._home,
             "/v2": self._server,
             "/v2/health/live": self._live,
@@ -75,7 +75,7 @@ class InferenceProtocol:
             "/v2/models/{model}/infer": self._infer,
             "/v2/models/{model}/rows": self._rows,
         }
-        self._routes: dict[int, list[tuple[Route, list[str], Callable[..., Response]]]] = {}
+        self._routes: dict[int, list[tuple[Route, list[str], Handler]]] = {}
         for route in ROUTES:
             segments = route.pattern[1:].split("/")
             handler = handlers[route.pattern.replace("/versions/{version}", "")]
@@ -83,7 +83,7 @@ class InferenceProtocol:
         # Each request asks three times for its address, and most requests have one of a few.
         self._match = lru_cache(_KEPT_ADDRESSES)(self._find)
 
-    def match(self, method: str, path: str) -> tuple[Callable[..., Response], Mapping[str, str]]:
+    def match(self, method: str, path: str) -> tuple[Handler, Mapping[str, str]]:
         """The handler of a request's address and what its variable parts are.
 
         Raises:
@@ -91,7 +91,7 @@ class InferenceProtocol:
         """
         return self._match(method, path)
 
-    def _find(self, method: str, path: str) -> tuple[Callable[..., Response], Mapping[str, str]]:
+    def _find(self, method: str, path: str) -> tuple[Handler, Mapping[str, str]]:
         segments = path[1:].split("/")
         method = "GET" if method == "HEAD" else method
         allowed: list[str] = []
@@ -120,7 +120,16 @@ class InferenceProtocol:
         return self._served(variables) if request.method == "POST" else None
 
     def answer(self, request: Request) -> Response:
-        """The response to a complete request.
+        """The response to a complete request; a model that it asks for is run here and now.
+
+        Raises:
+            LeptonError: whatever is wrong with it.
+        """
+        found = self.read(request)
+        return found.run() if isinstance(found, Call) else found
+
+    def read(self, request: Request) -> Response | Call:
+        """The response to a complete request, or the call of a model that it asks for.
 
         Raises:
             LeptonError: whatever is wrong with it.
@@ -149,7 +158,7 @@ class InferenceProtocol:
         return json_response({"name": "lepton", "version": __version__, "models": models, "routes": routes})
 
     def _server(self, _: Request) -> Response:
-        return json_response({"name": "lepton", "version": __version__, "extensions": []})
+        return json_response({"name": "lepton", "version": __version__, "extensions": list(_EXTENSIONS)})
 
     def _live(self, _: Request) -> Response:
         return json_response({"live": True})
@@ -171,41 +180,11 @@ class InferenceProtocol:
         served = self._served(variables)
         return json_response({"name": served.name, "ready": True, "model_id": served.predictor.model_id})
 
-    def _infer(self, request: Request, **variables: str) -> Response:
-        served = self._served(variables)
-        return json_response(infer(served, _object(_json(request))))
+    def _infer(self, request: Request, **variables: str) -> Call:
+        return read_infer(self._served(variables), request)
 
-    def _rows(self, request: Request, **variables: str) -> Response:
-        served = self._served(variables)
-        return json_response(answer_rows(served.name, served.predictor, _json(request)))
-
-
-def infer(served: ServedModel, body: Mapping[str, Any]) -> dict[str, Any]:
-    """The response of `infer` to the JSON body of a request.
-
-    The inputs are the graph's tensors (`numbers` FP64 [N, k], `strings` BYTES [N, m]), or one tensor per column, [N] or
-    [N, 1].
-
-    Raises:
-        ServingError: a body that is not the protocol's.
-        SchemaError: tensors that are not the model's.
-    """
-    predictor = served.predictor
-    identifier = body.get("id")
-    if identifier is not None and not (isinstance(identifier, str) and len(identifier) <= _MAX_ID):
-        raise ServingError(ErrorCode.BAD_REQUEST, "the id is no text", wanted=f"a text of at most {_MAX_ID} characters")
-    wanted = _requested_outputs(body, served)
-    tensors = _inputs(body, served)
-    if set(tensors) <= {tensor.name for tensor in served.inputs}:
-        answers = predictor.run(_graph_tensors(tensors, served), wanted)
-    else:
-        answers = predictor.outputs(_columns(tensors, predictor.inputs.names))
-        answers = {name: answers[name] for name in wanted}
-    out: dict[str, Any] = {"model_name": served.name, "model_version": VERSION}
-    if identifier is not None:
-        out["id"] = identifier
-    out["outputs"] = [write_tensor(name, answer) for name, answer in answers.items()]
-    return out
+    def _rows(self, request: Request, **variables: str) -> Call:
+        return read_rows(self._served(variables), request)
 
 
 def _matched(pattern: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:
@@ -222,23 +201,6 @@ def _decoded(segment: str) -> str:
     if "%" not in segment:
         return segment
     return unquote_to_bytes(segment).decode("utf-8", "replace")
-
-
-def _json(request: Request) -> Any:
-    if "inference-header-content-length" in request.headers:
-        raise ServingError(
-            ErrorCode.BAD_REQUEST,
-            "the request holds binary tensors",
-            wanted="JSON tensors",
-            fix="binary_data=False in Triton's client, for inputs and for requested outputs",
-        )
-    return parse(request.body)
-
-
-def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ServingError(ErrorCode.BAD_REQUEST, "the body is no JSON object", wanted='{"inputs": […]}')
-    return value
 
 
 def _metadata(served: ServedModel) -> dict[str, Any]:
@@ -261,108 +223,3 @@ def _metadata(served: ServedModel) -> dict[str, Any]:
         "columns": [column.to_dict() for column in predictor.manifest.inputs],
         "unseen": dict(predictor.unseen),
     }
-
-
-def _parameters(body: Mapping[str, Any], what: str, refused: Sequence[str]) -> None:
-    parameters = body.get("parameters", {})
-    if not isinstance(parameters, dict):
-        raise ServingError(ErrorCode.BAD_REQUEST, f"the parameters of {what} are no object", wanted="a JSON object")
-    for name in refused:
-        if parameters.get(name):
-            raise ServingError(
-                ErrorCode.BAD_REQUEST,
-                f"{what} asks for {name}",
-                wanted="JSON answers",
-                fix="binary_data=False in Triton's client, for inputs and for requested outputs",
-            )
-
-
-def _requested_outputs(body: Mapping[str, Any], served: ServedModel) -> list[str]:
-    known = [tensor.name for tensor in served.outputs]
-    _parameters(body, "the request", ("binary_data_output",))
-    asked = body.get("outputs", [])
-    if not isinstance(asked, list):
-        raise ServingError(ErrorCode.BAD_REQUEST, "the outputs are no JSON array", wanted='[{"name": "prediction"}]')
-    if not asked:
-        return known
-    names: list[str] = []
-    for position, output in enumerate(asked):
-        name = output.get("name") if isinstance(output, dict) else None
-        if not isinstance(name, str) or name not in known or name in names:
-            shown = f"'{printable(name, 80)}'" if isinstance(name, str) else "without a name"
-            again = " asked for twice" if name in names else ""
-            raise ServingError(
-                ErrorCode.BAD_REQUEST, f"outputs[{position}] is {shown}{again}", wanted="some of " + ", ".join(known)
-            )
-        _parameters(output, f"the output '{name}'", ("binary_data", "classification"))
-        names.append(name)
-    return names
-
-
-def _inputs(body: Mapping[str, Any], served: ServedModel) -> dict[str, JsonTensor]:
-    raw = body.get("inputs")
-    if not isinstance(raw, list) or not raw:
-        raise ServingError(ErrorCode.BAD_REQUEST, "the request has no inputs", wanted='{"inputs": [{"name": …}]}')
-    tensors: dict[str, JsonTensor] = {}
-    for position, item in enumerate(raw):
-        tensor = read_tensor(item, position)
-        if tensor.name in tensors:
-            raise ServingError(ErrorCode.BAD_REQUEST, f"the input '{printable(tensor.name)}' stands twice")
-        if tensor.name not in served.input_names:
-            raise SchemaError(
-                ErrorCode.EXTRA_COLUMNS,
-                f"the model '{served.name}' has no input '{printable(tensor.name)}'",
-                wanted="its tensors or its columns: " + ", ".join(sorted(served.input_names)[:20]),
-                fix=f"GET /v2/models/{served.name} lists them",
-                details={"input": tensor.name[:128]},
-            )
-        tensors[tensor.name] = tensor
-    rows = {tensor.name: tensor.shape[0] for tensor in tensors.values()}
-    if len(set(rows.values())) > 1 or 0 in rows.values():
-        shown = ", ".join(f"'{printable(name, 40)}' has {count}" for name, count in list(rows.items())[:5])
-        raise SchemaError(ErrorCode.WRONG_SHAPE, f"rows: {shown}", wanted="as many in each input, and at least one")
-    return tensors
-
-
-def _graph_tensors(tensors: Mapping[str, JsonTensor], served: ServedModel) -> dict[str, NDArray[Any]]:
-    out: dict[str, NDArray[Any]] = {}
-    for record in served.inputs:
-        tensor = tensors.get(record.name)
-        if tensor is None:
-            raise SchemaError(
-                ErrorCode.MISSING_COLUMNS,
-                f"the input '{record.name}' is missing",
-                wanted=" and ".join(f"'{r.name}'" for r in served.inputs),
-                details={"missing": [record.name]},
-            )
-        if tensor.datatype != record.datatype:
-            raise SchemaError(
-                ErrorCode.WRONG_KIND, f"the input '{record.name}' is {tensor.datatype}", wanted=record.datatype
-            )
-        if tensor.shape[1:] != record.shape[1:]:
-            raise SchemaError(
-                ErrorCode.WRONG_SHAPE,
-                f"the input '{record.name}' has the shape {list(tensor.shape)}",
-                wanted=f"{list(record.shape)}, where -1 is any number of rows",
-            )
-        out[record.name] = tensor.texts() if record.datatype == "BYTES" else tensor.numbers()
-    return out
-
-
-def _columns(tensors: Mapping[str, JsonTensor], names: Sequence[str]) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {}
-    for name, tensor in tensors.items():
-        if name not in names:
-            raise SchemaError(
-                ErrorCode.EXTRA_COLUMNS,
-                f"the input '{name}' is a tensor of the graph among columns",
-                wanted="the graph's tensors alone, or one tensor per column",
-            )
-        if tensor.shape[1:] not in {(), (1,)}:
-            raise SchemaError(
-                ErrorCode.WRONG_SHAPE,
-                f"the column '{printable(name)}' has the shape {list(tensor.shape)}",
-                wanted="[N] or [N, 1]",
-            )
-        columns[name] = tensor.values
-    return columns

@@ -2,45 +2,55 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from lepton.bundle import Predictor
 from lepton.core import ErrorCode, SchemaError, ServingError, printable
+from lepton.serving.model_store import ServedModel
+from lepton.serving.protocols.base import Request, Response, json_response
+from lepton.serving.protocols.call import Answers, Call
+from lepton.serving.strict_json import parse
 
-__all__ = ["answer_rows"]
+__all__ = ["read_rows"]
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 # Rows wider than this are refused before anything is told about their single columns.
 _SPARE_COLUMNS = 100
 
 
-def answer_rows(name: str, predictor: Predictor, body: Any) -> dict[str, Any]:
-    """The answer to rows.
+def read_rows(served: ServedModel, request: Request) -> Call:
+    """The call that a request with rows asks for.
 
-    Args:
-        name: of the model.
-        predictor: the model.
-        body: an array of objects, `{"rows": [...]}`, or one object, which is one row.
-
-    Returns:
-        `model_name`, `predictions` and, for a classifier, `probabilities` (an object from label to probability for each
-        row); further outputs of the model under their own names.
+    The body is an array of objects, `{"rows": [...]}`, or one object, which is one row. The answer has `model_name`,
+    `model_version`, `predictions` and, of a classifier, `probabilities` (an object from label to probability for each
+    row); further outputs of the model stand under their own names.
 
     Raises:
-        ServingError: a body of another shape.
+        ServingError: a body of another shape, or a model that is not ready.
         SchemaError: rows that are not the model's.
     """
-    answers = predictor.outputs(_rows(body, len(predictor.inputs.names)))
-    predictions = answers.pop(predictor.task.answer)
+    predictor = served.predictor
+    tensors = predictor.tensors(_rows(parse(request.body), len(predictor.inputs.names)))
+    return Call(served, tensors, [tensor.name for tensor in served.outputs], partial(_respond, served))
+
+
+def _respond(served: ServedModel, answers: Answers) -> Response:
+    predictor = served.predictor
+    left = dict(answers)
+    predictions = left.pop(predictor.task.answer)
     if predictor.labels == (False, True):  # the graph of a boolean target answers 0 and 1
         predictions = predictions.astype(bool)
-    out: dict[str, Any] = {"model_name": name, "predictions": predictions.tolist()}
-    probabilities = answers.pop("probabilities", None)
+    out: dict[str, Any] = {
+        "model_name": served.name,
+        "model_version": served.version,
+        "predictions": predictions.tolist(),
+    }
+    probabilities = left.pop("probabilities", None)
     if probabilities is not None:
         labels = predictor.label_names
         out["probabilities"] = [dict(zip(labels, row, strict=True)) for row in probabilities.tolist()]
-    out.update((output, values.tolist()) for output, values in answers.items())
-    return out
+    out.update((output, values.tolist()) for output, values in left.items())
+    return json_response(out)
 
 
 def _rows(body: Any, num_columns: int) -> list[dict[str, Any]]:

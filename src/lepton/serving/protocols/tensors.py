@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lepton.core import ErrorCode, SchemaError, ServingError, printable
 
-__all__ = ["DATATYPES", "JsonTensor", "datatype_of", "read_tensor", "write_tensor"]
+__all__ = ["DATATYPES", "Tensor", "datatype_of", "is_binary", "read_head", "read_tensor", "write_tensor"]
 
 DATATYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
     {
@@ -29,6 +29,7 @@ DATATYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
 
 _NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 _MAX_DIMENSIONS = 8
+_FEW = 64
 _FIELDS = frozenset({"name", "datatype", "shape", "data", "parameters"})
 _NOTHING = type(None)
 _JSON_TYPES: Mapping[str, frozenset[type]] = MappingProxyType(
@@ -46,24 +47,24 @@ _WANTED = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class JsonTensor:
+class Tensor:
     """One input as it came, checked.
 
     Attributes:
         name: of the tensor.
         datatype: a key of `DATATYPES`.
         shape: sizes; their product is `len(values)`.
-        values: row by row; None where a value is missing.
+        values: row by row; a list with None where a value is missing, or, of binary numbers, an array.
     """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
-    values: list[Any]
+    values: list[Any] | NDArray[Any]
 
     def numbers(self) -> NDArray[np.float64]:
-        """Values of a number or boolean tensor as doubles, missing as NaN, in `shape`."""
-        return np.array(self.values, dtype=np.float64).reshape(self.shape)
+        """Values of a number or boolean tensor as doubles, missing as NaN, in `shape`; a view of binary doubles."""
+        return np.asarray(self.values, dtype=np.float64).reshape(self.shape)
 
     def texts(self) -> NDArray[np.object_]:
         """Values of a BYTES tensor, missing as the empty text, in `shape`."""
@@ -74,43 +75,69 @@ class JsonTensor:
         array[:] = values
         return array.reshape(self.shape)
 
+    def column(self) -> list[Any] | NDArray[Any]:
+        """Values as a column of rows; a few are Python's own, which are packed more quickly."""
+        values = self.values
+        return values.tolist() if isinstance(values, np.ndarray) and len(values) <= _FEW else values
+
 
 def datatype_of(array: NDArray[Any]) -> str:
     """Name of an array's datatype in the protocol."""
     return _NAMES.get(array.dtype, "BYTES")
 
 
-def read_tensor(raw: object, position: int) -> JsonTensor:
-    """One entry of `inputs`.
+def is_binary(raw: object) -> bool:
+    """Whether one entry of `inputs` says that its data stands behind the JSON."""
+    parameters = raw.get("parameters") if isinstance(raw, dict) else None
+    return isinstance(parameters, dict) and "binary_data_size" in parameters
 
-    Nothing is allocated by what the shape claims: it is compared with the data that came.
+
+def read_head(raw: object, position: int) -> tuple[str, str, tuple[int, ...], dict[str, Any]]:
+    """Name, datatype, shape and parameters of one entry of `inputs`; `position` is its place, for messages.
 
     Raises:
-        ServingError: a field that is missing or not of its type, a shape that does not fit the data, binary data.
-        SchemaError: values that are not of the datatype.
+        ServingError: a field that is missing or not of its type.
     """
     if not isinstance(raw, dict):
         raise _bad(f"inputs[{position}] is {_kind(raw)}", "an object with name, datatype, shape and data")
     name = raw.get("name")
     if not isinstance(name, str) or not name:
         raise _bad(f"the name of inputs[{position}] is {_kind(name)}", "a text")
-    if unknown := [key for key in raw if key not in _FIELDS]:
-        raise _bad(f"{_called(name)} has the unknown field '{printable(unknown[0], 40)}'", ", ".join(sorted(_FIELDS)))
+    if not _FIELDS.issuperset(raw):
+        unknown = next(key for key in raw if key not in _FIELDS)
+        raise _bad(f"{_called(name)} has the unknown field '{printable(unknown, 40)}'", ", ".join(sorted(_FIELDS)))
     parameters = raw.get("parameters", {})
     if not isinstance(parameters, dict):
         raise _bad(f"the parameters of {_called(name)} are {_kind(parameters)}", "an object")
-    if "binary_data_size" in parameters:
-        raise _bad(f"{_called(name)} is sent as binary data", "the field data", "binary_data=False in Triton's client")
     datatype = raw.get("datatype")
     if not isinstance(datatype, str) or datatype not in DATATYPES:
         shown = f"'{printable(datatype, 40)}'" if isinstance(datatype, str) else _kind(datatype)
         raise _bad(f"the datatype of {_called(name)} is {shown}", "one of " + ", ".join(DATATYPES))
-    shape = _shape(raw.get("shape"), name)
-    if "data" not in raw:
+    return name, datatype, _shape(raw.get("shape"), name), parameters
+
+
+def read_tensor(raw: object, position: int) -> Tensor:
+    """One entry of `inputs` whose data is JSON.
+
+    Nothing is allocated by what the shape claims: it is compared with the data that came.
+
+    Raises:
+        ServingError: a field that is missing or not of its type, a shape that does not fit the data, data that is said
+            to be binary.
+        SchemaError: values that are not of the datatype.
+    """
+    name, datatype, shape, _ = read_head(raw, position)
+    if is_binary(raw):
+        raise _bad(
+            f"{_called(name)} is said to be binary data, and the request announces none",
+            "the header Inference-Header-Content-Length, or the field data",
+        )
+    data = raw.get("data") if isinstance(raw, dict) else None
+    if data is None:
         raise _bad(f"{_called(name)} has no data", "a JSON array")
-    values = _flat(raw["data"], shape, name)
+    values = _flat(data, shape, name)
     _check_values(values, datatype, name)
-    return JsonTensor(name, datatype, shape, values)
+    return Tensor(name, datatype, shape, values)
 
 
 def write_tensor(name: str, array: NDArray[Any]) -> dict[str, Any]:

@@ -1,0 +1,175 @@
+"""The binary tensor extension: tensors as little-endian bytes behind the JSON of a request or an answer.
+
+Source: the binary tensor data extension of the Open Inference Protocol, as NVIDIA's Triton specifies it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lepton.core import ErrorCode, SchemaError, ServingError, printable
+from lepton.serving.protocols.tensors import DATATYPES, Tensor, datatype_of, read_head
+
+__all__ = ["BINARY", "HEADER", "BinaryReader", "split_body", "write_binary"]
+
+BINARY = "application/octet-stream"
+"""Content type of a body that holds binary tensors."""
+
+HEADER = "inference-header-content-length"
+"""The header that says how many bytes of the body are JSON."""
+
+_SIZE = "binary_data_size"
+_PREFIX = 4
+
+
+def split_body(body: bytes, headers: Mapping[str, str]) -> tuple[bytes, BinaryReader | None]:
+    """The JSON of a body, and a reader of the bytes behind it; None where the request announces no such bytes.
+
+    Raises:
+        ServingError: an announced length that is no number, or not within the body.
+    """
+    announced = headers.get(HEADER)
+    if announced is None:
+        return body, None
+    length = int(announced) if announced.isascii() and announced.isdigit() and len(announced) <= 18 else -1
+    if not 0 < length <= len(body):
+        raise _bad(
+            f"the header Inference-Header-Content-Length is {printable(announced, 40)!r}",
+            f"the length of the request's JSON, from 1 to the {len(body)} bytes of the body",
+        )
+    return body[:length], BinaryReader(body, length)
+
+
+class BinaryReader:
+    """Takes the tensors out of a body, one behind the other, so that no two can claim the same bytes."""
+
+    def __init__(self, body: bytes, start: int) -> None:
+        self._body = body
+        self._position = start
+
+    def read(self, raw: Any, position: int) -> Tensor:
+        """Read one entry of `inputs` whose data stands in the body; `position` is its place, for messages.
+
+        Numbers are a view of the body where their bytes are aligned there, else a copy.
+
+        Raises:
+            ServingError: something that is no such tensor, or a size that is not its shape's or runs over the end.
+            SchemaError: BOOL other than 0 and 1, BYTES that are no texts in UTF-8.
+        """
+        name, datatype, shape, parameters = read_head(raw, position)
+        if "data" in raw:
+            raise _bad(f"{_called(name)} has both the field data and {_SIZE}", "one of them")
+        size = parameters[_SIZE]
+        left = len(self._body) - self._position
+        if type(size) is not int or size < 0:
+            raise _bad(f"the {_SIZE} of {_called(name)} is {printable(repr(size), 40)}", "a whole number of at least 0")
+        if size > left:
+            raise _bad(f"the {_SIZE} of {_called(name)} is {size}", f"at most {left}, the bytes that are left for it")
+        count, start = math.prod(shape), self._position
+        self._position += size
+        if datatype == "BYTES":
+            return Tensor(name, datatype, shape, _texts(self._body[start : start + size], count, name))
+        dtype = DATATYPES[datatype].newbyteorder("<")
+        if size != count * dtype.itemsize:
+            raise _bad(
+                f"the {_SIZE} of {_called(name)} is {size}",
+                f"{printable(str(count * dtype.itemsize), 40)}: {datatype} in the shape that it has",
+            )
+        if datatype == "BOOL":
+            _check_booleans(self._body[start : start + size], name)
+        values: NDArray[Any] = np.frombuffer(self._body, dtype, count, start)
+        if not values.flags.aligned:
+            values = values.copy()
+        return Tensor(name, datatype, shape, values)
+
+    def finish(self) -> None:
+        """Raise `ServingError` if the body holds bytes that no input claims."""
+        if left := len(self._body) - self._position:
+            raise _bad(f"{left} bytes of the body belong to no input", f"{_SIZE} for every input that is sent as bytes")
+
+
+def write_binary(answers: Iterable[tuple[str, NDArray[Any]]]) -> tuple[list[dict[str, Any]], list[bytes]]:
+    """Entries of `outputs`, and the bytes that stand behind the JSON for each."""
+    entries, parts = [], []
+    for name, array in answers:
+        datatype = datatype_of(array)
+        part = _prefixed(array.ravel().tolist()) if datatype == "BYTES" else _little_endian(array).tobytes()
+        parts.append(part)
+        entries.append(
+            {"name": name, "datatype": datatype, "shape": list(array.shape), "parameters": {_SIZE: len(part)}}
+        )
+    return entries, parts
+
+
+def _texts(data: bytes, count: int, name: str) -> list[str]:
+    """The texts of a BYTES tensor: each is four bytes with its length, then itself."""
+    if count * _PREFIX > len(data):  # before anything is made for a count that is a lie
+        raise _bad(
+            f"the {_SIZE} of {_called(name)} is {len(data)}",
+            f"at least {printable(str(count * _PREFIX), 40)}: {_PREFIX} bytes for each text's length, and the texts",
+        )
+    texts: list[str] = []
+    start, end = 0, len(data)
+    try:
+        for _ in range(count):
+            text = start + _PREFIX
+            start = text + int.from_bytes(data[start:text], "little")
+            if start > end:
+                left = max(end - text, 0)
+                raise _bad(
+                    f"text {len(texts)} of {_called(name)} claims {start - text} bytes, and {left} are left",
+                    "texts that end within their tensor",
+                )
+            texts.append(data[text:start].decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise _not_text(name, len(texts), f"is not UTF-8 (byte {error.start})") from None
+    if start != end:
+        raise _bad(f"{end - start} bytes of {_called(name)} are behind its last text", f"{count} texts alone")
+    if b"\0" in data and (nul := next((i for i, text in enumerate(texts) if "\0" in text), None)) is not None:
+        raise _not_text(name, nul, "holds a NUL character")  # onnxruntime would end the text there
+    return texts
+
+
+def _not_text(name: str, position: int, what: str) -> SchemaError:
+    return SchemaError(
+        ErrorCode.BAD_VALUE,
+        f"text {position} of {_called(name)} {what}",
+        wanted="texts in UTF-8 without NUL",
+        details={"input": name[:128], "position": position},
+    )
+
+
+def _check_booleans(data: bytes, name: str) -> None:
+    if odd := data.translate(None, b"\0\1"):
+        position = data.index(odd[0])
+        raise SchemaError(
+            ErrorCode.BAD_VALUE,
+            f"value {position} of {_called(name)} is the byte {odd[0]}",
+            wanted="BOOL: 0 or 1",
+            details={"input": name[:128], "position": position},
+        )
+
+
+def _prefixed(texts: Sequence[str]) -> bytes:
+    parts: list[bytes] = []
+    for text in texts:
+        data = str(text).encode("utf-8")
+        parts += (len(data).to_bytes(_PREFIX, "little"), data)
+    return b"".join(parts)
+
+
+def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)
+
+
+def _called(name: str) -> str:
+    return f"the input '{printable(name, 80)}'"
+
+
+def _bad(came: str, wanted: str) -> ServingError:
+    return ServingError(ErrorCode.BAD_REQUEST, came, wanted=wanted)

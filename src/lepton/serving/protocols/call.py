@@ -1,0 +1,49 @@
+"""A request to a model that was read: what is to be run, and what its answer becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from lepton.serving.model_store import ServedModel
+from lepton.serving.protocols.base import Response
+
+__all__ = ["Answers", "Call"]
+
+Answers = Mapping[str, NDArray[Any]]
+"""Output name → array, its first dimension being the rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One run of a model that a request asks for.
+
+    Attributes:
+        model: the version of the model that answers.
+        tensors: what its graph takes, packed and checked.
+        outputs: names of the outputs that are wanted, in order.
+        respond: makes the response of the answers.
+        timeout: seconds after which the caller wants no answer; None waits.
+    """
+
+    model: ServedModel
+    tensors: Mapping[str, NDArray[Any]]
+    outputs: list[str]
+    respond: Callable[[Answers], Response]
+    timeout: float | None = None
+
+    @property
+    def num_rows(self) -> int:
+        """Rows that are asked for."""
+        return len(next(iter(self.tensors.values())))
+
+    def run(self) -> Response:
+        """Run the model for this request alone.
+
+        Raises:
+            LeptonError: as `Predictor.run`.
+        """
+        return self.respond(self.model.predictor.run(self.tensors, self.outputs))

@@ -1,0 +1,198 @@
+"""`infer` of the Open Inference Protocol: from tensors, in JSON or binary, to a call of a model, and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from numpy.typing import NDArray
+
+from lepton.core import ErrorCode, SchemaError, ServingError, printable
+from lepton.serving.model_store import ServedModel
+from lepton.serving.protocols.base import Request, Response, json_response
+from lepton.serving.protocols.binary import BINARY, HEADER, BinaryReader, split_body, write_binary
+from lepton.serving.protocols.call import Answers, Call
+from lepton.serving.protocols.tensors import Tensor, is_binary, read_tensor, write_tensor
+from lepton.serving.strict_json import dump, parse
+
+__all__ = ["read_infer"]
+
+_MAX_ID = 256
+_MAX_TIMEOUT = 24 * 3600 * 1_000_000
+_NO_PARAMETERS: dict[str, Any] = {}
+
+
+def read_infer(served: ServedModel, request: Request) -> Call:
+    """The call that a request to `infer` asks for.
+
+    The inputs are the graph's tensors (`numbers` FP64 [N, k], `strings` BYTES [N, m]), or one tensor per column, [N] or
+    [N, 1].
+
+    Raises:
+        ServingError: a body that is not the protocol's, or a model that is not ready.
+        SchemaError: tensors that are not the model's.
+    """
+    predictor = served.predictor
+    text, binary = split_body(request.body, request.headers)
+    body = parse(text)
+    if not isinstance(body, dict):
+        raise ServingError(ErrorCode.BAD_REQUEST, "the body is no JSON object", wanted='{"inputs": […]}')
+    identifier = body.get("id")
+    if identifier is not None and not (isinstance(identifier, str) and len(identifier) <= _MAX_ID):
+        raise ServingError(ErrorCode.BAD_REQUEST, "the id is no text", wanted=f"a text of at most {_MAX_ID} characters")
+    parameters = _parameters(body, "the request")
+    wanted, as_bytes = _requested_outputs(body, served, parameters)
+    tensors = _inputs(body, served, binary)
+    if set(tensors) <= {tensor.name for tensor in served.inputs}:
+        packed = _graph_tensors(tensors, served)
+    else:
+        packed = predictor.tensors(_columns(tensors, predictor.inputs.names))
+    respond = partial(_respond, served, identifier, as_bytes)
+    return Call(served, packed, wanted, respond, _timeout(parameters))
+
+
+def _respond(served: ServedModel, identifier: str | None, as_bytes: Collection[str], answers: Answers) -> Response:
+    out: dict[str, Any] = {"model_name": served.name, "model_version": served.version}
+    if identifier is not None:
+        out["id"] = identifier
+    if not as_bytes:
+        out["outputs"] = [write_tensor(name, answer) for name, answer in answers.items()]
+        return json_response(out)
+    entries, parts = write_binary((name, answer) for name, answer in answers.items() if name in as_bytes)
+    sent = {entry["name"]: entry for entry in entries}
+    out["outputs"] = [sent.get(name) or write_tensor(name, answer) for name, answer in answers.items()]
+    text = dump(out)
+    return Response(200, b"".join([text, *parts]), BINARY, ((HEADER, str(len(text))),))
+
+
+def _parameters(body: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+    parameters = body.get("parameters", _NO_PARAMETERS)
+    if not isinstance(parameters, dict):
+        raise ServingError(ErrorCode.BAD_REQUEST, f"the parameters of {what} are no object", wanted="a JSON object")
+    return parameters
+
+
+def _flag(parameters: Mapping[str, Any], name: str, default: bool, what: str) -> bool:
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
+        raise ServingError(ErrorCode.BAD_REQUEST, f"the parameter {name} of {what} is no boolean", wanted="true, false")
+    return value
+
+
+def _timeout(parameters: Mapping[str, Any]) -> float | None:
+    """Seconds of the parameter `timeout`, which counts microseconds; 0 sets no limit."""
+    if "timeout" not in parameters:
+        return None
+    value = parameters["timeout"]
+    if type(value) is not int or not 0 <= value <= _MAX_TIMEOUT:
+        raise ServingError(
+            ErrorCode.BAD_REQUEST,
+            f"the parameter timeout is {printable(repr(value), 40)}",
+            wanted=f"microseconds, a whole number from 0 (no limit) to {_MAX_TIMEOUT}",
+        )
+    return value / 1e6 or None
+
+
+def _requested_outputs(
+    body: Mapping[str, Any], served: ServedModel, parameters: Mapping[str, Any]
+) -> tuple[list[str], Collection[str]]:
+    """Names of the outputs in the order asked for, and which of them are sent as bytes."""
+    known = [tensor.name for tensor in served.outputs]
+    all_binary = _flag(parameters, "binary_data_output", False, "the request") if parameters else False
+    asked = body.get("outputs", [])
+    if not isinstance(asked, list):
+        raise ServingError(ErrorCode.BAD_REQUEST, "the outputs are no JSON array", wanted='[{"name": "prediction"}]')
+    if not asked:
+        return known, known if all_binary else ()
+    names: list[str] = []
+    as_bytes: list[str] = []
+    for position, output in enumerate(asked):
+        name = output.get("name") if isinstance(output, dict) else None
+        if not isinstance(name, str) or name not in known or name in names:
+            shown = f"'{printable(name, 80)}'" if isinstance(name, str) else "without a name"
+            again = " asked for twice" if name in names else ""
+            raise ServingError(
+                ErrorCode.BAD_REQUEST, f"outputs[{position}] is {shown}{again}", wanted="some of " + ", ".join(known)
+            )
+        own = _parameters(output, f"the output '{name}'")
+        if own.get("classification"):
+            raise ServingError(
+                ErrorCode.BAD_REQUEST, f"the output '{name}' asks for classification", wanted="the output as it is"
+            )
+        if _flag(own, "binary_data", all_binary, f"the output '{name}'"):
+            as_bytes.append(name)
+        names.append(name)
+    return names, as_bytes
+
+
+def _inputs(body: Mapping[str, Any], served: ServedModel, binary: BinaryReader | None) -> dict[str, Tensor]:
+    raw = body.get("inputs")
+    if not isinstance(raw, list) or not raw:
+        raise ServingError(ErrorCode.BAD_REQUEST, "the request has no inputs", wanted='{"inputs": [{"name": …}]}')
+    tensors: dict[str, Tensor] = {}
+    for position, item in enumerate(raw):
+        read = binary.read if binary is not None and is_binary(item) else read_tensor
+        tensor = read(item, position)
+        if tensor.name in tensors:
+            raise ServingError(ErrorCode.BAD_REQUEST, f"the input '{printable(tensor.name)}' stands twice")
+        if tensor.name not in served.input_names:
+            raise SchemaError(
+                ErrorCode.EXTRA_COLUMNS,
+                f"the model '{served.name}' has no input '{printable(tensor.name)}'",
+                wanted="its tensors or its columns: " + ", ".join(sorted(served.input_names)[:20]),
+                fix=f"GET /v2/models/{served.name} lists them",
+                details={"input": tensor.name[:128]},
+            )
+        tensors[tensor.name] = tensor
+    if binary is not None:
+        binary.finish()
+    rows = {tensor.name: tensor.shape[0] for tensor in tensors.values()}
+    if len(set(rows.values())) > 1 or 0 in rows.values():
+        shown = ", ".join(f"'{printable(name, 40)}' has {count}" for name, count in list(rows.items())[:5])
+        raise SchemaError(ErrorCode.WRONG_SHAPE, f"rows: {shown}", wanted="as many in each input, and at least one")
+    return tensors
+
+
+def _graph_tensors(tensors: Mapping[str, Tensor], served: ServedModel) -> dict[str, NDArray[Any]]:
+    out: dict[str, NDArray[Any]] = {}
+    for record in served.inputs:
+        tensor = tensors.get(record.name)
+        if tensor is None:
+            raise SchemaError(
+                ErrorCode.MISSING_COLUMNS,
+                f"the input '{record.name}' is missing",
+                wanted=" and ".join(f"'{r.name}'" for r in served.inputs),
+                details={"missing": [record.name]},
+            )
+        if tensor.datatype != record.datatype:
+            raise SchemaError(
+                ErrorCode.WRONG_KIND, f"the input '{record.name}' is {tensor.datatype}", wanted=record.datatype
+            )
+        if tensor.shape[1:] != record.shape[1:]:
+            raise SchemaError(
+                ErrorCode.WRONG_SHAPE,
+                f"the input '{record.name}' has the shape {list(tensor.shape)}",
+                wanted=f"{list(record.shape)}, where -1 is any number of rows",
+            )
+        out[record.name] = tensor.texts() if record.datatype == "BYTES" else tensor.numbers()
+    return out
+
+
+def _columns(tensors: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    for name, tensor in tensors.items():
+        if name not in names:
+            raise SchemaError(
+                ErrorCode.EXTRA_COLUMNS,
+                f"the input '{name}' is a tensor of the graph among columns",
+                wanted="the graph's tensors alone, or one tensor per column",
+            )
+        if tensor.shape[1:] not in {(), (1,)}:
+            raise SchemaError(
+                ErrorCode.WRONG_SHAPE,
+                f"the column '{printable(name)}' has the shape {list(tensor.shape)}",
+                wanted="[N] or [N, 1]",
+            )
+        columns[name] = tensor.column()
+    return columns
