@@ -25,8 +25,8 @@ def gappy(name: str = "name") -> pl.DataFrame:
     )
 
 
-def html(frame: pl.DataFrame, target: str | None = None, **options: int) -> str:
-    return describe(read(frame), target).page(**options).html().replace("\u00a0", " ")
+def html(frame: pl.DataFrame, target: str | None = None, samples: int = 8) -> str:
+    return describe(read(frame), target).page(samples=samples).html().replace("\u00a0", " ")
 
 
 def test_the_first_words_are_what_matters():

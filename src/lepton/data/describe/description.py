@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from lepton.core import ColumnRecord, Role, Work
@@ -38,13 +38,14 @@ class Description(TableDescription):
         """Lines for a terminal of `width` characters (by default its own): the first 50 columns, the findings."""
         return description_text(self, width)
 
-    def page(self, *, samples: int = 8) -> Page:
+    def page(self, *, samples: int = 8, private: Collection[str] = ()) -> Page:
         """One page with pictures; of wide tables the first 50 columns.
 
         Args:
             samples: rows of the table that it shows, drawn at random; 0 keeps them out.
+            private: columns of which it shows counts and no values, such as those that `find_personal` names.
         """
-        return description_page(self, samples=samples)
+        return description_page(self, samples=samples, private=private)
 
     def __repr__(self) -> str:
         return str(self)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from lepton.core import Kind
+from lepton.core import Kind, printable
 from lepton.data.describe.findings import Finding
 from lepton.data.describe.pictures import association_blocks, missing_blocks, sample_blocks
 from lepton.data.describe.records import ColumnDescription, TableDescription
+from lepton.data.describe.veil import veiled
 from lepton.report import (
     Block,
     Facts,
@@ -40,11 +41,20 @@ _CLASSES = 6
 _NUMERIC = frozenset({Kind.NUMBER, Kind.DATETIME})
 
 
-def description_page(description: TableDescription, *, samples: int = 8) -> Page:
-    """The page: what stands out, what is missing, what goes together, the columns, some rows, how they were read."""
+def description_page(description: TableDescription, *, samples: int = 8, private: Collection[str] = ()) -> Page:
+    """The page: what stands out, what is missing, what goes together, the columns, some rows, how they were read.
+
+    Args:
+        description: of the table.
+        samples: rows to show.
+        private: columns whose values are not shown.
+    """
+    names = [column.record.name for column in description.columns]
+    hidden = [name for name in names if name in private and name != description.target]
+    description = veiled(description, hidden)
     shown = description.columns[:MAX_COLUMNS]
     page = Page("What the table holds", description.summary_text())
-    page.section("At a glance", *_overview(description))
+    page.section("At a glance", *_overview(description, hidden))
     if description.target is not None:
         page.section(f"The target, {description.target}", *_target(description))
     page.section("Columns", *_columns(description, shown))
@@ -60,7 +70,7 @@ def description_page(description: TableDescription, *, samples: int = 8) -> Page
     return page
 
 
-def _overview(description: TableDescription) -> list[Block]:
+def _overview(description: TableDescription, hidden: Sequence[str]) -> list[Block]:
     warnings = [f for f in description.findings if f.level == "warning"]
     notes = [f for f in description.findings if f.level == "note"]
     blocks: list[Block] = [Text(_lead(description, len(warnings), len(notes)), tone="lead")]
@@ -68,6 +78,9 @@ def _overview(description: TableDescription) -> list[Block]:
         blocks.append(Text("\n".join(_sentences(warnings)), tone="warning"))
     if notes:
         blocks.append(Points(_sentences(notes)))
+    if hidden:
+        named = ", ".join(printable(name, 60) for name in hidden[:10]) + (", ..." if len(hidden) > 10 else "")
+        blocks.append(Text(f"Values of {plural(len(hidden), 'column')} are not shown: {named}.", tone="note"))
     kinds = [column.record.kind for column in description.columns]
     facts: dict[str, object] = {"rows": description.num_rows, "columns": len(description.columns)}
     facts |= {f"of kind {kind}": kinds.count(kind) for kind in sorted(set(kinds))}
