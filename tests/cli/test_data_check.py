@@ -34,7 +34,9 @@ def test_broken_rules_give_exit_code_10_and_the_rows(folder, call):
     assert envelope["result"]["passed"] is False
     assert [each["passed"] for each in envelope["result"]["rules"]] == [False, True, False]
     assert pl.read_csv("failing.csv").select("row", "age").rows() == [(3, -1)]
-    assert "<html" in Path("check.html").read_text()
+    page = Path("check.html").read_text("utf-8")
+    assert "1 of 3 rules is broken." in page
+    assert "Personal data" in page
 
 
 def test_kept_rules_give_exit_code_0(folder, call):
@@ -50,6 +52,15 @@ def test_a_baseline_is_compared_with(folder, call):
     assert code == 0
     assert [each["verdict"] for each in envelope["result"]["drift"]] == ["shifted"]
     assert envelope["notes"] == ["the distribution of 'x' has shifted"]
+
+
+def test_personal_data_is_looked_for_where_asked(folder, call):
+    pl.DataFrame({"mail": [f"person{i}@mail.example" for i in range(50)]}).write_csv("people.csv")
+    code, envelope = call("data", "check", "people.csv", "--personal")
+    assert code == 0
+    assert [each["kind"] for each in envelope["result"]["personal"]["findings"]] == ["e-mail"]
+    pl.DataFrame({"mail": ["a"], "age": [1], "town": ["Ulm"]}).write_csv("people.csv")
+    assert "personal" not in check(call)[1]["result"]
 
 
 def test_what_cannot_be_checked_is_an_error_of_its_own(folder, call):

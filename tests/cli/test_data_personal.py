@@ -1,6 +1,7 @@
 """`lepton data personal` as a user calls it."""
 
 import json
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -22,6 +23,13 @@ def test_personal_data_is_named_and_never_shown(folder, call):
         assert "person1" not in json.dumps(envelope)
     assert call("data", "personal", "people.csv", "--column", "n")[1]["result"]["findings"] == []
     assert call("data", "personal", "people.csv", "--column", "name")[0] == 3
+
+
+def test_a_page_is_written(folder, call):
+    assert call("data", "personal", "people.csv", "--report", "page.html")[0] == 0
+    page = Path("page.html").read_text("utf-8")
+    assert "Personal data is in 1 column: mail." in page
+    assert "person1" not in page
 
 
 def test_suggest_leaves_it_to_a_person(folder, call):
