@@ -15,11 +15,13 @@ CSV, read with `lepton.read` and given to `suggest`; what reading does (a `?` ta
   missing after reading and the suggested `mark_missing`.
 - duplicates: 0.5, 2 or 10 % of the rows once more, at places drawn. Counted are rows.
 - swapped units: 1, 5 or 20 % of a positive number column times or by a factor such as 2.54, or Fahrenheit in columns of
-  temperatures. Only where the factor is larger than 1.1 times the ratio of the 99.5 % to the 0.5 % quantile: within
-  one column, smaller ones cannot be told (`told` says which share of the drawn pairs can be).
-- typos: 0.5, 1 or 3 % of the cells with five letters or more of a category (at most 200 values in the clean table): a
-  letter left out, changed, added or swapped; one in four is another case or a space instead. Found: the cell has its
-  old value after reading and the suggested steps, slips that are left to a person taken.
+  temperatures, in rows drawn. Only where the factor is larger than 1.1 times the ratio of the 99.5 % to the 0.5 %
+  quantile, and only degrees above the 99.5 % quantile: within one column, others cannot be told (`told` says which
+  share of the drawn pairs can be). Groups of rows that all are in another unit are not planted, and not claimed.
+- typos: 0.5, 1 or 3 % (three at least) of the cells of a category (at most 200 values) with five letters or more whose
+  value is there ten times or more: a letter left out, changed, added or swapped; one in four is another case or a space
+  instead. Found: the cell has its old value after reading and the suggested steps, slips that are left to a person
+  taken.
 - mixed dates: a column of dates is added, 1, 5 or 20 % of them in another format, beside a column in one format. Found:
   the cell is the right date after the suggested `parse_dates`. Where day and month are swapped, days up to 12 cannot be
   told and are not counted.
@@ -105,6 +107,7 @@ MARKERS = (
 )  # fmt: skip
 MARKER_NUMBERS = (-9, -99, -999, -9999, 9999)
 FACTORS = (10, 100, 1000, 2.54, 2.2046226, 1.609344, 3.28084, 30.48, 60)
+FREQUENT = 10
 TEMPERATURES = ("temp", "atemp", "TEMP", "DEWP")
 FORMATS = {
     True: ("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d %b %Y", "%B %d, %Y", "%Y/%m/%d"),
@@ -238,6 +241,8 @@ def plant_units(table, share, rng, told):
         rows = places(rng, values, share)
         old = values.cast(pl.Float64).to_numpy()[rows]
         new = old * 1.8 + 32 if fahrenheit else old * factor if up else old / factor
+        if fahrenheit:  # what falls among the others cannot be told
+            rows, new = rows[new > numbers.quantile(0.995)], new[new > numbers.quantile(0.995)]
         digits = 3 if not up else 4
         raw = with_values(raw, name, rows, [f"{number:.{digits + 2}g}" for number in new])
         truth[name] = mask_of(rows, raw.height)
@@ -264,8 +269,11 @@ def plant_typos(table, share, rng, _):
     for name in drawn(rng, usable):
         values = table.frame[name]
         known = set(values.drop_nulls())
-        long = pl.when(values.str.len_chars() >= 5).then(values)
-        rows = places(rng, pl.select(long).to_series(), share)
+        usual = (values.str.len_chars() >= 5) & (
+            values.to_frame("v").select(pl.len().over("v")).to_series() >= FREQUENT
+        )
+        rows = np.flatnonzero(usual.fill_null(False).to_numpy())
+        rows = np.sort(rng.choice(rows, min(len(rows), max(3, round(len(rows) * share))), replace=False))
         slips = {row: typo(values[int(row)], rng) for row in rows}
         slips = {row: slip for row, slip in slips.items() if slip not in known}
         if slips:

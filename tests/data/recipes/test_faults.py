@@ -14,7 +14,6 @@ from lepton.data.recipes.faults import (
     find_mojibake,
     find_number_texts,
     find_spellings,
-    find_swapped_units,
     find_units,
 )
 
@@ -28,7 +27,6 @@ FINDERS = (
     find_mojibake,
     find_number_texts,
     find_spellings,
-    find_swapped_units,
     find_units,
 )
 DAYS = pl.Series([dt.date(2020, 1, 1) + dt.timedelta(days=day) for day in range(ROWS)])
@@ -88,6 +86,17 @@ def test_numbers_in_text_and_units():
     assert find_units(pl.Series(["1.5 km", "2 km"])) is None
 
 
+@pytest.mark.parametrize("marker", ["N / A", "n a", "#N/A N/A", "-NaN", "not available", "gone"])
+def test_texts_among_numbers_that_mean_missing(marker):
+    texts = AGES.cast(pl.String).scatter([3, 7, 99], marker)
+    found = find_missing_markers(texts)
+    assert (found.rows, found.details["markers"]) == (3, [marker])
+
+
+def test_words_with_digits_among_numbers_mean_something():
+    assert find_missing_markers(AGES.cast(pl.String).scatter([3, 7, 99], "<5")) is None
+
+
 def test_spellings():
     found = find_spellings(TOWNS.clone().scatter([0, 1], ["Hambrug", "BERLIN"]))
     assert found.rows == 2
@@ -100,19 +109,3 @@ def test_spellings():
 def test_mojibake():
     found = find_mojibake(TOWNS.clone().scatter([2], "KÃ¶ln"))
     assert (found.rows, found.details["example"]) == (1, ["KÃ¶ln", "Köln"])
-
-
-@pytest.mark.parametrize("factor", [10.0, 100.0, 1000.0, 2.54, 2.2046226, 0.01, 1 / 2.54])
-def test_values_in_another_unit(factor):
-    rows = np.arange(0, ROWS, 20)
-    found = find_swapped_units(HEIGHTS.clone().scatter(rows, HEIGHTS.gather(rows) * factor))
-    assert found.rows == len(rows)
-    assert found.details["factor"] == pytest.approx(factor)
-
-
-def test_degrees_in_fahrenheit():
-    degrees = pl.Series(np.random.default_rng(2).uniform(5, 35, ROWS))
-    rows = np.arange(0, ROWS, 10)
-    found = find_swapped_units(degrees.clone().scatter(rows, degrees.gather(rows) * 1.8 + 32))
-    assert found.rows == len(rows)
-    assert "Fahrenheit" in found.evidence

@@ -129,3 +129,34 @@ def test_large_tables_are_looked_at_all_over():
     assert 100_000 <= found.seen <= 200_000
     (same,) = [each for each in found.found if each.step == "drop"]
     assert same.rows == 300_000
+
+
+@pytest.mark.parametrize("name", ["count", "rows", "value", "text", "shape"])
+def test_any_name_of_a_column_will_do(name):
+    table = read({name: ["1", "12", "n a", "x7"] * 20, "other": list(range(80))})
+    assert suggest(table).num_rows == 80
+
+
+def test_a_rare_word_that_lives_elsewhere_is_no_slip():
+    rows = 600
+    east = np.linspace(0, 10, rows).tolist()
+    place = ["inland"] * (rows - 6) + ["island"] * 6
+    assert not any(each.step == "slips" for each in suggest(read({"place": place, "east": east})).found)
+    mixed = [*np.random.default_rng(0).permutation(rows).tolist()]
+    found = suggest(read({"place": place, "east": mixed})).found
+    assert [each.details["spellings"]["island"]["to"] for each in found if each.step == "slips"] == ["inland"]
+
+
+def test_details_say_which_cells_are_meant():
+    frame = clean_frame().with_columns(pl.Series("score", np.append(np.random.default_rng(0).normal(0, 1, 999), 500.0)))
+    found, _ = found_in(frame)
+    told = next(each.details for each in found.found if each.step == "outliers")
+    assert told["upper"] < 500
+    assert '"details"' in __import__("json").dumps(found.to_dict())
+
+
+def test_mixed_dates_in_every_row_are_no_identifier():
+    days = pl.datetime_range(pl.datetime(2020, 1, 1), pl.datetime(2020, 5, 1), "1d", eager=True)
+    texts = days.dt.to_string("%Y/%m/%d").scatter([3, 9, 11], days.gather([3, 9, 11]).dt.to_string("%Y-%m-%d"))
+    found = suggest(read({"when": texts, "x": range(len(days))}))
+    assert [each.parameters for each in found.found if each.step == "parse_dates"] == [{"columns": ["when"]}]

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from lepton.data.recipes.mojibake import MARKS, repaired_series
 from lepton.data.recipes.spellings import merged_spellings
@@ -25,7 +24,6 @@ __all__ = [
     "find_mojibake",
     "find_number_texts",
     "find_spellings",
-    "find_swapped_units",
     "find_units",
 ]
 
@@ -48,10 +46,12 @@ class Fault:
 
 
 _MARKERS = frozenset({
-    "", "?", "??", "???", "-", "--", "---", ".", "..", "*", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "null",
-    "nil", "none", "missing", "(missing)", "not available", "not applicable", "tbd", "k.a.", "keine angabe", "#value!",
-    "#div/0!", "#null!", "\\n",
+    "", "?", "??", "???", "-", "--", "---", ".", "..", "*", "na", "n/a", "n.a.", "#n/a", "#na", "#n/an/a", "<na>",
+    "nan", "-nan", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "null", "nil", "none", "missing", "(missing)", "nodata",
+    "notavailable", "notapplicable", "notknown", "notgiven", "tbd", "k.a.", "keineangabe", "#value!", "#div/0!",
+    "#null!", "\\n",
 })  # fmt: skip
+"""Without spaces and in lower case."""
 _MOST_NONE = 0.2  # "none" in more rows than that is a value, as in "other debtors: none"
 _NINES = re.compile(r"-?9+(?:\.9+)?|-1|-9+\.25|-?8{3,}|-?7{3,}")
 
@@ -68,8 +68,8 @@ def find_missing_markers(values: pl.Series) -> Fault | None:
 
 
 def _marker_texts(counts: pl.DataFrame, total: int) -> dict[Any, int]:
-    plain = pl.col("value").str.strip_chars().str.to_lowercase()
-    near = counts.filter(plain.is_in(list(_MARKERS)))
+    plain = pl.col("value").str.replace_all(r"\s", "").str.to_lowercase()
+    near = counts.filter(plain.is_in(list(_MARKERS)) | _among_numbers(counts))
     if near.height == counts.height:
         return {}
     return {
@@ -77,6 +77,14 @@ def _marker_texts(counts: pl.DataFrame, total: int) -> dict[Any, int]:
         for value, rows in near.sort(["rows", "value"], descending=[True, False]).iter_rows()
         if value.strip().lower() != "none" or rows <= _MOST_NONE * total
     }
+
+
+def _among_numbers(counts: pl.DataFrame) -> pl.Series:
+    """Which values are one of at most three words among numbers: "gone" twice and more, where all else is a number."""
+    is_number = counts["value"].str.strip_chars().cast(pl.Float64, strict=False).is_not_null()
+    words = ~is_number & ~counts["value"].str.contains("[0-9]") & (counts["rows"] >= 2)
+    only = is_number.sum() >= 10 and int(words.sum()) <= 3 and bool((is_number | words).all())
+    return words if only else pl.repeat(False, counts.height, eager=True)
 
 
 def _marker_numbers(counts: pl.DataFrame) -> dict[Any, int]:
@@ -179,115 +187,6 @@ def find_mojibake(values: pl.Series) -> Fault | None:
         return None
     before, after = values.filter(changed)[0], better.filter(changed)[0]
     return Fault("mojibake", int(changed.sum()), f"{before!r} was {after!r}", {"example": [before, after]})
-
-
-_FACTORS = {
-    10.0: "ten times", 100.0: "hundred times, as cm and m", 1000.0: "thousand times, as g and kg", 1e6: "million times",
-    2.54: "cm and inches", 30.48: "cm and feet", 3.28084: "feet and m", 2.2046226: "pounds and kg",
-    1.609344: "km and miles", 60.0: "minutes and hours",
-}  # fmt: skip
-
-
-def find_swapped_units(values: pl.Series) -> Fault | None:
-    """Part of a number column in another unit: values apart from the others that a known factor brings among them."""
-    if not values.dtype.is_numeric():
-        return None
-    numbers = values.drop_nulls().cast(pl.Float64).to_numpy()
-    numbers = np.sort(numbers[np.isfinite(numbers)])
-    best: _Apart | None = None
-    if len(numbers) >= 20 and (numbers > 0).mean() > 0.9:
-        positive = numbers[numbers > 0]
-        best = _by_factor(np.log(positive), positive)
-    if best is None and len(numbers) >= 20:
-        best = _fahrenheit(numbers)
-    if best is None:
-        return None
-    low, high = best.ends
-    evidence = (
-        f"{best.rows:,} values, {low:g} to {high:g}, stand apart from the others and fit among them by {best.words}"
-    )
-    return Fault("swapped_units", best.rows, evidence, {"factor": best.factor, "lowest": low, "highest": high})
-
-
-def _splits(sorted_values: NDArray[np.float64]) -> list[tuple[NDArray[np.float64], NDArray[np.float64], float]]:
-    """Ways to cut values at a wide gap in few (0.2 to 40 percent, at least 3) and many: few, many, width."""
-    gaps = np.diff(sorted_values)
-    found = []
-    least, most = max(3, int(0.002 * len(sorted_values))), int(0.4 * len(sorted_values))
-    for place in np.argsort(-gaps, kind="stable")[:8]:
-        low, high = sorted_values[: place + 1], sorted_values[place + 1 :]
-        few, many = (low, high) if len(low) < len(high) else (high, low)
-        if least <= len(few) <= most:
-            found.append((few, many, float(gaps[place])))
-    return found
-
-
-def _widest(values: NDArray[np.float64]) -> float:
-    """The widest gap between sorted values, but for one percent at either end."""
-    ends = max(1, len(values) // 100)
-    return float(np.diff(values[ends:-ends]).max(initial=0.0))
-
-
-def _as_wide(few: NDArray[np.float64], many: NDArray[np.float64]) -> bool:
-    """Whether values are several, and spread about as widely as the others do."""
-    one, other = (float(np.subtract(*np.quantile(values, [0.9, 0.1]))) for values in (few, many))
-    return len(np.unique(few)) >= 3 and one >= 0.35 * other
-
-
-@dataclass(frozen=True, order=True)
-class _Apart:
-    """Values apart from the others: how badly they fit, how many, the factor, in words, and their ends."""
-
-    off: float
-    rows: int
-    factor: float
-    words: str
-    ends: tuple[float, float]
-
-
-def _by_factor(logs: NDArray[np.float64], numbers: NDArray[np.float64]) -> _Apart | None:
-    found = []
-    for few, many, gap in _splits(logs):
-        inner = np.quantile(many, [0.01, 0.99])
-        spread = float(inner[1] - inner[0])
-        if spread <= 0 or gap < max(0.05, 2 * _widest(many)):
-            continue
-        shift = float(np.median(few) - np.median(many))
-        ends = _ends(numbers, len(few), shift > 0)
-        for factor, words in _FACTORS.items():
-            moved = few - np.copysign(np.log(factor), shift)
-            off = abs(shift) - np.log(factor)
-            inside = ((moved >= many[0] - 0.02) & (moved <= many[-1] + 0.02)).mean()
-            alike = _as_wide(moved, many)
-            if (
-                inside >= 0.95
-                and alike
-                and abs(off) < 0.25 * min(spread, np.log(factor))
-                and gap > 0.1 * np.log(factor)
-            ):
-                found.append(_Apart(abs(off), len(few), factor if shift > 0 else 1 / factor, words, ends))
-    return min(found, default=None)
-
-
-def _ends(numbers: NDArray[np.float64], count: int, upper: bool) -> tuple[float, float]:
-    """The ends of the first or last of sorted numbers."""
-    few = numbers[-count:] if upper else numbers[:count]
-    return float(few[0]), float(few[-1])
-
-
-_INNER = (0.1, 0.25, 0.5, 0.75, 0.9)
-
-
-def _fahrenheit(numbers: NDArray[np.float64]) -> _Apart | None:
-    for few, many, gap in _splits(numbers):
-        spread = float(np.quantile(many, 0.99) - np.quantile(many, 0.01))
-        for moved, words in (((few - 32) / 1.8, "Fahrenheit and Celsius"), (few * 1.8 + 32, "Celsius and Fahrenheit")):
-            off = float(np.abs(np.quantile(moved, _INNER) - np.quantile(many, _INNER)).max())
-            inside = ((moved >= many[0] - 1) & (moved <= many[-1] + 1)).mean()
-            plausible = many[0] > -90 and many[-1] < 140 and gap > 0.02 * spread
-            if inside >= 0.95 and off < 0.25 * spread and plausible and len(few) >= 5:
-                return _Apart(off, len(few), 1.8, words, (float(few[0]), float(few[-1])))
-    return None
 
 
 def _some(values: pl.Series, pattern: str) -> bool:

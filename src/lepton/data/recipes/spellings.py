@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 __all__ = ["distance", "merged_spellings", "normal"]
 
 _MOST_VALUES = 20_000
 _MOST_TRIED = 3_000
+_LONG = 12
+"""Letters from which a text may have two slips."""
 _TELLING = frozenset("<>=+&#%$@*")  # "<=50K" is not ">50K", "C" not "C++"
 
 
@@ -47,7 +50,7 @@ def merged_spellings(
 
     Values of one normal form become the most frequent of them, however frequent they are: they differ by case, accents
     and punctuation only. A value becomes another one that is at least `rarer` times as frequent and one edit away (two
-    from twelve letters on). Values with digits that differ are never the same, nor texts shorter than `shortest`.
+    from twelve letters on). Values with other digits are never the same, nor texts shorter than `shortest`.
 
     Args:
         counts: values with their rows, the most frequent first.
@@ -64,12 +67,15 @@ def merged_spellings(
     for members in groups.values():
         for value, rows in members[1:]:
             found[value] = {"to": members[0][0], "rows": rows, "why": "case, accents or punctuation"}
-    totals = {form: sum(rows for _, rows in members) for form, members in groups.items()}
-    frequent = sorted(totals, key=lambda form: (-totals[form], form))[:_MOST_TRIED]
-    for form, rows in totals.items():
-        near = _nearest(form, rows, frequent, totals, rarer, shortest)
+    forms = [
+        _Form(form, members[0][0].casefold().strip(), sum(rows for _, rows in members))
+        for form, members in groups.items()
+    ]
+    frequent = sorted(forms, key=lambda form: (-form.rows, form.normal))[:_MOST_TRIED]
+    for form in forms:
+        near = _nearest(form, frequent, rarer, shortest)
         if near is not None:
-            for value, own in groups[form]:
+            for value, own in groups[form.normal]:
                 found[value] = {
                     "to": groups[near[0]][0][0],
                     "rows": own,
@@ -78,22 +84,45 @@ def merged_spellings(
     return _resolved(found)
 
 
-def _nearest(
-    form: str, rows: int, frequent: Sequence[str], totals: Mapping[str, int], rarer: float, shortest: int
-) -> tuple[str, int] | None:
-    if len(form) < shortest:
+@dataclass(frozen=True)
+class _Form:
+    """Values of one normal form: that, the most frequent of them in lower case, and their rows."""
+
+    normal: str
+    written: str
+    rows: int
+
+
+def _nearest(form: _Form, frequent: Sequence[_Form], rarer: float, shortest: int) -> tuple[str, int] | None:
+    """The frequent form of which this one is a slip, and by how many letters."""
+    length = len(form.normal)
+    if length < shortest:
         return None
-    most = 1 if len(form) < 12 else 2
+    most = 1 if length < _LONG else 2
     best: tuple[str, int] | None = None
     for other in frequent:
-        if totals[other] < rarer * rows:
+        if other.rows < rarer * form.rows:
             break
-        if abs(len(other) - len(form)) > most or len(other) < shortest or _digits(other) != _digits(form):
+        if len(other.normal) < shortest or abs(len(other.written) - len(form.written)) > most:
             continue
-        far = distance(form, other, most)
-        if 0 < far <= most and (best is None or far < best[1]):
-            best = other, far
+        far = min(distance(form.normal, other.normal, most), distance(form.written, other.written, most))
+        if 0 < far <= most and (best is None or far < best[1]) and _may_be(form.normal, other.normal):
+            best = other.normal, far
     return best
+
+
+def _may_be(text: str, other: str) -> bool:
+    """Whether the digits allow that a text is a slip of another: they are the same, or a letter took the place of one.
+
+    "2019" is no slip of "2018", but "2o18" is one.
+    """
+    mine, theirs = _digits(text), _digits(other)
+    if len(mine) == len(theirs):
+        return mine == theirs
+    alike = len(text) == len(other) and all(
+        a == b or (b.isdigit() and a.isalpha()) for a, b in zip(text, other, strict=True)
+    )
+    return alike or (not mine and len(theirs) == 1)
 
 
 def _digits(text: str) -> str:

@@ -19,11 +19,12 @@ from lepton.data.recipes.faults import (
     find_mojibake,
     find_number_texts,
     find_spellings,
-    find_swapped_units,
 )
 from lepton.data.recipes.hashes import first_rows, row_hashes
 from lepton.data.recipes.run import memory_limit
+from lepton.data.suggest.groups import GROUP_ROWS, is_group
 from lepton.data.suggest.outliers import far_values
+from lepton.data.suggest.units import find_swapped_units
 from lepton.report import Page, Table, Text, plain_table, show_share
 from lepton.store import scratch_folder
 
@@ -159,7 +160,7 @@ def suggest(table: Dataset, work: Work | None = None) -> Suggestions:
         work.check()
         values = sample[column.name]
         touchable = column.role not in _NO_FEATURES
-        found += _of_column(column.name, column.kind, values, scale, touchable)
+        found += _of_column(column.kind, values, scale, touchable, sample.drop(column.name))
     order = {step: place for place, step in enumerate(_ORDER)}
     found.sort(key=lambda each: order.get(each.step, len(order)))
     return Suggestions(tuple(found), num_rows, sample.height)
@@ -211,8 +212,11 @@ def _personal(table: Dataset, num_rows: int, work: Work) -> Iterator[Suggestion]
         yield _suggestion("personal_data", each.column, rows, reason, None, details)
 
 
-def _of_column(name: str, kind: Kind, values: pl.Series, scale: float, touchable: bool) -> Iterator[Suggestion]:
-    """What one column alone suggests."""
+def _of_column(
+    kind: Kind, values: pl.Series, scale: float, touchable: bool, others: pl.DataFrame
+) -> Iterator[Suggestion]:
+    """What one column suggests; the others say whether values that look wrong are a group of their own."""
+    name = values.name
     present = values.drop_nulls()
     if not len(present) or (present.n_unique() == 1 and len(present) == len(values)):
         what = "every row is missing" if not len(present) else "every row has the same value"
@@ -220,16 +224,17 @@ def _of_column(name: str, kind: Kind, values: pl.Series, scale: float, touchable
         return
     parsed = False
     for find, step in _DETECTORS[kind in _TEXTS]:
-        fault = find(values)
+        fault = find_swapped_units(values, others) if find is find_swapped_units else find(values)
         if fault is None or (parsed and step in ("parse_numbers", "merge_spellings")):
             continue
         if step == "mark_missing":  # what comes after looks at the rest
             values = _without(values, _markers(kind, fault))
         parsed = parsed or step in ("parse_dates", "parse_numbers")
         if step == "merge_spellings":
-            yield from _spellings(name, fault, scale, touchable)
+            yield from _spellings(values, fault, scale, touchable, others)
             continue
-        parameters = _parameters(step, name, kind, fault) if step and touchable else None
+        is_date = kind is Kind.IDENTIFIER and step == "parse_dates"  # a date in every row names none
+        parameters = _parameters(step, name, kind, fault) if step and (touchable or is_date) else None
         yield _suggestion(step or fault.kind, name, fault.rows * scale, fault.evidence, parameters, fault.details)
     if kind in _TEXTS and (padded := int((present != present.str.strip_chars()).sum())):
         yield _suggestion("trim", name, padded * scale, "spaces stand around values", _columns(name, touchable))
@@ -247,17 +252,27 @@ def _of_column(name: str, kind: Kind, values: pl.Series, scale: float, touchable
         yield _suggestion("fill", name, values.null_count() * scale, f"{reason}; the median is typical", filled)
 
 
-def _spellings(name: str, fault: Fault, scale: float, touchable: bool) -> Iterator[Suggestion]:
+def _spellings(
+    values: pl.Series, fault: Fault, scale: float, touchable: bool, others: pl.DataFrame
+) -> Iterator[Suggestion]:
     """What differs by case or accents only can be merged; a slip of a letter may be a word of its own."""
     spellings: dict[str, dict[str, Any]] = fault.details["spellings"]
     slips = {value: each for value, each in spellings.items() if "letter" in str(each["why"])}
     sure = {value: each for value, each in spellings.items() if value not in slips}
-    for part, step in ((sure, "merge_spellings"), (slips, "slips")):
+    doubtful = {value: each for value, each in slips.items() if not _is_own_word(value, each, values, others)}
+    for part, step in ((sure, "merge_spellings"), (doubtful, "slips")):
         if part:
             rows = sum(int(each["rows"]) for each in part.values()) * scale
             shown = ", ".join(f"{value!r} for {each['to']!r}" for value, each in list(part.items())[:5])
-            parameters = {"columns": [name], "keep": sorted(slips)} if part is sure and touchable else None
-            yield _suggestion(step, name, rows, shown, parameters, {"spellings": part})
+            parameters = {"columns": [values.name], "keep": sorted(slips)} if part is sure and touchable else None
+            yield _suggestion(step, values.name, rows, shown, parameters, {"spellings": part})
+
+
+def _is_own_word(value: str, each: Mapping[str, Any], values: pl.Series, others: pl.DataFrame) -> bool:
+    """Whether the rows of what looks like a slip are unlike those of the word: islands lie elsewhere than inland."""
+    return int(each["rows"]) >= GROUP_ROWS and is_group(
+        values == value, (values == value) | (values == each["to"]), others
+    )
 
 
 def _suggestion(

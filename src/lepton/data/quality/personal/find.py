@@ -24,6 +24,8 @@ MAX_CHARACTERS = 20_000
 _EXAMPLES = 3
 _WHOLE = 0.5  # share of a column's cells that are nothing else: it is a column of that kind
 _BATCH = 20_000
+_MOSTLY_NAMES = 0.8
+_HALF_NAMES = 0.4
 
 _BIRTH = re.compile(
     r"\b(dob|birth|birthday|birthdate|born|date of birth|geburt\w*|naissance|nacimiento|nascita|nascimento)\b|出生|生日"
@@ -246,9 +248,10 @@ def _match_names(
     hinted = _NAMED.search(spaced(name)) is not None
     short = texts.str.len_chars().is_between(2, 80)
     for text, count in zip(texts.filter(short).to_list(), counts.filter(short).to_list(), strict=True):
-        if _is_name(text, hinted):
-            _count(tally, 0, count, count, count)
-            tally.show([text])
+        sure, half = _is_name(text, hinted), None if hinted else _may_be_name(text)
+        if sure or half is not None:
+            _count(tally, 0, count, count * sure, count * (sure or bool(half)))
+            tally.show([text] if sure or half else [])
 
 
 def _is_name(text: str, hinted: bool) -> bool:
@@ -272,6 +275,14 @@ def _is_name(text: str, hinted: bool) -> bool:
     return len(rest) in (2, 3, 4) and pairs
 
 
+def _may_be_name(text: str) -> bool | None:
+    """Whether one of two to four capitalised words is known as a name; None where it has not that form."""
+    words = [word for word in text.replace(".", ". ").split() if folded(word.strip(".,")) not in _TITLES]
+    if not 2 <= len(words) <= 4 or not all(word[0].isupper() and _WORDS.fullmatch(word.strip(".,")) for word in words):
+        return None
+    return folded(words[0].split("-")[0]) in GIVEN_NAMES or folded(words[-1]) in FAMILY_NAMES
+
+
 def _count(tally: _Tally, cells: int, shaped: int, valid: int, whole: int) -> None:
     tally.cells += cells
     tally.shaped += shaped
@@ -284,7 +295,7 @@ def _findings(schema: Schema, tallies: dict[tuple[str, int], _Tally]) -> list[Pe
     for column in schema.names:
         best: dict[str, PersonalFinding] = {}
         for (name, position), tally in tallies.items():
-            if name == column and tally.valid:
+            if name == column and (tally.valid or tally.whole):
                 finding = (
                     _judged_special(column, position, tally)
                     if position in _SPECIAL
@@ -322,13 +333,16 @@ def _judged(column: str, pattern: Pattern, tally: _Tally) -> PersonalFinding | N
 
 
 def _judged_special(column: str, position: int, tally: _Tally) -> PersonalFinding | None:
-    share = tally.valid / tally.cells
+    count = tally.valid
+    if position == _NAMES and tally.shaped >= _MOSTLY_NAMES * tally.cells and tally.whole >= _HALF_NAMES * tally.cells:
+        count = tally.whole  # hardly anything but pairs of capitalised words, and many of these a name
+    share = count / tally.cells
     hinted = position != _NAMES or _NAMED.search(spaced(column)) is not None
     least = 0.15 if hinted else 0.2
     if share < least or (position == _NAMES and len(tally.distinct) < min(5, tally.cells)):
         return None
     confidence = round(min(1.0, 0.5 + share / 2 + (0.1 if hinted else 0.0)), 2)
-    return PersonalFinding(column, _SPECIAL[position], tally.valid, share, confidence, False, tuple(tally.examples))
+    return PersonalFinding(column, _SPECIAL[position], count, share, confidence, False, tuple(tally.examples))
 
 
 def _without_shadows(found: dict[str, PersonalFinding]) -> list[PersonalFinding]:

@@ -73,6 +73,7 @@ def _is_address(text: str) -> bool:
 
 
 def _is_phone(text: str) -> bool:
+    text = re.split(r"[xe#]", text, maxsplit=1)[0]
     digits = text.lstrip("+").removeprefix("00") if text.startswith(("+", "00")) else text
     # Numbers are never one digit over and over, nor a count from one.
     return 7 <= len(digits) <= 15 and len(set(digits)) > 2 and digits not in "01234567890123456789"
@@ -92,6 +93,20 @@ _PHONE = (
     r"|\(0[1-9][0-9]{1,4}\) ?[0-9]{3,5}[ \-]?[0-9]{2,6}"
     r"|0[1-9][0-9]{1,4}[ /\-][0-9]{3,4}(?:[ \-]?[0-9]{2,4}){1,2}"
     r"|07[0-9]{9}|1[3-9][0-9][ \-]?[0-9]{4}[ \-]?[0-9]{4})"
+    r"(?: ?(?:x|ext\.?|#) ?[0-9]{1,6})?"
+)
+
+# The less usual of the United States Postal Service's street suffixes: words of every day, told by their capital.
+_SUFFIXES = (
+    "Alley|Bridge|Bypass|Causeway|Center|Circle|Circles|Common|Corner|Corners|Cove|Creek|Crossing|Crossroad|Curve|Dale|"
+    "Estate|Estates|Expressway|Extension|Falls|Ferry|Field|Fields|Flat|Flats|Ford|Forest|Forge|Fork|Forks|Fort|Freeway|"
+    "Garden|Gardens|Gateway|Glen|Glens|Green|Greens|Grove|Groves|Harbor|Harbors|Haven|Heights|Hill|Hills|Hollow|Inlet|"
+    "Island|Islands|Isle|Junction|Key|Keys|Knoll|Knolls|Lake|Lakes|Land|Landing|Light|Loaf|Lock|Locks|Lodge|Loop|Mall|"
+    "Manor|Meadow|Meadows|Mews|Mill|Mills|Mission|Motorway|Mount|Mountain|Neck|Orchard|Oval|Overpass|Park|Parks|Pass|"
+    "Passage|Path|Pike|Pine|Pines|Plain|Plains|Plaza|Point|Points|Port|Ports|Prairie|Radial|Ramp|Ranch|Rapid|Rapids|"
+    "Rest|Ridge|Ridges|River|Route|Row|Run|Shoal|Shoals|Shore|Shores|Skyway|Spring|Springs|Spur|Spurs|Station|Stravenue|"
+    "Stream|Summit|Throughway|Trace|Track|Trafficway|Trail|Tunnel|Turnpike|Underpass|Union|Unions|Valley|Via|Viaduct|"
+    "View|Views|Village|Ville|Vista|Walk|Wall|Well|Wells"
 )
 
 _STREETS = (
@@ -108,6 +123,7 @@ _STREETS = (
     r"|\b(?:calle|avenida|rua|via|viale|piazza|corso|plaza|paseo) (?:\p{L}[\p{L}'’.\-]* ?){1,5}, ?[0-9]{1,4}\b"
     r"|\b(?:ul\.|ulica|aleja|улица|ул\.|проспект|пр\.) ?\p{L}[\p{L} .\-]*,? ?(?:д\. ?)?[0-9]{1,4}"
     r")"
+    r"|\b[0-9]{1,5} (?:[A-Z][\p{L}'.]+ ){1,3}(?:" + _SUFFIXES + r")\b"
     r"|\p{Han}{2,12}(?:路|街|道|巷|胡同|大道)[0-9０-９一二三四五六七八九十]{1,5}(?:号|號|弄)"
 )
 
