@@ -22,6 +22,7 @@ from lepton.bundle.codecs import (
     NumberParser,
     TextTidier,
     characters,
+    hash_digits,
     map_distinct,
     microseconds,
     nfc,
@@ -205,6 +206,11 @@ def test_further_formats_are_tried_in_their_order() -> None:
     expected = [None if day is None else day * 86_400_000_000 for day in days]
     assert [parser.parse(text) for text in texts] == expected
     assert parser.parse_series(pl.Series(texts)).to_list() == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), VECTORS["stable-hash/1"]["texts"].items())
+def test_hashes_are_the_same_everywhere(text: str, expected: str) -> None:
+    assert hash_digits(text) == expected
 
 
 @pytest.mark.parametrize("case", VECTORS["tidy-text/1"]["cases"], ids=lambda case: " ".join(case["tidying"]))

@@ -23,6 +23,7 @@ from lepton.bundle.codecs import (
     NumberParser,
     TextTidier,
     characters,
+    hash_digits,
     map_distinct,
     microseconds,
     nfc,
@@ -298,7 +299,7 @@ _BLANK = " \t\r\n"
 """What may stand around a missing marker, as in files that `lepton.data` reads; a cell of blanks alone is missing."""
 
 
-_TEXT_CODECS = {"characters/1": characters, "nfc-casefold/1": nfc_casefold}
+_TEXT_CODECS = {"characters/1": characters, "nfc-casefold/1": nfc_casefold, "stable-hash/1": hash_digits}
 
 
 class TextEncoder(_Encoder):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,6 +86,7 @@ def front_of(dataset: Dataset, inputs: TableInputs) -> Front | None:
     columns = {name: replace(raw[name], role=Role.FEATURE) for name in raw.names if name in needed}
     steps = _with_codecs(tuple(reversed(chosen)), columns)
     texts = {name: codec for name in columns if (codec := inputs.codecs.get(name)) is not None}
+    texts.update(_spelt_out(steps, columns, inputs))
     _check_texts(inputs, steps, columns)
     return Front(TableInputs(tuple(columns.values()), texts), steps, tuple(reversed(left_out)))
 
@@ -114,6 +115,26 @@ def _with_codecs(steps: Sequence[BoundRowStep], columns: dict[str, ColumnRecord]
         touched |= set(step.writes)
         rest.append(step)
     return tuple(rest)
+
+
+def _spelt_out(
+    steps: Sequence[BoundRowStep], columns: Mapping[str, ColumnRecord], inputs: TableInputs
+) -> dict[str, str]:
+    """The codecs of raw columns that steps read spelt out; such a column can serve nothing else."""
+    found: dict[str, str] = {}
+    for place, step in enumerate(steps):
+        for name, codec in step.codecs.items():
+            if name not in columns:
+                came = f"the texts {name!r} are spelt out by a codec, which reads columns as they came"
+                raise DataError(ErrorCode.NO_GRAPH_FORM, came, fix="rename columns after the step")
+            others = {n for other in (*steps[:place], *steps[place + 1 :]) for n in (*other.reads, *other.writes)}
+            if name in others or name in inputs.names:
+                came = f"the texts {name!r} are spelt out by a codec for one step, and something else takes them too"
+                raise DataError(
+                    ErrorCode.NO_GRAPH_FORM, came, fix="use the column once, or train on table.without_recipe()"
+                )
+            found[name] = codec
+    return found
 
 
 def _check_texts(inputs: TableInputs, steps: Sequence[BoundRowStep], columns: dict[str, ColumnRecord]) -> None:

@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from lepton.bundle import GraphBuilder
+from lepton.bundle.encoding import TextEncoder
 from lepton.core import DataError, ErrorCode, Kind, LeptonError, Schema, Work
 from lepton.data import read
 from lepton.data.convert import polars_type
@@ -201,6 +202,8 @@ def graph_of(bound: BoundRowStep, frame: pl.DataFrame) -> dict[str, Any]:
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(builder.finish(), options, providers=["CPUExecutionProvider"])
+    spelt = {n: TextEncoder(bound.before[n], codec=codec).series(frame[n]) for n, codec in bound.codecs.items()}
+    frame = frame.with_columns(**spelt)
     physical = [frame[name].to_physical().cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in numbers]
     feeds = {
         "numbers": np.stack(physical, axis=1) if numbers else None,

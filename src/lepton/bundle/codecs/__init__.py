@@ -8,9 +8,11 @@ from lepton.bundle.codecs.text import (
     TIDYING,
     TextTidier,
     characters,
+    hash_digits,
     map_distinct,
     nfc,
     nfc_casefold,
+    stable_hash,
 )
 
 __all__ = [
@@ -23,11 +25,21 @@ __all__ = [
     "NumberParser",
     "TextTidier",
     "characters",
+    "hash_digits",
     "map_distinct",
     "microseconds",
     "nfc",
     "nfc_casefold",
+    "stable_hash",
 ]
 
-CODECS = ("characters/1", "nfc-casefold/1", "parse-boolean/1", "parse-datetime/1", "parse-number/1", "tidy-text/1")
+CODECS = (
+    "characters/1",
+    "nfc-casefold/1",
+    "parse-boolean/1",
+    "parse-datetime/1",
+    "parse-number/1",
+    "stable-hash/1",
+    "tidy-text/1",
+)
 """Names that a manifest may hold; `docs/reference/codecs.md` specifies each."""

@@ -1,6 +1,7 @@
 """Text in one normal form: NFC for every text, and the codecs of columns that were trained so.
 
-`tidy-text/1` comes first, then `nfc-casefold/1` or `characters/1`; all are specified in `docs/reference/codecs.md`.
+`tidy-text/1` comes first, then `nfc-casefold/1`, `characters/1` or `stable-hash/1`, as `docs/reference/codecs.md`
+specifies them.
 """
 
 from __future__ import annotations
@@ -8,12 +9,24 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 
 import polars as pl
 
 from lepton.core import ErrorCode, UsageError, printable
 
-__all__ = ["MAX_CHARACTERS", "SEPARATOR", "TIDYING", "TextTidier", "characters", "map_distinct", "nfc", "nfc_casefold"]
+__all__ = [
+    "MAX_CHARACTERS",
+    "SEPARATOR",
+    "TIDYING",
+    "TextTidier",
+    "characters",
+    "hash_digits",
+    "map_distinct",
+    "nfc",
+    "nfc_casefold",
+    "stable_hash",
+]
 
 SEPARATOR = "\x1f"
 """What `characters/1` puts between two characters: U+001F, the unit separator."""
@@ -46,6 +59,17 @@ def characters(text: str) -> str:
     ['t', 'r', 'è', 's', ' ', 'b', 'i', 'e', 'n']
     """
     return SEPARATOR.join(" ".join(nfc_casefold(text).split())[:MAX_CHARACTERS])
+
+
+def stable_hash(text: str) -> int:
+    """A whole number below 2^48 that is the same for a text everywhere: of the first 6 bytes of its BLAKE2b hash."""
+    digest = blake2b(unicodedata.normalize("NFC", text).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest[:6], "little")
+
+
+def hash_digits(text: str) -> str:
+    """Codec `stable-hash/1`: the decimal digits of the hash of a text; of none the empty text."""
+    return str(stable_hash(text)) if text else ""
 
 
 def map_distinct(texts: pl.Series, change: Callable[[str], str]) -> pl.Series:

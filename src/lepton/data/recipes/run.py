@@ -37,6 +37,7 @@ from lepton.data.recipes.base import (
     Frames,
     Learner,
     OnError,
+    OwnRows,
     RecipeStep,
     RunContext,
     Scope,
@@ -133,6 +134,7 @@ class Stage:
         step: as it is written.
         bound: on the columns.
         tally: counts of a whole pass; None until there was one.
+        own_rows: how the rows that it learned from are treated, where that differs.
     """
 
     number: int
@@ -140,6 +142,7 @@ class Stage:
     bound: BoundStep
     tally: Tally | None = None
     flags: tuple[str, ...] = ()
+    own_rows: OwnRows | None = None
 
     def __post_init__(self) -> None:
         self.on_error = getattr(self.step, "on_error", OnError.FAIL)
@@ -177,11 +180,12 @@ class Stage:
         bound = self.bound
         assert isinstance(bound, BoundRowStep)  # noqa: S101 - chosen by its caller
         counting = self.tally is None
+        treat = bound.apply if self.own_rows is None else self.own_rows()
         for frame in frames():
             tally.rows_in += frame.height
             number = frame[_ROW] if _ROW in frame.columns else None
             before = frame if number is None else frame.drop(_ROW)
-            applied = bound.apply(before)
+            applied = treat(before)
             after = applied.frame
             if counting:
                 tally.compare(before, after, self.common)
@@ -372,6 +376,7 @@ class Pipeline:
             with _named(len(self.stages) + 1, step):
                 found = learner.finish()
             self.add(step, found)
+            self.stages[-1].own_rows = learner.own_rows(self.stages[-1].bound)
 
     def changes(self) -> Changes:
         """What all steps changed; counts the rows if that was not done yet."""

@@ -1,0 +1,64 @@
+"""Encodings in front of a model: it takes the texts as they came, also those that a codec spells out first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from lepton.bundle import TableInputs, open_model
+from lepton.core import DataError, ErrorCode, Work
+from lepton.data import Dataset, read
+from lepton.data.recipes import Recipe
+from lepton.training import train
+from lepton.training.front import front_of
+
+KINDS = {"town": "category", "code": "category", "grade": "category", "note": "text"}
+
+
+def raw_table(rows: int = 400) -> Dataset:
+    random = np.random.default_rng(8)
+    town = random.choice([f"town {each}" for each in range(12)], rows)
+    grade = random.choice(["low", "middle", "high"], rows)
+    price = np.char.str_len(town) * 3.0 + 2 * (grade == "high") + random.normal(0, 0.2, rows)
+    code = random.choice(["A1", "B2", "C3", "Ä4"], rows)
+    note = random.choice(["Good light, 3 rooms", "dark", "needs WORK", ""], rows)
+    size = random.lognormal(3, 1, rows)
+    frame = pl.DataFrame({"price": price, "town": town, "grade": grade, "code": code, "note": note, "size": size})
+    return read(frame.with_columns(pl.col("note").replace("", None)), kinds=KINDS)
+
+
+def test_a_model_takes_raw_categories_and_answers_as_on_encoded_ones(tmp_path: Path) -> None:
+    table = raw_table()
+    recipe = (
+        Recipe()
+        .trim()
+        .target_encode("town", "price")
+        .ordinal("grade", order=["low", "middle", "high"])
+        .hash_encode("code", num_columns=4)
+        .yeo_johnson("size")
+        .drop("note")
+    )
+    clean = recipe.fit_transform(table)
+    train(clean, target="price", work=Work("2s", seed=1), output=tmp_path / "m.lepton")
+    model = open_model(tmp_path / "m.lepton")
+    assert [column.name for column in model.manifest.inputs] == ["town", "grade", "code", "size"]
+    assert model.manifest.codecs == {"code": "stable-hash/1"}
+    raw = table.frame().drop("price", "note")
+    answers = model.predict(raw)
+    assert float(np.corrcoef(answers.to_numpy(), table.frame()["price"].to_numpy())[0, 1]) > 0.9
+    assert [model.predict([row])[0] for row in raw.head(10).to_dicts()] == answers.head(10).to_list()
+    assert np.isfinite(model.predict([{"town": "new", "grade": None, "code": "zzz", "size": None}])).all()
+
+
+def test_a_column_that_is_spelt_out_serves_nothing_else() -> None:
+    table = raw_table()
+    kept = Recipe().derive("same", "code").hash_encode("code").fit_transform(table)
+    renamed = Recipe().rename({"code": "key"}).hash_encode("key").fit_transform(table)
+    for clean, wanted in ((kept, "something else takes them too"), (renamed, "as they came")):
+        inputs = TableInputs([column for column in clean.schema if column.name not in ("price", "note")])
+        with pytest.raises(DataError, match=wanted) as caught:
+            front_of(clean, inputs)
+        assert caught.value.code is ErrorCode.NO_GRAPH_FORM
