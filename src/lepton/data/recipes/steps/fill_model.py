@@ -27,8 +27,9 @@ Doubles = NDArray[np.float64]
 
 _KINDS = (Kind.NUMBER, Kind.BOOLEAN, Kind.CATEGORY)
 _NUMBERS = (Kind.NUMBER, Kind.BOOLEAN)
-_MOST_COLUMNS = 200
+_MOST_COLUMNS = 100
 _MOST_VALUES = 20  # of a category
+_MOST_FEATURES = 400  # made of categories
 _FEWEST_ROWS = 5  # that have a value of a category
 _FARTHEST = 5.0  # deviations
 
@@ -38,9 +39,10 @@ class FillModel(RecipeStep):
     """Fill missing values with what the other columns of the row let expect: `fill_model("income", ["age", "town"])`.
 
     A number is predicted by ridge regression on the numbers, as robust deviations (see `outliers`) of at most five, and
-    on the 20 most frequent values of each category; a category or boolean by the same on each of its 20 most frequent
-    values, of which the likeliest is taken. Predictions stay within the known values; of whole numbers they are whole.
-    Columns are filled from what came, not from each other's predictions; what is missing there counts as the median.
+    on the most frequent values of each category (20, of many categories fewer); a category or boolean by the same on
+    each of its 20 most frequent values, of which the likeliest is taken. Predictions stay within the known values; of
+    whole numbers they are whole. Columns are filled from what came, not from each other's predictions; what is missing
+    there counts as the median.
 
     What was learned tells, as found on rows left out of it, `explained` (the share of the variance) or `right` (the
     share of rows). Where that is no better than the mean or the most frequent value, those are taken.
@@ -129,6 +131,12 @@ class _Design:
             raise ValueError("a deviation is not above 0")
         return cls(numbers, categories)
 
+    def features(self, frame: pl.DataFrame) -> dict[str, Doubles]:
+        """For each column its features [N, w]: deviations, or which of its frequent values a category has."""
+        found = {name: self.number(frame, name)[:, None] for name in self.numbers}
+        marks = {name: np.eye(len(known) + 1)[:, :-1] for name, known in self.categories.items()}
+        return {**found, **{name: marks[name][self.places(frame, name)] for name in self.categories}}
+
     def number(self, frame: pl.DataFrame, name: str) -> Doubles:
         """Deviations of a column from its median [N]; 0 where it is missing."""
         middle, scale = self.numbers[name]
@@ -162,49 +170,73 @@ class _Models(Learner):
         if not frame.height:
             return {"numbers": {}, "categories": {}, "models": dict.fromkeys(self._filled)}
         numbers, categories = {}, {}
+        texts = sum(self._kinds[name] not in _NUMBERS for name in self._features)
+        most = int(np.clip(_MOST_FEATURES // max(texts, 1), 2, _MOST_VALUES))
         for name in self._features:
             if self._kinds[name] in _NUMBERS:
                 middle, scale = _middle_and_scale(finite_values(frame[name].cast(pl.Float64)))
                 if 0 < scale < np.inf:
                     numbers[name] = (middle, scale)
             else:
-                categories[name] = _frequent(frame[name])
+                categories[name] = _frequent(frame[name])[:most]
         design = _Design(numbers, {name: values for name, values in categories.items() if values})
+        features = design.features(frame)
         return {
             "numbers": {name: list(pair) for name, pair in design.numbers.items()},
             "categories": {name: list(values) for name, values in design.categories.items()},
-            "models": {name: self._model(frame, name, design) for name in self._filled},
+            "models": {
+                name: self._model(frame[name], {n: each for n, each in features.items() if n != name})
+                for name in self._filled
+            },
         }
 
-    def _model(self, frame: pl.DataFrame, name: str, design: _Design) -> dict[str, Any] | None:
-        """What predicts one column; None where it has no values."""
-        column = frame[name]
-        if self._kinds[name] is Kind.NUMBER:
-            known = frame.filter(column.is_not_null() & column.cast(pl.Float64).is_finite())
-            values = known[name].cast(pl.Float64).to_numpy()
+    def _model(self, column: pl.Series, features: Mapping[str, Doubles]) -> dict[str, Any] | None:
+        """What predicts a column from the others; None where it has no values."""
+        kind = self._kinds[column.name]
+        if kind is Kind.NUMBER:
+            whole = column.cast(pl.Float64)
+            known = (whole.is_not_null() & whole.is_finite()).fill_null(False).to_numpy()
+            values = whole.fill_null(0.0).to_numpy()[known]
             if not len(values):
                 return None
             mean, scale = centre_and_scale(values)
-            found = {"rows": known.height, "least": float(values.min()), "most": float(values.max())}
-            rule = _fitted(known, name, design, ((values - mean) / (scale or 1.0))[:, None])
+            found = {"rows": len(values), "least": float(values.min()), "most": float(values.max())}
+            rule = self._fitted(features, known, ((values - mean) / (scale or 1.0))[:, None])
             spread = float(((values - mean) ** 2).sum()) if scale else 0.0
             explained = 0.0
             if spread:
                 explained = 1.0 - float(((rule["left_out"][:, 0] * scale + mean - values) ** 2).sum()) / spread
             found["explained"] = round(max(explained, 0.0), 4) if np.isfinite(explained) else 0.0
             return {**found, **_written(rule, mean, scale or 1.0)}
-        classes = [False, True] if self._kinds[name] is Kind.BOOLEAN else list(_frequent(column, fewest=1))
-        known = frame.filter(column.is_in(pl.Series(classes, dtype=column.dtype).implode())) if classes else frame[:0]
-        if not known.height:
+        classes = [False, True] if kind is Kind.BOOLEAN else list(_frequent(column, fewest=1))
+        places = column.replace_strict(classes, range(len(classes)), default=None, return_dtype=pl.Int64)
+        known = places.is_not_null().to_numpy()
+        if not known.any():
             return None
-        places = known[name].replace_strict(classes, range(len(classes)), return_dtype=pl.Int64).to_numpy()
-        marks = np.eye(len(classes))[places]
-        rule = _fitted(known, name, design, marks)
-        right, usual = float((rule["left_out"].argmax(axis=1) == places).mean()), float(marks.mean(axis=0).max())
+        of_rows = places.drop_nulls().to_numpy()
+        marks = np.eye(len(classes))[of_rows]
+        rule = self._fitted(features, known, marks)
+        right, usual = float((rule["left_out"].argmax(axis=1) == of_rows).mean()), float(marks.mean(axis=0).max())
         if right <= usual:
-            rule = _fitted(known, name, _Design({}, {}), marks)
+            rule = self._fitted({}, known, marks)
         written = _written(rule, 0.0, 1.0)
-        return {"rows": known.height, "classes": classes, "right": round(max(right, usual), 4), **written}
+        return {"rows": len(of_rows), "classes": classes, "right": round(max(right, usual), 4), **written}
+
+    def _fitted(self, features: Mapping[str, Doubles], known: NDArray[np.bool_], answers: Doubles) -> dict[str, Any]:
+        """A linear rule for the known rows."""
+        means = answers.mean(axis=0)
+        rule = {"intercepts": means, "numbers": {}, "categories": {}, "left_out": np.tile(means, (len(answers), 1))}
+        if not features or len(answers) < 2:
+            return rule
+        ridge = fit_ridge(np.hstack([each[known] for each in features.values()]), answers)
+        ends = np.cumsum([each.shape[1] for each in features.values()])[:-1]
+        if ridge.weights.any():
+            for name, weights in zip(features, np.split(ridge.weights, ends), strict=True):
+                if self._kinds[name] in _NUMBERS:
+                    rule["numbers"][name] = weights[0]
+                else:
+                    rule["categories"][name] = weights
+        return {**rule, "intercepts": ridge.intercepts, "left_out": ridge.left_out}
 
 
 def _middle_and_scale(values: Doubles) -> tuple[float, float]:
@@ -219,27 +251,6 @@ def _middle_and_scale(values: Doubles) -> tuple[float, float]:
 def _frequent(column: pl.Series, fewest: int = _FEWEST_ROWS) -> tuple[str, ...]:
     counts = column.drop_nulls().rename("value").value_counts(name="rows").filter(pl.col("rows") >= fewest)
     return tuple(counts.sort(["rows", "value"], descending=[True, False])["value"].head(_MOST_VALUES).to_list())
-
-
-def _fitted(known: pl.DataFrame, name: str, design: _Design, answers: Doubles) -> dict[str, Any]:
-    """A linear rule of the other columns for a column."""
-    numbers = [each for each in design.numbers if each != name]
-    categories = [each for each in design.categories if each != name]
-    parts = [design.number(known, each)[:, None] for each in numbers]
-    parts += [np.eye(len(design.categories[c]) + 1)[design.places(known, c)][:, :-1] for c in categories]
-    if not parts or known.height < 2:
-        means = answers.mean(axis=0)
-        return {"intercepts": means, "numbers": {}, "categories": {}, "left_out": np.tile(means, (len(answers), 1))}
-    ridge = fit_ridge(np.hstack(parts), answers)
-    if not ridge.weights.any():
-        numbers, categories = [], []
-    ends = np.cumsum([len(numbers), *(len(design.categories[each]) for each in categories)])
-    return {
-        "intercepts": ridge.intercepts,
-        "numbers": dict(zip(numbers, ridge.weights, strict=False)),
-        "categories": {c: ridge.weights[a:b] for c, a, b in zip(categories, ends[:-1], ends[1:], strict=True)},
-        "left_out": ridge.left_out,
-    }
 
 
 def _written(rule: Mapping[str, Any], mean: float, scale: float) -> dict[str, Any]:
