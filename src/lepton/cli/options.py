@@ -53,6 +53,8 @@ class ReadOptions:
     "Column to leave out; may be given several times."
     query: str | None = None
     "What to ask a database ('sql:sqlite:///FILE' or 'sql:postgresql://USER@HOST/NAME')."
+    labels: Path | None = None
+    "For a folder of images, sounds or texts: a table with their paths or names and their labels."
     allow_host: tuple[str, ...] = ()
     "HOST:PORT that may be fetched from although it is not public; may be given several times."
     max_download: str | None = None
@@ -69,6 +71,7 @@ class ReadOptions:
             "kinds": dict(_pair(text) for text in self.kind) or None,
             "roles": roles or None,
             "query": self.query,
+            "labels": self.labels,
             "allow_hosts": self.allow_host or None,
             "max_download": self.max_download,
             "work": work,

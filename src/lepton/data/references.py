@@ -43,11 +43,13 @@ class References:
         root: the folder that paths start from; None where there is none, as for a table in memory.
         odd: path as the table says → path as the system has it, where they differ.
         texts: name of the column that holds the paths of text files, or "".
+        encoding: of those texts, if the caller said so.
     """
 
     root: Path | None = None
     odd: Mapping[str, str] = field(default_factory=dict)
     texts: str = ""
+    encoding: str | None = None
 
     def path(self, cell: str) -> Path:
         """The file that a cell names.

@@ -31,7 +31,7 @@ def tone(seconds: float = 0.5, rate: int = 8_000, pitch: float = 440.0, loud: fl
 
 def wav_bytes(samples: np.ndarray, rate: int = 8_000) -> bytes:
     """16 bits, of one channel or `[frames, channels]`."""
-    samples = samples.reshape(len(samples), -1)
+    samples = samples if samples.ndim == 2 else samples[:, None]
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setnchannels(samples.shape[1])

@@ -88,7 +88,7 @@ def image_facts(file: BinaryIO) -> ImageFacts:
         raise fault("damaged", error) from None
 
 
-def decode_image(data: bytes, *, smallest: int | None = None) -> Image:
+def decode_image(data: bytes, *, smallest: int | None = None) -> tuple[Image, int, int]:
     """The first frame of an image, upright, as 8-bit `RGB` or grey `L`, transparent parts on white.
 
     Images of 16 bits keep their upper 8; other deep ones are stretched between their extremes.
@@ -97,19 +97,23 @@ def decode_image(data: bytes, *, smallest: int | None = None) -> Image:
         data: the file.
         smallest: a JPEG may be decoded at a fraction of its size, as long as neither side falls below this.
 
+    Returns:
+        The image, and the width and height that it has at full size.
+
     Raises:
         DataError: `UNREADABLE`, with `details["fault"]` of `truncated`, `damaged`, `refused` or `too large`.
     """
     image = _opened(io.BytesIO(data))
     try:
+        width, height = image.size
         if smallest is not None:
             image.draft(None, (smallest, smallest))
+        is_turned = image.getexif().get(_ORIENTATION, 1) in _TURNED
         image.load()
-        return _plain(_upright(image))
+        plain = _plain(_upright(image))
+        return (plain, height, width) if is_turned else (plain, width, height)
     except Exception as error:  # noqa: BLE001 - a decoder raises anything at all on a hostile file
-        said = str(error).lower()
-        cut = "truncat" in said or "unexpected end" in said or isinstance(error, EOFError | struct.error | IndexError)
-        raise fault("truncated" if cut else "damaged", error) from None
+        raise fault("truncated" if _is_cut(error) else "damaged", error) from None
 
 
 def grey(image: Image, width: int, height: int) -> NDArray[np.uint8]:
@@ -160,10 +164,15 @@ def _opened(file: BinaryIO) -> Any:
     except image_module.DecompressionBombError:
         raise fault("too large", f"it claims more than {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # noqa: BLE001 - a decoder raises anything at all on a hostile file
-        raise fault("damaged", error) from None
+        raise fault("truncated" if _is_cut(error) else "damaged", error) from None
     if width * height > MAX_PIXELS:
         raise fault("too large", f"{width:,} x {height:,} pixels, where {MAX_PIXELS:,} are read at most")
     return image
+
+
+def _is_cut(error: Exception) -> bool:
+    said = str(error).lower()
+    return "truncat" in said or "unexpected end" in said or isinstance(error, EOFError | struct.error | IndexError)
 
 
 def _upright(image: Any) -> Any:

@@ -32,7 +32,7 @@ MAX_SAMPLES = 64_000_000
 Samples = NDArray[np.float32]
 _BANDS = 24
 _FRAMES = 32
-_WINDOW = 1_024
+_WINDOW = 0.064  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,11 @@ def is_cut(data: bytes) -> bool:
         return True
     if data[:4] == b"OggS":
         last = data.rfind(b"OggS")
-        return last + 6 > len(data) or not data[last + 5] & 4
+        page = data[last : last + 27 + 255]
+        if len(page) < 27 or not page[5] & 4:  # the last page is marked
+            return True
+        segments = page[27 : 27 + page[26]]
+        return len(segments) < page[26] or last + 27 + len(segments) + sum(segments) > len(data)
     return False
 
 
@@ -133,11 +137,12 @@ def spectral_picture(samples: Samples, rate: int) -> NDArray[np.uint8]:
     decibels below the loudest, 60 of them from white to black.
     """
     mono = samples.mean(axis=1, dtype=np.float64)
-    starts = np.linspace(0, max(len(mono) - _WINDOW, 0), 4 * _FRAMES).astype(np.int64)
-    padded = np.pad(mono, (0, max(_WINDOW - len(mono), 0)))
-    frames = padded[starts[:, None] + np.arange(_WINDOW)[None, :]] * np.hanning(_WINDOW)
+    size = max(round(_WINDOW * rate), 16)
+    starts = np.linspace(0, max(len(mono) - size, 0), 4 * _FRAMES).astype(np.int64)
+    padded = np.pad(mono, (0, max(size - len(mono), 0)))
+    frames = padded[starts[:, None] + np.arange(size)[None, :]] * np.hanning(size)
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
-    pitches = np.fft.rfftfreq(_WINDOW, 1.0 / rate)
+    pitches = np.fft.rfftfreq(size, 1.0 / rate)
     edges = np.geomspace(60.0, 8_000.0, _BANDS + 1)
     band = np.searchsorted(edges, pitches, side="right") - 1
     loudness = np.zeros((_BANDS, len(starts)))

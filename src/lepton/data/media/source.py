@@ -85,7 +85,8 @@ class MediaSource(Source):
         {Kind.IMAGE: pillow, Kind.AUDIO: soundfile}.get(listing.kind, lambda: None)()
         self.kind = listing.kind
         self._listing, self._more, self._options = listing, more, options
-        self._references = References(listing.root, listing.odd, PATH if listing.kind is Kind.TEXT else "")
+        texts = PATH if listing.kind is Kind.TEXT else ""
+        self._references = References(listing.root, listing.odd, texts, options.encoding)
         self.records = (*self._own_records(), *records)
         self.columns = {record.name: polars_type(record) for record in self.records}
         self.num_rows = len(listing.paths)

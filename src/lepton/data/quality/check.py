@@ -13,6 +13,7 @@ import polars as pl
 
 from lepton.core import ErrorCode, LeptonError, Schema, UsageError, Work, printable
 from lepton.data.dataset import Dataset
+from lepton.data.media.check import FileRule, check_files, file_columns
 from lepton.data.quality.check_page import check_page
 from lepton.data.quality.drift import DriftRecord, SchemaChange, Statistics, TableDrift, drift_of
 from lepton.data.quality.personal import PersonalData, find_personal
@@ -139,7 +140,7 @@ def check(
     personal: bool = False,
     work: Work | None = None,
 ) -> Check:
-    """Hold a table against rules, and against a baseline.
+    """Hold a table against rules, and against a baseline; the files that it names are decoded and compared.
 
     Args:
         table: the rows.
@@ -151,19 +152,40 @@ def check(
 
     Raises:
         DataError: a rule speaks of a column that is not there or of another kind, or the rows cannot be read.
-        UsageError: there is neither a rule nor a baseline, or a rule names a table that was not given.
+        UsageError: there is neither a rule nor a baseline nor a file, or a rule names a table that was not given.
     """
-    if not rules and against is None and not personal:
+    has_files = bool(file_columns(table))
+    if not rules and against is None and not has_files and not personal:
         raise UsageError(ErrorCode.USAGE, "got neither rules nor a baseline", fix="rules=..., or against=...")
     work = Work.of(work)
     moved = TableDrift() if against is None else drift_of(table, against, work)
     private = find_personal(table, work=work) if personal else None
     told = (moved.schema_changes, moved.records)
+    of_files = check_files(table, work) if has_files else ()
+    own = tuple(_of_files(len(rules) + number, each) for number, each in enumerate(of_files, 1))
+    lost = [each.failures for each in of_files if each.failures.height]
     if not rules:
-        return Check(table.num_rows, (), *told, pl.DataFrame(), private, moved.statistics)
+        failures = pl.concat(lost, how="diagonal") if lost else pl.DataFrame()
+        return Check(table.num_rows, own, *told, failures, private, moved.statistics)
     with scratch_folder(work.resources.scratch) as folder:
         run = _Run(table, rules, dict(tables or {}), work, folder)
-        return Check(run.rows, run.results, *told, run.failures, private, moved.statistics)
+        failures = pl.concat([run.failures, *lost], how="diagonal") if lost else run.failures
+        return Check(run.rows, (*run.results, *own), *told, failures, private, moved.statistics)
+
+
+def _of_files(number: int, found: FileRule) -> RuleResult:
+    """A rule about files as one of the check's own."""
+    return RuleResult(
+        number,
+        found.rule,
+        found.columns,
+        found.severity,
+        not found.broken,
+        found.broken,
+        found.rows,
+        found.observed,
+        found.examples,
+    )
 
 
 class _Run:
@@ -363,8 +385,8 @@ class _Run:
     def _failures(self) -> pl.DataFrame:
         """The rows that break rules, whole, with the rule, the file and the row."""
         marks = [
-            (row, rule)
-            for number, rule in enumerate(self._rules, 1)
+            (row, text)
+            for number, text in enumerate(map(str, self._rules), 1)
             for frame in self._kept[number]
             for row in frame[_ROW].to_list()
         ]
@@ -375,7 +397,7 @@ class _Run:
         places = [self._place(row) for row, _ in marks]
         told = pl.DataFrame(
             {
-                "rule": [str(rule) for _, rule in marks],
+                "rule": [text for _, text in marks],
                 "file": [file for file, _ in places],
                 "row": [place for _, place in places],
                 _ROW: [row for row, _ in marks],

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from lepton.core import Work
 from lepton.store import write_bytes
 
-__all__ = ["MAX_CHARACTERS", "Bands", "Corpus", "folded", "group"]
+__all__ = ["MAX_CHARACTERS", "Bands", "Corpus", "folded", "group", "join"]
 
 MAX_CHARACTERS = 65_536
 """Of a longer text only the beginning is looked at."""
@@ -187,7 +187,7 @@ def group(corpus: Corpus, *, size: int = 3, similarity: float = 0.8, seed: int =
             apart = labels[left] != labels[right]
             left, right = left[apart], right[apart]
             similar = _similar(corpus, left, right, size, similarity, work)
-            _join(labels, left[similar], right[similar])
+            join(labels, left[similar], right[similar])
     return labels
 
 
@@ -323,7 +323,7 @@ def _ranges(starts: Rows, counts: Rows) -> Rows:
     return ranges
 
 
-def _join(labels: Rows, left: Rows, right: Rows) -> None:
+def join(labels: Rows, left: Rows, right: Rows) -> None:
     """Join the groups of each pair; each group is called by its smallest number, also among `labels` of others."""
     one, other = labels[left], labels[right]
     if not len(one):
