@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from lepton.core import ErrorCode, UsageError
 from lepton.data.dataset import Dataset
+from lepton.data.quality.labels_page import labels_page
+from lepton.report import Page
 
 __all__ = ["LabelErrors", "confident_joint", "conflicting_labels", "suspect_labels", "suspect_numbers"]
 
@@ -46,6 +48,13 @@ class LabelErrors:
         """One row for each label: row, given, suggested, score."""
         columns = {"row": self.rows, "given": self.given, "suggested": self.suggested, "score": self.scores}
         return pl.DataFrame({name: list(values) for name, values in columns.items()})
+
+    def page(self) -> Page:
+        """One HTML page: which labels are mistaken for which, and the rows to look at."""
+        return labels_page(self.rows, self.given, self.suggested, self.scores)
+
+    def _repr_html_(self) -> str:
+        return self.page()._repr_html_()
 
 
 def confident_joint(labels: Positions, probabilities: Doubles) -> tuple[Positions, Doubles]:
