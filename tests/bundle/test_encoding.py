@@ -172,3 +172,22 @@ def test_values_that_no_column_holds(kind: Kind, value: object) -> None:
 def test_columns_of_a_wrong_type(kind: Kind, series: pl.Series) -> None:
     with pytest.raises(SchemaError, match="column 'x' has values of type"):
         column(kind).pack({"x": series})
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "texts", "expected"),
+    [
+        (Kind.NUMBER, {}, ["1", "many", "", "2"], [1.0, math.nan, math.nan, 2.0]),
+        (Kind.NUMBER, {"number_format": "1.234,5"}, ["1,5", "x", None], [1.5, math.nan, math.nan]),
+        (Kind.BOOLEAN, {}, ["yes", "perhaps", "no"], [1.0, math.nan, 0.0]),
+        (Kind.DATETIME, {"datetime_format": "%d/%m/%Y"}, ["02/01/1970", "31/02/1970"], [86_400e6, math.nan]),
+    ],
+)
+def test_texts_that_cannot_be_read_are_missing_where_the_column_says_so(
+    kind: Kind, fields: dict[str, Any], texts: list[str | None], expected: list[float]
+) -> None:
+    inputs = column(kind, unreadable_is_missing=True, **fields)
+    for values in (texts, pl.Series(texts), pl.Series(texts, dtype=pl.Categorical), np.array(texts, dtype=object)):
+        np.testing.assert_array_equal(doubles(inputs, values), expected)
+    with pytest.raises(SchemaError, match="counted from 0"):  # what is no text at all is no slip of the pen
+        doubles(inputs, [["1"]])

@@ -26,6 +26,7 @@ records = st.builds(
     true_texts=st.lists(texts, max_size=3).map(tuple),
     false_texts=st.lists(texts, max_size=3).map(tuple),
     tidying=st.lists(texts, max_size=3).map(tuple),
+    unreadable_is_missing=st.booleans(),
 )
 schemas = st.lists(records, max_size=5, unique_by=lambda record: record.name).map(lambda found: Schema(tuple(found)))
 

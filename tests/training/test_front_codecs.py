@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from lepton.bundle import TableInputs, open_model
-from lepton.core import Role, SchemaError, Work
+from lepton.core import DataError, ErrorCode, Role, SchemaError, Work
 from lepton.data import read
 from lepton.data.recipes import Recipe
 from lepton.training import train
@@ -88,3 +88,30 @@ def test_a_model_reads_texts_as_the_recipe_did(first: str, tmp_path: Path) -> No
     assert one == other == pytest.approx(9.0, abs=2.0)
     with pytest.raises(SchemaError, match=r"'way'.*'3 ft'"):
         model.predict({name: ["3 ft"] if name == "way" else values[:1] for name, values in rows.items()})
+
+
+@pytest.mark.parametrize("on_error", ["flag", "missing"])
+def test_cells_that_the_recipe_let_through_are_missing_to_the_model(on_error: str, tmp_path: Path) -> None:
+    way = ["far", *raw_frame()["way"][1:]]
+    frame = raw_frame().with_columns(pl.Series("way", way), pl.Series("day", ["31/02/2020", *raw_frame()["day"][1:]]))
+    recipe = Recipe().parse_numbers("way", on_error=on_error).parse_dates("day", "%d/%m/%Y", on_error=on_error)
+    clean = recipe.parse_booleans("paid", on_error=on_error).fit_transform(
+        read(frame, kinds=dict.fromkeys(TEXTS, "category"))
+    )
+    train(clean, target="price", work=Work("2s", seed=1), output=tmp_path / "m.lepton")
+    model = open_model(tmp_path / "m.lepton")
+    assert model.inputs.names == TEXTS
+    row = {"way": "2 km", "day": "01/02/2016", "paid": "ja", "town": "Berlin"}
+    for name, bad in (("way", "many"), ("way", "2 miles"), ("day", "yesterday"), ("paid", "perhaps")):
+        assert model.predict([{**row, name: bad}]) == model.predict([{**row, name: None}])
+    answers = model.predict(frame.drop("price"))
+    assert answers[0] == model.predict([{**frame.drop("price").row(0, named=True), "way": None, "day": None}])[0]
+
+
+def test_a_mark_that_is_to_be_learned_from_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    way = ["far" if row % 5 == 0 else each for row, each in enumerate(raw_frame()["way"])]
+    table = read(raw_frame().with_columns(pl.Series("way", way)), kinds=dict.fromkeys(TEXTS, "category"))
+    clean = Recipe().parse_numbers("way", on_error="flag").fit_transform(table).with_roles({"way is bad": "feature"})
+    with pytest.raises(DataError, match=r"'way is bad' of the cleaned table is not made.*leave the mark out") as caught:
+        train(clean, target="price", work=Work("2s"), output=tmp_path / "m.lepton")
+    assert caught.value.code is ErrorCode.NO_GRAPH_FORM

@@ -121,7 +121,12 @@ class NumericEncoder(_Encoder):
                 return _NAN
             if self.tidier is not None and not (text := self.tidier.tidy(value).strip(_SPACE)):
                 return _NAN
-            return self._from_text(text)
+            try:
+                return self._from_text(text)
+            except _Unfit:
+                if self.column.unreadable_is_missing:
+                    return _NAN
+                raise
         return _NAN if _is_missing(value) else self._from_value(value)
 
     def cells(self, values: Sequence[Any], first_row: int = 0) -> NDArray[np.float64]:
@@ -140,7 +145,8 @@ class NumericEncoder(_Encoder):
         elif dtype == pl.String:
             text = self._present(series)
             encoded = self._text_series(text)
-            self._refuse_first(series, text.is_not_null() & encoded.is_null())
+            if not self.column.unreadable_is_missing:
+                self._refuse_first(series, text.is_not_null() & encoded.is_null())
         else:
             encoded = self._value_series(series)
             self._refuse_first(series, series.is_not_null() & encoded.is_null())

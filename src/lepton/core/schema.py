@@ -61,6 +61,7 @@ class ColumnRecord:
         true_texts: texts of a boolean that mean true, beside the usual ones.
         false_texts: texts of a boolean that mean false.
         tidying: what is done to texts before they are read: changes of the codec `tidy-text/1`, in their order.
+        unreadable_is_missing: whether a text that is no value of the column is a missing one; else it is refused.
     """
 
     name: str
@@ -77,6 +78,7 @@ class ColumnRecord:
     true_texts: tuple[str, ...] = ()
     false_texts: tuple[str, ...] = ()
     tidying: tuple[str, ...] = ()
+    unreadable_is_missing: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form; fields at their default are left out."""
@@ -98,6 +100,8 @@ class ColumnRecord:
         for name in ("further_formats", "true_texts", "false_texts", "tidying"):
             if texts := getattr(self, name):
                 out[name] = list(texts)
+        if self.unreadable_is_missing:
+            out["unreadable_is_missing"] = True
         return out
 
     @classmethod
@@ -108,6 +112,8 @@ class ColumnRecord:
         for field in ("name", "kind", "dtype", "unit", "time_zone", "role", "datetime_format", "number_format"):
             if raw.get(field) is not None and not isinstance(raw[field], str):
                 raise ValueError(f"column field {field!r} must be text, got {raw[field]!r}")
+        if not isinstance(lenient := raw.get("unreadable_is_missing", False), bool):
+            raise ValueError(f"unreadable_is_missing must be true or false, got {lenient!r}")
         return cls(
             name=raw["name"],
             kind=Kind(raw["kind"]),
@@ -123,6 +129,7 @@ class ColumnRecord:
             true_texts=_texts(raw, "true_texts"),
             false_texts=_texts(raw, "false_texts"),
             tidying=_texts(raw, "tidying"),
+            unreadable_is_missing=lenient,
         )
 
 

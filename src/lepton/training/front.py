@@ -82,7 +82,9 @@ def front_of(dataset: Dataset, inputs: TableInputs) -> Front | None:
     raw = lineage.raw
     if lost := [name for name in sorted(needed) if name not in raw]:
         came = f"column {lost[0]!r} of the cleaned table is not made of columns of the rows that came"
-        raise DataError(ErrorCode.NO_GRAPH_FORM, came, fix="train on table.without_recipe()")
+        mark = lost[0].endswith(" is bad")
+        fix = "leave the mark out of the training, as its role `ignored` does" if mark else ""
+        raise DataError(ErrorCode.NO_GRAPH_FORM, came, fix=fix or "train on table.without_recipe()")
     columns = {name: replace(raw[name], role=Role.FEATURE) for name in raw.names if name in needed}
     steps = _with_codecs(tuple(reversed(chosen)), columns)
     texts = {name: codec for name in columns if (codec := inputs.codecs.get(name)) is not None}

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lepton.core import DataError, ErrorCode, LeptonError, Resources, Work
+from lepton.core import DataError, ErrorCode, LeptonError, Resources, Role, Work
 from lepton.data import read
 from lepton.data.recipes import Recipe
 from lepton.data.recipes.run import memory_limit
@@ -56,6 +56,7 @@ def test_flag_makes_it_missing_and_marks_it(tmp_path):
     clean = MARK.fit_transform(parts(tmp_path, "1,a\n", "x,b\n"))
     assert clean.frame().rows() == [(1, "a", False), (None, "b", True)]
     assert clean.schema.names == ("n", "s", "n is bad")
+    assert clean.schema["n is bad"].role is Role.IGNORED  # a model is asked about rows that have no marks
     assert {(each.what, each.count) for each in clean.changes().records} >= {("bad cells", 1)}
 
 

@@ -41,7 +41,8 @@ class ParseDates(RecipeStep):
 
     Without `formats` they are learned. Where day and month could be either, values that can only be read in one way
     decide for the column; without any, `day_first` does, and what was learned counts those values as `ambiguous`.
-    A text that is of none of the formats cannot be treated; in front of a model it is refused.
+    A text that is of none of the formats cannot be treated; in front of a model it is missing where `on_error` is
+    `flag` or `missing`, else refused.
 
     Attributes:
         columns: the columns; one that was read as datetimes already stays.
@@ -75,7 +76,7 @@ class ParseDates(RecipeStep):
             zone = self.time_zone or ("UTC" if any("%z" in (each or "") for each in formats) else None)
             DatetimeParser(first, zone, further)  # refuses what the codec does not know
             records[name] = _record(
-                schema[name], Kind.DATETIME, "datetime", time_zone=zone, datetime_format=first, further_formats=further
+                self, schema[name], "datetime", time_zone=zone, datetime_format=first, further_formats=further
             )
         return _Dated(schema, tuple(records), _with(schema, records), tuple(records.values()))
 
@@ -122,7 +123,7 @@ class ParseNumbers(RecipeStep):
             if units == (("", 1.0),):
                 units = ()
             records[name] = _record(
-                schema[name], Kind.NUMBER, "float64", unit=found["unit"], number_format=written, units=units
+                self, schema[name], "float64", unit=found["unit"], number_format=written, units=units
             )
         return _Numbered(schema, tuple(records), _with(schema, records), tuple(records.values()))
 
@@ -156,7 +157,7 @@ class ParseBooleans(RecipeStep):
             true = (*(word for word, value in BOOLEAN_TEXTS.items() if value), *_WORDS["true"])
             false = (*(word for word, value in BOOLEAN_TEXTS.items() if not value), *_WORDS["false"])
         records = {
-            name: _record(schema[name], Kind.BOOLEAN, "bool", true_texts=true, false_texts=false)
+            name: _record(self, schema[name], "bool", true_texts=true, false_texts=false)
             for name in _text_columns(schema, self)
         }
         return _Decided(schema, tuple(records), _with(schema, records), tuple(records.values()))
@@ -168,11 +169,13 @@ def _text_columns(schema: Schema, step: ParseDates | ParseNumbers | ParseBoolean
     return chosen_columns(schema, wanted, _TEXTS, step.name) if wanted else ()
 
 
-def _record(column: ColumnRecord, kind: Kind, dtype: str, **settings: Any) -> ColumnRecord:
+def _record(
+    step: ParseDates | ParseNumbers | ParseBooleans, column: ColumnRecord, dtype: str, **settings: Any
+) -> ColumnRecord:
     """What the raw column must declare so that a codec reads its texts; the markers of missing values stay."""
-    return ColumnRecord(
-        column.name, kind, dtype, missing_markers=column.missing_markers, role=column.role, **settings
-    )  # fmt: skip
+    lenient = step.on_error in (OnError.FLAG, OnError.MISSING)
+    settings = {**settings, "missing_markers": column.missing_markers, "unreadable_is_missing": lenient}
+    return ColumnRecord(column.name, step.gives, dtype, role=column.role, **settings)
 
 
 def _with(schema: Schema, records: Mapping[str, ColumnRecord]) -> Schema:
