@@ -43,6 +43,7 @@ from lepton.data.recipes.base import (
     Scope,
 )
 from lepton.data.recipes.changes import Changes
+from lepton.data.recipes.hidden import hidden_columns, without_value
 from lepton.data.recipes.spill import read_rows, write_rows
 from lepton.data.recipes.tally import ChangeRecord, Tally
 from lepton.data.recipes.watched import Watched
@@ -135,6 +136,7 @@ class Stage:
         bound: on the columns.
         tally: counts of a whole pass; None until there was one.
         own_rows: how the rows that it learned from are treated, where that differs.
+        hidden: columns that come in and whose values no message may show.
     """
 
     number: int
@@ -143,6 +145,7 @@ class Stage:
     tally: Tally | None = None
     flags: tuple[str, ...] = ()
     own_rows: OwnRows | None = None
+    hidden: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.on_error = getattr(self.step, "on_error", OnError.FAIL)
@@ -154,7 +157,7 @@ class Stage:
     @property
     def schema(self) -> Schema:
         """The columns after the step, those that mark bad cells included."""
-        marks = tuple(ColumnRecord(name, Kind.BOOLEAN, "bool", role=Role.FEATURE) for name in self.flags)
+        marks = tuple(ColumnRecord(name, Kind.BOOLEAN, "bool", role=Role.IGNORED) for name in self.flags)
         return Schema((*self.bound.schema.columns, *marks))
 
     @property
@@ -229,9 +232,10 @@ class Stage:
         row = int(mask.arg_max() or 0)
         where = "" if number is None else f", {place(int(number[row]))}"
         value = before[name][row] if name in before.columns else None
+        shown = "a value that the recipe hides" if name in self.hidden else repr(printable(str(value), 80))
         return DataError(
             ErrorCode.BAD_VALUE,
-            f"{self.title}, column {name!r}{where}: {printable(str(value), 80)!r} cannot be treated",
+            f"{self.title}, column {name!r}{where}: {shown} cannot be treated",
             fix='correct the value, or say on_error="flag" (null, with a mark) or "drop" (the row goes)',
             details={"step": self.number, "column": name},
         )
@@ -322,6 +326,8 @@ class Pipeline:
         pending: the stages that `base` has not been through.
         came: watches the rows of the table.
         left: watches the rows after all steps.
+        to_come: the steps that are not bound yet.
+        hidden: columns of the table whose values no message may show.
     """
 
     before: Schema
@@ -333,6 +339,11 @@ class Pipeline:
     learned: list[dict[str, Any]] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     pending: list[Stage] = field(default_factory=list)
+    to_come: Sequence[RecipeStep] = ()
+    hidden: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self._hide()
 
     @property
     def schema(self) -> Schema:
@@ -357,6 +368,15 @@ class Pipeline:
         self.learned.append(learned)
         self.stages.append(stage)
         self.pending.append(stage)
+        self.to_come = self.to_come[1:]
+        self._hide()
+
+    def _hide(self) -> None:
+        """Say which values no message may show: of the table and in each stage."""
+        found = hidden_columns([(stage.step, stage.bound) for stage in self.stages], self.to_come, self.schema)
+        self.hidden = found[0]
+        for stage, columns in zip(self.stages, found, strict=False):
+            stage.hidden = columns
 
     def learn(self, wave: Sequence[tuple[RecipeStep, Learner]], keep: bool) -> None:
         """One pass over the rows so far for the steps of a wave, which are bound afterwards."""
@@ -452,7 +472,12 @@ def prepare(
     def rows() -> Iterator[pl.DataFrame]:
         starts.clear()
         read = dataset.numbered(_ROW, starts) if fallible else dataset.batches(_PIECE_ROWS)
-        yield from came.follow((part for frame in read for part in frame.iter_slices(_PIECE_ROWS)), dataset.schema)
+        try:
+            yield from came.follow((part for frame in read for part in frame.iter_slices(_PIECE_ROWS)), dataset.schema)
+        except DataError as error:
+            if "value" in error.details and error.details.get("column") in pipeline.hidden:
+                raise without_value(error) from None
+            raise
 
     def place(row: int) -> str:
         start, file, first = max((each for each in starts if each[0] <= row), default=(0, "", 1))
@@ -460,7 +485,7 @@ def prepare(
 
     context = RunContext(work, scratch, memory_limit(work), tables)
     source = Remembered(rows, context.memory // 2).frames if _is_read_again(steps, learned) else rows
-    pipeline = Pipeline(dataset.schema, context, source, place, came, left)
+    pipeline = Pipeline(dataset.schema, context, source, place, came, left, to_come=steps)
     if learned is not None:
         for step, values in zip(steps, learned, strict=True):
             pipeline.add(step, dict(values))
