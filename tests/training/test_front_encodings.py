@@ -39,18 +39,18 @@ def test_a_model_takes_raw_categories_and_answers_as_on_encoded_ones(tmp_path: P
         .ordinal("grade", order=["low", "middle", "high"])
         .hash_encode("code", num_columns=4)
         .yeo_johnson("size")
-        .drop("note")
+        .text_features("note", max_columns=5)
     )
     clean = recipe.fit_transform(table)
     train(clean, target="price", work=Work("2s", seed=1), output=tmp_path / "m.lepton")
     model = open_model(tmp_path / "m.lepton")
-    assert [column.name for column in model.manifest.inputs] == ["town", "grade", "code", "size"]
-    assert model.manifest.codecs == {"code": "stable-hash/1"}
-    raw = table.frame().drop("price", "note")
+    assert [column.name for column in model.manifest.inputs] == ["town", "grade", "code", "note", "size"]
+    assert model.manifest.codecs == {"code": "stable-hash/1", "note": "characters/1"}
+    raw = table.frame().drop("price")
     answers = model.predict(raw)
     assert float(np.corrcoef(answers.to_numpy(), table.frame()["price"].to_numpy())[0, 1]) > 0.9
     assert [model.predict([row])[0] for row in raw.head(10).to_dicts()] == answers.head(10).to_list()
-    assert np.isfinite(model.predict([{"town": "new", "grade": None, "code": "zzz", "size": None}])).all()
+    assert np.isfinite(model.predict([{"town": "new", "grade": None, "code": "zzz", "note": None, "size": None}])).all()
 
 
 def test_a_column_that_is_spelt_out_serves_nothing_else() -> None:

@@ -92,6 +92,7 @@ RECIPE_STEPS = Registry(
         "quantile_transform": _STEPS + "transforms:QuantileTransform",
         "one_hot": _STEPS + "encoding:OneHot",
         "ordinal": _STEPS + "encoding:Ordinal",
+        "text_features": _STEPS + "text_features:TextFeatures",
         "hash_encode": _STEPS + "encoding:HashEncode",
         "target_encode": _STEPS + "target_encoding:TargetEncode",
         "mask": _STEPS + "personal:Mask",

@@ -19,7 +19,7 @@ from lepton.bundle.codecs import SEPARATOR
 from lepton.core import ErrorCode, MissingExtraError, UsageError
 from lepton.data.steps.base import Block, Step, Tensors, concatenated, unique_names
 
-__all__ = ["DropTexts", "TextGrams", "TextLength"]
+__all__ = ["DropTexts", "TextGrams", "TextLength", "num_characters", "split_texts"]
 
 _SEPARATORS = {"character": SEPARATOR, "word": f"{SEPARATOR} {SEPARATOR}"}
 _LEARNED_TOKENS = 4_000_000  # a vocabulary is hardly another one with more
@@ -126,7 +126,7 @@ class TextGrams(Step):
         for column, grams, weights in zip(self.columns, self.grams, self.weights, strict=True):
             if not grams:
                 continue
-            split, _ = _split(builder, tensors, column, self.unit)
+            split, _ = split_texts(builder, tensors, column, self.unit)
             pieces = _pieces(grams)
             numbers = builder.node(
                 "LabelEncoder",
@@ -199,14 +199,14 @@ class TextLength(Step):
 
     def apply(self, block: Block) -> Block:
         """Put the lengths behind the numbers."""
-        lengths = [_num_characters(block.strings[column]).astype(np.float64) for column in self.columns]
+        lengths = [num_characters(block.strings[column]).astype(np.float64) for column in self.columns]
         return Block(np.column_stack([block.numbers, *lengths]), self._names(block), block.strings)
 
     def emit(self, builder: GraphBuilder, tensors: Tensors) -> Tensors:
         """What `StringSplit` counts."""
         parts = [tensors.numbers]
         for column in self.columns:
-            _, counts = _split(builder, tensors, column, "character")
+            _, counts = split_texts(builder, tensors, column, "character")
             doubles = builder.node("Cast", [counts], to=_DOUBLE)
             parts.append(builder.node("Reshape", [doubles, builder.constant(np.array([-1, 1]))]))
         numbers = concatenated(builder, parts)
@@ -253,7 +253,7 @@ def _learn(
     texts: pl.Series, unit: str, longest: int, min_count: int, max_grams: int
 ) -> tuple[tuple[Gram, ...], tuple[float, ...]]:
     """The n-grams of one column and their idf."""
-    texts = texts.gather_every(max(1, -(-int(_num_characters(texts).sum()) // _LEARNED_TOKENS)))
+    texts = texts.gather_every(max(1, -(-int(num_characters(texts).sum()) // _LEARNED_TOKENS)))
     split = texts.filter(texts != "").str.split(_SEPARATORS[unit]).explode()
     counts = split.rename("piece").value_counts(name="count").filter(pl.col("count") >= min_count)
     names = sorted(piece for piece in counts["piece"].to_list() if piece)
@@ -284,13 +284,14 @@ def _learn(
     return grams, tuple(idf.tolist())
 
 
-def _num_characters(texts: pl.Series) -> NDArray[np.int64]:
+def num_characters(texts: pl.Series) -> NDArray[np.int64]:
+    """How many characters spelt-out texts have [N]."""
     counts = texts.str.count_matches(SEPARATOR, literal=True).cast(pl.Int64) + (texts != "").cast(pl.Int64)
     numbers: NDArray[np.int64] = counts.to_numpy()
     return numbers
 
 
-def _split(builder: GraphBuilder, tensors: Tensors, column: str, unit: str) -> Any:
+def split_texts(builder: GraphBuilder, tensors: Tensors, column: str, unit: str) -> Any:
     """The pieces of a text column [N, L] and how many each row has [N]."""
     place = builder.constant(np.array(tensors.string_names.index(column)))
     text = builder.node("Gather", [str(tensors.strings), place], axis=1)
@@ -299,7 +300,7 @@ def _split(builder: GraphBuilder, tensors: Tensors, column: str, unit: str) -> A
 
 def _tokens(texts: pl.Series, unit: str, pieces: dict[str, int]) -> Any:
     """Pieces of some texts at a time as numbers, 0 for unknown ones, and the row of each, counted from the first."""
-    lengths = _num_characters(texts).cumsum()
+    lengths = num_characters(texts).cumsum()
     first = 0
     while first < len(texts):
         limit = (lengths[first - 1] if first else 0) + _TOKENS_AT_ONCE
