@@ -160,3 +160,8 @@ def test_mixed_dates_in_every_row_are_no_identifier():
     texts = days.dt.to_string("%Y/%m/%d").scatter([3, 9, 11], days.gather([3, 9, 11]).dt.to_string("%Y-%m-%d"))
     found = suggest(read({"when": texts, "x": range(len(days))}))
     assert [each.parameters for each in found.found if each.step == "parse_dates"] == [{"columns": ["when"]}]
+
+
+def test_what_stands_behind_a_number_need_not_be_a_unit():
+    texts = ["1 - 4 yrs"] * 30 + ["4 - 7 yrs"] * 30 + ["1 - f yrs", "1 +", "3 -"] * 10
+    assert suggest(read({"length": texts, "n": range(90)})).num_rows == 90

@@ -259,7 +259,8 @@ def _unit_text(text: str) -> str | None:
     if len(numbers) != 1:
         return None
     before, after = body[: numbers[0].start()].strip(" +-\u2212"), body[numbers[0].end() :].strip()
-    return None if before and after else before or after
+    unit = before or after
+    return None if (before and after) or re.match(r"[-+\u2212.,'0-9]", unit) else unit
 
 
 def _sizes(named: list[str], wanted: str) -> dict[str, float]:
