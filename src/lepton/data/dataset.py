@@ -312,7 +312,7 @@ class Dataset:
 
     def describe(self, target: str | None = None, work: Work | None = None) -> Description:
         """Counts, distributions, relations to `target` and what to look at, in one pass; see `lepton.data.describe`."""
-        return describe(self, target, work)
+        return replace(describe(self, target, work), references=self.references)
 
     def fingerprint(self) -> str:
         """sha256 of the content: column names, kinds and values in order, as 64 hexadecimal digits.

@@ -44,12 +44,14 @@ class References:
         odd: path as the table says → path as the system has it, where they differ.
         texts: name of the column that holds the paths of text files, or "".
         encoding: of those texts, if the caller said so.
+        holder: what keeps the folder there, if it is a temporary one.
     """
 
     root: Path | None = None
     odd: Mapping[str, str] = field(default_factory=dict)
     texts: str = ""
     encoding: str | None = None
+    holder: object = field(default=None, repr=False, compare=False)
 
     def path(self, cell: str) -> Path:
         """The file that a cell names.

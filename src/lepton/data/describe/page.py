@@ -13,6 +13,7 @@ from lepton.data.describe.findings import Finding
 from lepton.data.describe.pictures import association_blocks, missing_blocks, sample_blocks
 from lepton.data.describe.records import ColumnDescription, TableDescription
 from lepton.data.describe.veil import veiled
+from lepton.data.media.gallery import galleries
 from lepton.report import (
     Block,
     Facts,
@@ -63,6 +64,9 @@ def description_page(description: TableDescription, *, samples: int = 8, private
     if together := association_blocks(description):
         page.section("What goes together", *together)
     page.section("Distributions", *(figure for c in shown if (figure := _distribution(c)) is not None))
+    records = [column.record for column in shown if column.record.name not in hidden]
+    if pictures := galleries(description.sample, records, description.references, description.target):
+        page.section("Some of the files", *pictures)
     if rows := sample_blocks(description, samples):
         page.section("Some of the rows", *rows)
     if description.decisions:

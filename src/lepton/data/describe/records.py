@@ -17,6 +17,7 @@ from lepton.data.describe.findings import Finding
 from lepton.data.describe.missing import MissingMap
 from lepton.data.describe.relations import Relation
 from lepton.data.describe.shapes import counts_between, edges_of
+from lepton.data.references import References
 from lepton.data.statistics import ColumnStatistics
 from lepton.report import plural, show_number, show_share, show_time
 
@@ -157,6 +158,7 @@ class TableDescription:
         decisions: what reading decided.
         sample: the rows that relations were measured on.
         missing: where in the table values are missing.
+        references: what cells mean that are files.
     """
 
     columns: tuple[ColumnDescription, ...]
@@ -169,6 +171,7 @@ class TableDescription:
     decisions: Sequence[DecisionRecord] = ()
     sample: pl.DataFrame = field(default_factory=pl.DataFrame, repr=False)
     missing: MissingMap = field(default_factory=MissingMap, repr=False)
+    references: References = field(default_factory=References, repr=False)
 
     def __getitem__(self, name: str) -> ColumnDescription:
         for column in self.columns:

@@ -14,7 +14,7 @@ from lepton.core import Kind, Role, Work, printable
 from lepton.data.dataset import Dataset
 from lepton.data.media.alike import groups_alike
 from lepton.data.media.inspect import Inspected, inspect_file
-from lepton.data.media.source import in_parallel
+from lepton.data.media.parallel import in_parallel
 from lepton.data.recipes.minhash import Corpus, folded, group
 from lepton.report import show_number, show_share
 

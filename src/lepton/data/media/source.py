@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from functools import cached_property
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 import polars as pl
 
-from lepton.core import ColumnRecord, DataError, Kind, Role, Work
+from lepton.core import ColumnRecord, DataError, Kind, Role
 from lepton.data.convert import ColumnPlan, polars_type
 from lepton.data.formats.base import SAMPLE_ROWS, Chunk, ReadOptions, Source
 from lepton.data.media.folder import Listing
 from lepton.data.media.images import ImageFacts, image_facts, pillow
+from lepton.data.media.parallel import in_parallel
 from lepton.data.media.sounds import SoundFacts, sound_facts, soundfile
 from lepton.data.media.texts import MAX_TEXT, decode_text
 from lepton.data.references import MAX_FILE, References
 from lepton.store.files import open_read
 
-__all__ = ["PATH", "TEXT", "MediaSource", "in_parallel"]
+__all__ = ["PATH", "TEXT", "MediaSource"]
 
 PATH = "path"
 TEXT = "text"
@@ -50,23 +49,6 @@ _READERS: Mapping[Kind, Callable[[BinaryIO], ImageFacts | SoundFacts]] = {
     Kind.IMAGE: image_facts,
     Kind.AUDIO: sound_facts,
 }
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-def in_parallel(function: Callable[[T], R], items: Sequence[T], work: Work) -> list[R]:
-    """`function` of every item, side by side, in order.
-
-    Decoders warn of much that is told otherwise here. Filters of warnings belong to the process, not to a thread, so
-    they are set around all threads at once.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if work.resources.cpus == 1:
-            return [function(item) for item in items]
-        with ThreadPoolExecutor(work.resources.cpus) as pool:
-            return list(pool.map(function, items))
 
 
 class MediaSource(Source):
