@@ -198,9 +198,10 @@ def flow(steps: Sequence[tuple[str, int]], *, title: str) -> Figure:
             points = f"{end:.1f},{middle - half:.1f} {to:.1f},{middle - after:.1f} "
             points += f"{to:.1f},{middle + after:.1f} {end:.1f},{middle + half:.1f}"
             marks.append(element("polygon", class_="band", points=points))
-        limit = max(int(slot / 7.6), 4)
-        marks.append(element("text", shown(f"{rows:,}"), class_="value", x=start, y=30.0))
-        below = 140.0 + 16 * (number % 2 if len(steps) > 4 else 0)
-        doubled = limit * 2 - 1 if len(steps) > 4 else limit
-        marks.append(element("text", shown(shortened(name, doubled)), class_="name", x=start, y=below))
+        # Where slots are narrow, every second text stands a line further out and may be as wide as two.
+        stagger = 16 * (number % 2) if len(steps) > 4 else 0
+        room = slot * (2 if len(steps) > 4 and number + 1 < len(steps) else 1)
+        label = shown(shortened(name, max(int(room / 7.6), 4)))
+        marks.append(element("text", shown(f"{rows:,}"), class_="value", x=start, y=30.0 - stagger))
+        marks.append(element("text", label, class_="name", x=start, y=140.0 + stagger))
     return finish(marks, title=title, alt=f"{title}. Rows: {said}.", caption=caption, height=166.0)
