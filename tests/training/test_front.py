@@ -74,7 +74,7 @@ def test_the_model_takes_rows_as_they_came(model: Path) -> None:
 def test_raw_rows_become_cleaned_ones_in_the_graph(table: Dataset) -> None:
     clean = row_steps().fit_transform(table)
     wanted = TableInputs([column for column in clean.schema if column.name != "price"])
-    front = front_of(clean, wanted)
+    front = front_of(clean, wanted, "price")
     assert front is not None
     builder = GraphBuilder()
     numbers, strings = front.inputs.numbers, front.inputs.strings
@@ -126,3 +126,40 @@ def test_a_step_without_a_graph_form_is_refused_at_once(tmp_path: Path) -> None:
     assert caught.value.code is ErrorCode.NO_GRAPH_FORM
     assert "without_recipe" in str(caught.value)
     assert not (tmp_path / "m.lepton").exists()
+
+
+@pytest.mark.parametrize("target", ["price", "cost"])
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda recipe, target: recipe.derive("each", f"{target} / size"),
+        lambda recipe, target: recipe.fill_model("Rooms", ["size", target]),
+        lambda recipe, target: recipe.require({"holds": {"expression": f"{target} > size"}}, "size", "missing"),
+    ],
+)
+def test_an_input_that_is_made_of_the_target_is_refused(made, target: str, table: Dataset, tmp_path: Path) -> None:
+    recipe = made(Recipe().rename({"price": target}) if target == "cost" else Recipe(), target)
+    with pytest.raises(DataError, match=f"makes an input of the target '{target}'") as caught:
+        train(recipe.fit_transform(table), target=target, work=Work("3s"), output=tmp_path / "m.lepton")
+    assert caught.value.code is ErrorCode.BAD_TARGET
+
+
+def test_filled_and_held_columns_come_raw_to_the_model(table: Dataset, tmp_path: Path) -> None:
+    clean = (
+        Recipe()
+        .require({"in_range": {"columns": "size", "most": 300}}, on_error="flag")
+        .fill("size", "mean", by="town")
+        .flag_outliers(["size", "Rooms"])
+        .fill_model("Rooms", ["size", "town"])
+        .fill_forward("note")
+        .fill_backward("note")
+        .drop("note")
+        .fit_transform(table)
+    )
+    assert {"size is bad", "is outlier"} < set(clean.schema.names)
+    trained(clean, tmp_path / "m.lepton")
+    model = open_model(tmp_path / "m.lepton")
+    assert set(model.inputs.names) == {"Rooms", "town", "size"}
+    rows = {"Rooms": [None, None], "town": ["Ulm"] * 2, "size": [301.0, None]}
+    one, other = model.predict(rows)
+    assert one == other

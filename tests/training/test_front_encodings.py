@@ -60,5 +60,5 @@ def test_a_column_that_is_spelt_out_serves_nothing_else() -> None:
     for clean, wanted in ((kept, "something else takes them too"), (renamed, "as they came")):
         inputs = TableInputs([column for column in clean.schema if column.name not in ("price", "note")])
         with pytest.raises(DataError, match=wanted) as caught:
-            front_of(clean, inputs)
+            front_of(clean, inputs, "price")
         assert caught.value.code is ErrorCode.NO_GRAPH_FORM

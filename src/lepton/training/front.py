@@ -59,11 +59,12 @@ class Front:
         )
 
 
-def front_of(dataset: Dataset, inputs: TableInputs) -> Front | None:
+def front_of(dataset: Dataset, inputs: TableInputs, target: str) -> Front | None:
     """What makes the columns `inputs` of the rows that `dataset` was made of; None where no recipe made it.
 
     Raises:
-        DataError: a step that is needed has no form that a model file can hold; the message names the alternative.
+        DataError: a step that is needed has no form that a model file can hold, or makes an input of the target; the
+            message names the alternative.
     """
     lineage = dataset.lineage
     if lineage is None:
@@ -79,6 +80,9 @@ def front_of(dataset: Dataset, inputs: TableInputs) -> Front | None:
             if needed & set(bound.writes):
                 chosen.append(bound)
             needed = bound.needs(needed)
+            if step.name == "rename":
+                (target,) = bound.needs({target})
+            _check_unknown(step.name, target, needed)
     raw = lineage.raw
     if lost := [name for name in sorted(needed) if name not in raw]:
         came = f"column {lost[0]!r} of the cleaned table is not made of columns of the rows that came"
@@ -91,6 +95,15 @@ def front_of(dataset: Dataset, inputs: TableInputs) -> Front | None:
     texts.update(_spelt_out(steps, columns, inputs))
     _check_texts(inputs, steps, columns)
     return Front(TableInputs(tuple(columns.values()), texts), steps, tuple(reversed(left_out)))
+
+
+def _check_unknown(name: str, target: str, needed: set[str]) -> None:
+    if target in needed:
+        raise DataError(
+            ErrorCode.BAD_TARGET,
+            f"the step {name} makes an input of the target {target!r}, which is not known when the model is asked",
+            fix="leave the column that it makes out of the training, or let the step look at other columns",
+        )
 
 
 def _check_untouched(name: str, bound: BoundTableStep, needed: set[str]) -> None:

@@ -69,7 +69,7 @@ def prepare_table(dataset: Dataset, name: str, task: str | None, work: Work) -> 
     texts = tuple(column.name for column in features.columns if column.kind is Kind.TEXT)
     columns = [replace(column, role=Role.FEATURE) for column in features.columns]
     inputs = TableInputs(columns, dict.fromkeys(texts, "characters/1"))
-    front = front_of(dataset, inputs)  # before any work: a step that a model cannot hold is said at once
+    front = front_of(dataset, inputs, name)  # before any work: a step that a model cannot hold is said at once
     block = block_of(inputs, frame.select(inputs.names))
     scale = Scale.of(target.values) if target.labels is None else Scale()
     problem = Problem(
