@@ -41,6 +41,7 @@ def test_values_of_private_columns_are_nowhere_on_the_page():
             assert value not in page
         assert "Values of 4 columns are not shown: who, born, note, place." in page
         assert "•••" in page
+        assert page.count("<td>not shown</td>") == 4
         assert "Where values are missing" in page
 
 

@@ -58,7 +58,7 @@ def description_page(description: TableDescription, *, samples: int = 8, private
     page.section("At a glance", *_overview(description, hidden))
     if description.target is not None:
         page.section(f"The target, {description.target}", *_target(description))
-    page.section("Columns", *_columns(description, shown))
+    page.section("Columns", *_columns(description, shown, hidden))
     if missing := missing_blocks(description):
         page.section("What is missing", *missing)
     if together := association_blocks(description):
@@ -124,7 +124,7 @@ def _sentences(findings: Sequence[Finding]) -> list[str]:
     return [*out, f"and {len(findings) - _MAX_FINDINGS:,} more"] if len(findings) > _MAX_FINDINGS else out
 
 
-def _columns(description: TableDescription, shown: Sequence[ColumnDescription]) -> list[Block]:
+def _columns(description: TableDescription, shown: Sequence[ColumnDescription], hidden: Sequence[str]) -> list[Block]:
     rows = []
     for column in shown:
         picture = column.histogram(16)
@@ -136,7 +136,7 @@ def _columns(description: TableDescription, shown: Sequence[ColumnDescription]) 
             show_share(column.missing_share),
             exact + show_number(column.statistics.distinct.estimate),
             small_histogram(counts, alt=f"Distribution of {column.record.name}"),
-            column.values_text(),
+            "not shown" if column.record.name in hidden else column.values_text(),
         ]
         rows.append([*row, column.relation_text()] if description.target is not None else row)
     heads = ["column", "kind", "missing", "distinct", "distribution", "values"]
