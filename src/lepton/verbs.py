@@ -459,16 +459,18 @@ def serve(
     port: int = 8080,
     token: str | None = None,
     insecure_no_token: bool = False,
+    watch: float | None = None,
     resources: Resources | None = None,
 ) -> serving.Server:
     """Start an inference server for `models` in the background; `with` stops it.
 
     Args:
-        models: one or several; each is called as its file.
+        models: one or several; each is called as its file. A folder serves every model in it.
         host: address to bind; others than loopback need a token.
         port: port to bind; 0 takes a free one, which the server's `url` tells.
         token: what callers must show.
         insecure_no_token: serve others than this machine without a token.
+        watch: seconds between two looks for new and changed files; None takes up nothing by itself.
         resources: what models may use.
 
     Raises:
@@ -476,9 +478,15 @@ def serve(
         ServingError: the port is taken.
     """
     several = [models] if isinstance(models, Model | str | Path) else list(models)
-    names = serving.named(model.path if isinstance(model, Model) else model for model in several)
+    sources = serving.Sources(model.path if isinstance(model, Model) else model for model in several)
     server = serving.Server(
-        names, host=host, port=port, token=token, insecure_no_token=insecure_no_token, resources=resources
+        sources,
+        host=host,
+        port=port,
+        token=token,
+        insecure_no_token=insecure_no_token,
+        watch=watch,
+        resources=resources,
     )
     return server.start()
 

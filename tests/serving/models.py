@@ -85,3 +85,21 @@ def write_sold(folder: Path) -> Path:
         assets={"vocabulary.json": json.dumps({"town": list(TOWNS)}).encode()},
     )
     return path
+
+
+def write_scaled(path: Path, factor: float, *, layers: int = 0, width: int = 1) -> Path:
+    """`prediction` = factor × the sum of a row; `layers` matrix products of zeros, `width` wide, make it slow."""
+    columns = tuple(ColumnRecord(f"x{number}", Kind.NUMBER) for number in range(width))
+    builder = GraphBuilder()
+    numbers = builder.input("numbers", "double", ["N", width])
+    value = numbers
+    for _ in range(layers):
+        product = builder.node("MatMul", [value, builder.constant(np.zeros((width, width)))])
+        value = builder.node("Add", [product, numbers])
+    total = builder.node("MatMul", [value, builder.constant(np.full((width, 1), factor))])
+    builder.output("prediction", builder.node("Squeeze", [total, builder.constant(np.array([1]))]), "double", ["N"])
+    manifest = Manifest(
+        name=path.stem, task="regression", inputs=columns, outputs=(OutputRecord("prediction", "double", ("N",)),)
+    )
+    write_bundle(path, manifest=manifest, graph=builder.finish({INPUTS_KEY: json.dumps(describe_inputs(columns))}))
+    return path

@@ -12,6 +12,8 @@ from lepton.core import parse_size
 
 __all__ = ["serve"]
 
+_WATCH_SECONDS = 1.0
+
 
 def serve(
     model: str,
@@ -19,6 +21,8 @@ def serve(
     *models: str,
     host: str | None = None,
     port: int | None = None,
+    watch: bool = False,
+    require_token: bool = False,
     insecure_no_token: bool = False,
     max_body: str = "64MiB",
     workers: Workers = None,
@@ -30,10 +34,12 @@ def serve(
     name=houses.lepton gives it another name.
 
     Args:
-        model: a .lepton file.
+        model: a .lepton file, or a folder of them: NAME.lepton, or NAME/NUMBER.lepton for several versions.
         models: more of them.
         host: address to bind; anything but loopback needs the token that is printed at the start.
         port: port to bind; 0 takes a free one.
+        watch: take up new and changed files while serving; requests are answered by the old version until then.
+        require_token: want a token on this machine too; loading and unloading models by requests needs one.
         insecure_no_token: serve other machines without a token.
         max_body: largest request body that is taken.
         workers: threads for large batches.
@@ -41,10 +47,12 @@ def serve(
     """
     settings = context.settings
     serving.serve(
-        serving.named([model, *models]),
+        serving.Sources([model, *models]),
         host=host or settings.host,
         port=settings.port if port is None else port,
         insecure_no_token=insecure_no_token,
+        require_token=require_token,
+        watch=_WATCH_SECONDS if watch else None,
         limits=serving.Limits(max_body=parse_size(max_body, "max_body")),
         resources=context.resources(workers),
         announce=functools.partial(_announce, context.console),

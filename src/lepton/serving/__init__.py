@@ -3,6 +3,19 @@
 from lepton.serving.guard import Guard, new_token
 from lepton.serving.http import Limits
 from lepton.serving.model_store import ModelState, ModelStore, named
+from lepton.serving.repository import Repository
 from lepton.serving.server import Server, serve
+from lepton.serving.sources import Sources
 
-__all__ = ["Guard", "Limits", "ModelState", "ModelStore", "Server", "named", "new_token", "serve"]
+__all__ = [
+    "Guard",
+    "Limits",
+    "ModelState",
+    "ModelStore",
+    "Repository",
+    "Server",
+    "Sources",
+    "named",
+    "new_token",
+    "serve",
+]

@@ -35,20 +35,19 @@ class Application:
     def admit(self, head: Request) -> None:
         """Raise `LeptonError` for a request that is refused whatever its body is."""
         self._guard.check(head)
-        self.protocol.match(head.method, head.path)
+        if self.protocol.match(head.method, head.path).route.control:
+            self._guard.check_control()
 
     def runs_inline(self, request: Request) -> bool:
         """Whether the answer takes less time than a change of thread is worth.
 
         A body is judged by its length, before it is read: so many bytes hold so many rows at most.
         """
-        if not request.body:
-            return True
         try:
             served = self.protocol.model_of(request)
+            if served is None:
+                return not self.protocol.match(request.method, request.path).route.control
         except LeptonError:
-            return True
-        if served is None:
             return True
         width = sum(tensor.shape[-1] for tensor in served.inputs)
         bound = _CHEAP_ROWS * _BYTES_PER_VALUE * width

@@ -77,6 +77,15 @@ class Guard:
         if request.method == "POST":
             _check_content(headers)
 
+    def check_control(self) -> None:
+        """Raise `ServingError` unless `check` has seen a token: what changes a server is done with one alone."""
+        if self._token_hash is None:
+            raise ServingError(
+                ErrorCode.UNAUTHENTICATED,
+                "this server was started without a token, and models are changed with one alone",
+                fix="start it with a token: lepton serve … --require-token",
+            )
+
     def _check_token(self, headers: Mapping[str, str]) -> None:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         shown = _hashed(token.strip())

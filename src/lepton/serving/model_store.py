@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.bundle import Predictor, open_model
+from lepton.bundle import Predictor, SeriesInputs, open_model
 from lepton.core import (
     ErrorCode,
     LeptonError,
@@ -26,12 +26,12 @@ from lepton.core import (
     check_name,
     printable,
 )
-from lepton.serving.protocols.tensors import datatype_of
+from lepton.serving.datatypes import datatype_of
 
 __all__ = ["ModelState", "ModelStore", "ServedModel", "TensorRecord", "named"]
 
 VERSION = "1"
-"""The one version that a model has until versions are kept."""
+"""The version that the first model of a name has."""
 
 _logger = logging.getLogger("lepton.serving")
 
@@ -42,6 +42,7 @@ class ModelState(StrEnum):
     LOADING = "loading"
     READY = "ready"
     FAILED = "failed"
+    UNLOADED = "unloaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +58,15 @@ class TensorRecord:
         return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape)}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ServedModel:
-    """One model under the name that requests use.
+    """One version of a model under the name that requests use; nothing of it changes once it is ready.
 
     Attributes:
         name: as in the address.
         source: the file, or the opened model itself.
-        version: which one of the models of that name.
-        state: loading, ready or failed.
+        version: which one of the models of that name, a whole number.
+        state: loading, ready, failed or unloaded.
         reason: why it is not ready, fit to be shown.
         inputs: the graph's tensors.
         outputs: the graph's outputs, in order.
@@ -104,15 +105,16 @@ class ServedModel:
             )
             self._measure(predictor)
         except LeptonError as error:
-            self._fail(error)
+            self.fail(error)
         except Exception:
             _logger.exception("the model %r could not be opened", self.name)
-            self._fail(ServingError(ErrorCode.INTERNAL, "an error inside the server while it was opened"))
+            self.fail(ServingError(ErrorCode.INTERNAL, "an error inside the server while it was opened"))
         else:
             self._predictor, self.state, self.reason = predictor, ModelState.READY, ""
 
-    def _fail(self, error: LeptonError) -> None:
-        self.state, self.reason, self.error = ModelState.FAILED, str(error), error
+    def fail(self, error: LeptonError) -> None:
+        """Say why the model cannot be opened."""
+        self._predictor, self.state, self.reason, self.error = None, ModelState.FAILED, str(error), error
         _logger.error("the model '%s' is not ready: %s", self.name, printable(self.reason, 1000))
 
     def _measure(self, predictor: Predictor) -> None:
@@ -130,10 +132,13 @@ class ServedModel:
 
 
 class ModelStore:
-    """Models by name; one that cannot be opened never takes the others down.
+    """Models by name, and the versions of each; one that cannot be opened never takes the others down.
+
+    Readers take no lock: what a name stands for is replaced as a whole, so a request runs with one version from its
+    beginning to its end, whatever happens to the name meanwhile.
 
     Args:
-        models: name to file or opened model.
+        models: name to file or opened model; each is version 1 of its name.
         resources: what opened models may use.
 
     Raises:
@@ -141,52 +146,123 @@ class ModelStore:
     """
 
     def __init__(self, models: Mapping[str, Path | Predictor], resources: Resources | None = None) -> None:
-        if not models:
-            raise UsageError(ErrorCode.USAGE, "got no model to serve", wanted="at least one .lepton file")
-        self._resources = resources or Resources()
-        self._models: dict[str, ServedModel] = {}
-        for given, source in models.items():
-            name = check_name(given, "model name")
-            if name in self._models:
-                raise _taken(name)
-            self._models[name] = ServedModel(name, source if isinstance(source, Predictor) else Path(source))
+        self._start(resources)
+        for name, source in checked(models).items():
+            self.change(name, come=[ServedModel(name, source)])
+
+    @classmethod
+    def empty(cls, resources: Resources | None = None) -> ModelStore:
+        """A store whose models come later."""
+        store = cls.__new__(cls)
+        store._start(resources)
+        return store
+
+    def _start(self, resources: Resources | None) -> None:
+        self.resources = resources or Resources()
+        self._versions: dict[str, tuple[ServedModel, ...]] = {}
+        self._answering: dict[str, ServedModel] = {}
 
     def __iter__(self) -> Iterator[ServedModel]:
-        return iter(self._models.values())
+        """The version of each model that answers where a request names none."""
+        return iter(tuple(self._answering.values()))
 
     def __getitem__(self, name: str) -> ServedModel:
-        model = self._models.get(name)
+        """The version that answers where a request names none: the newest that is ready, else the newest.
+
+        Raises:
+            ServingError: UNKNOWN_MODEL.
+        """
+        model = self._answering.get(name)
         if model is None:
             raise ServingError(
                 ErrorCode.UNKNOWN_MODEL,
                 f"there is no model '{printable(name)}'",
-                wanted="one of " + ", ".join(list(self._models)[:20]),
+                wanted="one of " + ", ".join(list(self._answering)[:20]),
                 details={"model": name[:128]},
             )
         return model
 
+    def version(self, name: str, version: str) -> ServedModel:
+        """One version of a model.
+
+        Raises:
+            ServingError: UNKNOWN_MODEL, no such model or version.
+        """
+        answering = self[name]
+        if answering.version == version:
+            return answering
+        found = [model for model in self.versions(name) if model.version == version]
+        if not found:
+            raise ServingError(
+                ErrorCode.UNKNOWN_MODEL,
+                f"the model '{name}' has no version '{printable(version, 40)}'",
+                wanted=" or ".join(f"version '{model.version}'" for model in self.versions(name)[-5:]),
+                details={"model": name},
+            )
+        return next((model for model in found if model.state is ModelState.READY), found[-1])
+
+    def versions(self, name: str) -> tuple[ServedModel, ...]:
+        """Every version of a model, oldest first; empty if there is no such model."""
+        return self._versions.get(name, ())
+
+    def change(self, name: str, *, gone: Iterable[ServedModel] = (), come: Iterable[ServedModel] = ()) -> None:
+        """Take versions of a model away and add others, in one step; one writer at a time.
+
+        Requests that run with a version that goes are answered all the same.
+        """
+        away = {id(model) for model in gone}
+        versions = [model for model in self.versions(name) if id(model) not in away]
+        versions = sorted([*versions, *come], key=lambda model: int(model.version))
+        if not versions:
+            self._answering.pop(name, None)
+            self._versions.pop(name, None)
+            return
+        ready = [model for model in versions if model.state is ModelState.READY]
+        self._versions[name] = tuple(versions)
+        self._answering[name] = (ready or versions)[-1]
+
     def open_all(self) -> None:
         """Open every model, one after the other."""
-        for model in self._models.values():
-            model.open(self._resources)
+        for name in tuple(self._versions):
+            for model in self.versions(name):
+                model.open(self.resources)
+            self.change(name)
 
     @property
     def ready(self) -> bool:
         """Whether opening is over and at least one model answers."""
-        states = {model.state for model in self._models.values()}
+        states = {model.state for model in self}
         return ModelState.LOADING not in states and ModelState.READY in states
 
     @property
     def states(self) -> dict[str, str]:
         """State of each model."""
-        return {name: str(model.state) for name, model in self._models.items()}
+        return {model.name: str(model.state) for model in self}
 
     @property
     def first_error(self) -> LeptonError | None:
         """Why the first model that failed did, if none is ready."""
-        if any(model.state is not ModelState.FAILED for model in self._models.values()):
+        models = tuple(self)
+        if not models or any(model.state is not ModelState.FAILED for model in models):
             return None
-        return next(iter(self._models.values())).error
+        return models[0].error
+
+
+def checked(models: Mapping[str, Path | Predictor]) -> dict[str, Path | Predictor]:
+    """Models under names that can be used.
+
+    Raises:
+        UsageError: no model, a name that cannot be used, two names that are one in NFC.
+    """
+    if not models:
+        raise UsageError(ErrorCode.USAGE, "got no model to serve", wanted="at least one .lepton file")
+    found: dict[str, Path | Predictor] = {}
+    for given, source in models.items():
+        name = check_name(given, "model name")
+        if name in found:
+            raise _taken(name)
+        found[name] = source if isinstance(source, Predictor) else Path(source)
+    return found
 
 
 def named(sources: Iterable[str | os.PathLike[str]]) -> dict[str, Path]:
@@ -217,6 +293,8 @@ def _taken(name: str) -> UsageError:
 
 def _one_row(predictor: Predictor) -> dict[str, NDArray[Any]]:
     tensors: dict[str, NDArray[Any]] = {}
+    if isinstance(predictor.inputs, SeriesInputs):
+        return {"series": np.full((1, predictor.inputs.length, predictor.inputs.width), np.nan)}
     if width := len(predictor.inputs.numbers):
         tensors["numbers"] = np.full((1, width), np.nan)
     if width := len(predictor.inputs.strings):

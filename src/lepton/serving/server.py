@@ -23,6 +23,8 @@ from lepton.serving.guard import Guard, is_loopback, new_token
 from lepton.serving.http import HttpService, Limits
 from lepton.serving.model_store import ModelState, ModelStore
 from lepton.serving.protocols import InferenceProtocol
+from lepton.serving.repository import Repository
+from lepton.serving.sources import Sources
 
 try:
     import uvloop
@@ -33,6 +35,7 @@ __all__ = ["Server", "serve"]
 
 _logger = logging.getLogger("lepton.serving")
 _BACKLOG = 2048
+_WATCHER_ENDS = 5.0  # for a model that is being opened while the server stops
 
 
 class Server:
@@ -44,13 +47,14 @@ class Server:
             print(server.url)
 
     Args:
-        models: name to file, or to an opened model.
+        models: name to file, or to an opened model; or `Sources`, which may hold folders.
         host: address to bind; others than loopback need a token.
         port: port to bind; 0 takes a free one.
         token: what callers must show.
         insecure_no_token: serve others than this machine without a token.
         limits: what callers may take.
         resources: what models may use.
+        watch: seconds between two looks at the sources, to take up what is new; None takes up nothing by itself.
 
     Raises:
         UsageError: no model, names that cannot be used, a host that cannot be bound.
@@ -60,7 +64,7 @@ class Server:
 
     def __init__(
         self,
-        models: Mapping[str, Path | Predictor],
+        models: Mapping[str, Path | Predictor] | Sources,
         *,
         host: str = "127.0.0.1",
         port: int = 8080,
@@ -68,6 +72,7 @@ class Server:
         insecure_no_token: bool = False,
         limits: Limits | None = None,
         resources: Resources | None = None,
+        watch: float | None = None,
     ) -> None:
         if not 0 <= port <= 65_535:  # the system would take it modulo 65,536
             raise UsageError(ErrorCode.BAD_SETTING, f"got the port {port}", wanted="0 to 65535")
@@ -75,8 +80,13 @@ class Server:
         self.port = port
         self.limits = limits or Limits()
         self.resources = resources or Resources()
-        self.models = ModelStore(models, self.resources)
-        self._protocol = InferenceProtocol(self.models)
+        self.models = ModelStore.empty(self.resources)
+        self.watch = watch
+        sources = models if isinstance(models, Sources) else Sources.of(models)
+        self.repository = Repository(sources, self.models)
+        if watch is None and not any(self.models):
+            raise UsageError(ErrorCode.USAGE, "got no model to serve", wanted="at least one .lepton file")
+        self._protocol = InferenceProtocol(self.models, self.repository)
         self._application = Application(self._protocol, Guard(self.host, token, insecure_no_token=insecure_no_token))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -159,23 +169,39 @@ class Server:
         listening = self._bound()
         executor = ThreadPoolExecutor(self.resources.cpus, "lepton-model")
         service = HttpService(self._application, self.limits, executor, loop)
+        unwatched = threading.Event()
+        watcher: threading.Thread | None = None
         server = await loop.create_server(service.connect, sock=listening, backlog=_BACKLOG)
         try:
             if signals:
                 for number in (signal.SIGTERM, signal.SIGINT):
                     loop.add_signal_handler(number, self._stopping.set)
-            await loop.run_in_executor(executor, self.models.open_all)
+            await loop.run_in_executor(executor, self.repository.open_all)
             if (error := self.models.first_error) is not None:
                 raise error
+            watcher = self._watcher(unwatched)
             announce()
             await self._stopping.wait()
         finally:
+            unwatched.set()
             self._protocol.draining = True
             await _accept_waiting(loop, listening, service)
             server.close()
             await service.drain()
             # A model that still runs past the drain time is not waited for.
             executor.shutdown(wait=False, cancel_futures=True)
+            if watcher is not None:
+                watcher.join(_WATCHER_ENDS)
+
+    def _watcher(self, ends: threading.Event) -> threading.Thread | None:
+        """The thread that looks for new models, if that is wanted."""
+        if self.watch is None:
+            return None
+        thread = threading.Thread(
+            target=self.repository.watch, args=(ends, self.watch), name="lepton-watch-models", daemon=True
+        )
+        thread.start()
+        return thread
 
     def _bound(self) -> socket.socket:
         try:
@@ -217,32 +243,35 @@ async def _accept_waiting(loop: asyncio.AbstractEventLoop, listening: socket.soc
 
 
 def serve(
-    models: Mapping[str, Path | Predictor],
+    models: Mapping[str, Path | Predictor] | Sources,
     *,
     announce: Callable[[str], None] | None = None,
     host: str = "127.0.0.1",
     token: str | None = None,
     insecure_no_token: bool = False,
+    require_token: bool = False,
     **options: Any,
 ) -> None:
     """Serve `models` until SIGTERM or SIGINT.
 
-    On an address that other machines reach, a token is made and announced, unless one is given.
+    Where a token is needed and none is given, one is made and announced.
 
     Args:
-        models: name to file, or to an opened model.
+        models: as of `Server`.
         announce: called with each line that the operator should read; None says nothing, and makes no token.
         host: address to bind.
         token: what callers must show.
         insecure_no_token: serve other machines without a token.
-        options: `port`, `limits`, `resources`, as of `Server`.
+        require_token: want a token on a loopback address too, as loading and unloading models does.
+        options: `port`, `limits`, `resources`, `watch`, as of `Server`.
 
     Raises:
         LeptonError: as `Server` and `Server.start`.
     """
     say = announce or _say_nothing
     made = None
-    if token is None and announce is not None and not insecure_no_token and not is_loopback(host):
+    needed = require_token or (not insecure_no_token and not is_loopback(host))
+    if token is None and announce is not None and needed:
         made = token = new_token()
     server = Server(models, host=host, token=token, insecure_no_token=insecure_no_token, **options)
 
@@ -252,6 +281,8 @@ def serve(
                 say(f"{server.url}/v2/models/{quote(model.name)}")
             else:
                 say(f"{model.name} is not ready: {model.reason}")
+        if server.watch is not None:
+            say(f"Looking for new models every {server.watch:g} s")
         if made is not None:
             say(f"Token, shown this once: {made}")
 

@@ -14,9 +14,9 @@ from hypothesis.extra import numpy as arrays
 from lepton.bundle import Predictor
 from lepton.core import ErrorCode, LeptonError, ServingError
 from lepton.serving import ModelStore
+from lepton.serving.datatypes import DATATYPES
 from lepton.serving.protocols import InferenceProtocol, Request, Response
 from lepton.serving.protocols.binary import HEADER, BinaryReader, split_body, write_binary
-from lepton.serving.protocols.tensors import DATATYPES
 
 INFER = "/v2/models/sold/infer"
 NUMBERS = np.array([[1.0, 0.0], [2.5, np.nan]])

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from lepton.core import ErrorCode, LeptonError, SchemaError, ServingError
-from lepton.serving.protocols.tensors import DATATYPES, datatype_of, read_tensor, write_tensor
+from lepton.serving.datatypes import DATATYPES, datatype_of
+from lepton.serving.protocols.tensors import read_tensor, write_tensor
 
 
 def tensor(**changes: Any) -> dict[str, Any]:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.core import ErrorCode, SchemaError, ServingError, printable
-from lepton.serving.protocols.tensors import DATATYPES, Tensor, datatype_of, read_head
+from lepton.serving.datatypes import DATATYPES, datatype_of
+from lepton.serving.protocols.tensors import Tensor, read_head
 
 __all__ = ["BINARY", "HEADER", "BinaryReader", "split_body", "write_binary"]
 

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from lepton.core import ErrorCode, ServingError, printable
-from lepton.serving.model_store import VERSION, ModelState, ModelStore, ServedModel
+from lepton.serving.model_store import ModelState, ModelStore, ServedModel
 from lepton.serving.protocols.base import Request, Response, json_response
 from lepton.serving.protocols.call import Call
+from lepton.serving.protocols.control import load_model, show_index, unload_model
 from lepton.serving.protocols.infer import read_infer
 from lepton.serving.protocols.rows import read_rows
+from lepton.serving.repository import Repository
 from lepton.version import __version__
 
 __all__ = ["ROUTES", "InferenceProtocol", "Route"]
@@ -32,11 +34,13 @@ class Route:
         method: `GET` (which answers `HEAD` too) or `POST`.
         pattern: the path, with `{model}` and `{version}` for what varies.
         does: what it answers, in a sentence.
+        control: whether it changes what is served, or tells of it, and so needs a token whatever the address.
     """
 
     method: str
     pattern: str
     does: str
+    control: bool = False
 
 
 ROUTES = (
@@ -51,19 +55,39 @@ ROUTES = (
     Route("POST", "/v2/models/{model}/infer", "Answers to tensors"),
     Route("POST", "/v2/models/{model}/versions/{version}/infer", "The same, of one version"),
     Route("POST", "/v2/models/{model}/rows", "Answers to JSON rows"),
+    Route(
+        "POST", "/v2/repository/index", "Every version of every model, its state and why it is not ready", control=True
+    ),
+    Route("POST", "/v2/repository/models/{model}/load", "Opens a model, or what is new of it", control=True),
+    Route("POST", "/v2/repository/models/{model}/unload", "Lets a model go until it is loaded again", control=True),
 )
 """Every address of the server."""
 
 _PLATFORM = "onnxruntime_onnx"
 _KEPT_ADDRESSES = 64
-_EXTENSIONS = ("binary_tensor_data",)
+
+
+class Match(NamedTuple):
+    """What an address leads to."""
+
+    route: Route
+    handler: Handler
+    variables: Mapping[str, str]
 
 
 class InferenceProtocol:
-    """Answers requests from the models of a store; `answer` is safe to call from several threads."""
+    """Answers requests from the models of a store; `answer` is safe to call from several threads.
 
-    def __init__(self, store: ModelStore) -> None:
+    Args:
+        store: the models.
+        repository: what changes them, if callers may.
+    """
+
+    def __init__(self, store: ModelStore, repository: Repository | None = None) -> None:
         self._store = store
+        self._repository = repository
+        self.routes = tuple(route for route in ROUTES if repository is not None or not route.control)
+        self._extensions = ["binary_tensor_data", *(["model_repository"] if repository is not None else [])]
         self.draining = False
         handlers: dict[str, Handler] = {
             "/": self._home,
@@ -75,33 +99,39 @@ class InferenceProtocol:
             "/v2/models/{model}/infer": self._infer,
             "/v2/models/{model}/rows": self._rows,
         }
-        self._routes: dict[int, list[tuple[Route, list[str], Handler]]] = {}
-        for route in ROUTES:
+        if repository is not None:
+            handlers |= {
+                "/v2/repository/index": partial(show_index, repository),
+                "/v2/repository/models/{model}/load": partial(load_model, repository),
+                "/v2/repository/models/{model}/unload": partial(unload_model, repository),
+            }
+        self._routes: dict[int, list[tuple[list[str], Match]]] = {}
+        for route in self.routes:
             segments = route.pattern[1:].split("/")
             handler = handlers[route.pattern.replace("/versions/{version}", "")]
-            self._routes.setdefault(len(segments), []).append((route, segments, handler))
+            self._routes.setdefault(len(segments), []).append((segments, Match(route, handler, {})))
         # Each request asks three times for its address, and most requests have one of a few.
         self._match = lru_cache(_KEPT_ADDRESSES)(self._find)
 
-    def match(self, method: str, path: str) -> tuple[Handler, Mapping[str, str]]:
-        """The handler of a request's address and what its variable parts are.
+    def match(self, method: str, path: str) -> Match:
+        """The route of a request's address, its handler and its variable parts.
 
         Raises:
             ServingError: no such address, or another method there.
         """
         return self._match(method, path)
 
-    def _find(self, method: str, path: str) -> tuple[Handler, Mapping[str, str]]:
+    def _find(self, method: str, path: str) -> Match:
         segments = path[1:].split("/")
         method = "GET" if method == "HEAD" else method
         allowed: list[str] = []
-        for route, pattern, handler in self._routes.get(len(segments), ()):
+        for pattern, match in self._routes.get(len(segments), ()):
             variables = _matched(pattern, segments)
             if variables is None:
                 continue
-            if route.method == method:
-                return handler, variables
-            allowed.append(route.method)
+            if match.route.method == method:
+                return match._replace(variables=variables)
+            allowed.append(match.route.method)
         if allowed:
             allowed = [*allowed, "HEAD"] if "GET" in allowed else allowed
             raise ServingError(
@@ -116,8 +146,8 @@ class InferenceProtocol:
 
     def model_of(self, request: Request) -> ServedModel | None:
         """The model that a request will run, or None; `ServingError` when there is no such address or model."""
-        _, variables = self.match(request.method, request.path)
-        return self._served(variables) if request.method == "POST" else None
+        route, _, variables = self.match(request.method, request.path)
+        return self._served(variables) if route.method == "POST" and not route.control else None
 
     def answer(self, request: Request) -> Response:
         """The response to a complete request; a model that it asks for is run here and now.
@@ -134,31 +164,23 @@ class InferenceProtocol:
         Raises:
             LeptonError: whatever is wrong with it.
         """
-        handler, variables = self.match(request.method, request.path)
+        _, handler, variables = self.match(request.method, request.path)
         return handler(request, **variables)
 
     def _served(self, variables: Mapping[str, str]) -> ServedModel:
-        served = self._store[variables["model"]]
-        version = variables.get("version", VERSION)
-        if version != VERSION:
-            raise ServingError(
-                ErrorCode.UNKNOWN_MODEL,
-                f"the model '{served.name}' has no version '{printable(version, 40)}'",
-                wanted=f"version '{VERSION}'",
-                details={"model": served.name},
-            )
-        return served
+        name, version = variables["model"], variables.get("version")
+        return self._store[name] if version is None else self._store.version(name, version)
 
     def _home(self, _: Request) -> Response:
         models = [
             {"name": model.name, "state": str(model.state), "address": "/v2/models/" + quote(model.name, safe="")}
             for model in self._store
         ]
-        routes = [{"method": r.method, "path": r.pattern, "does": r.does} for r in ROUTES]
+        routes = [{"method": r.method, "path": r.pattern, "does": r.does} for r in self.routes]
         return json_response({"name": "lepton", "version": __version__, "models": models, "routes": routes})
 
     def _server(self, _: Request) -> Response:
-        return json_response({"name": "lepton", "version": __version__, "extensions": list(_EXTENSIONS)})
+        return json_response({"name": "lepton", "version": __version__, "extensions": self._extensions})
 
     def _live(self, _: Request) -> Response:
         return json_response({"live": True})
@@ -174,11 +196,13 @@ class InferenceProtocol:
         return json_response({"ready": True, "models": states})
 
     def _model(self, _: Request, **variables: str) -> Response:
-        return json_response(_metadata(self._served(variables)))
+        served = self._served(variables)
+        return json_response(_metadata(served, self._store.versions(served.name)))
 
     def _model_ready(self, _: Request, **variables: str) -> Response:
         served = self._served(variables)
-        return json_response({"name": served.name, "ready": True, "model_id": served.predictor.model_id})
+        model_id = served.predictor.model_id
+        return json_response({"name": served.name, "version": served.version, "ready": True, "model_id": model_id})
 
     def _infer(self, request: Request, **variables: str) -> Call:
         return read_infer(self._served(variables), request)
@@ -203,10 +227,17 @@ def _decoded(segment: str) -> str:
     return unquote_to_bytes(segment).decode("utf-8", "replace")
 
 
-def _metadata(served: ServedModel) -> dict[str, Any]:
+def _metadata(served: ServedModel, versions: Sequence[ServedModel]) -> dict[str, Any]:
+    ready = [model.version for model in versions if model.state is ModelState.READY]
     out: dict[str, Any] = {
         "name": served.name,
-        "versions": [VERSION],
+        "version": served.version,
+        "versions": ready or [model.version for model in versions],
+        "unavailable": [
+            {"version": model.version, "state": str(model.state), "reason": model.reason}
+            for model in versions
+            if ready and model.state is not ModelState.READY
+        ],
         "platform": _PLATFORM,
         "inputs": [tensor.to_dict() for tensor in served.inputs],
         "outputs": [tensor.to_dict() for tensor in served.outputs],

@@ -13,21 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.core import ErrorCode, SchemaError, ServingError, printable
+from lepton.serving.datatypes import DATATYPES, datatype_of
 
-__all__ = ["DATATYPES", "Tensor", "datatype_of", "is_binary", "read_head", "read_tensor", "write_tensor"]
+__all__ = ["Tensor", "is_binary", "read_head", "read_tensor", "write_tensor"]
 
-DATATYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
-    {
-        "BOOL": np.dtype(np.bool_),
-        **{f"UINT{bits}": np.dtype(f"uint{bits}") for bits in (8, 16, 32, 64)},
-        **{f"INT{bits}": np.dtype(f"int{bits}") for bits in (8, 16, 32, 64)},
-        **{f"FP{bits}": np.dtype(f"float{bits}") for bits in (16, 32, 64)},
-        "BYTES": np.dtype(object),
-    }
-)
-"""Datatypes of the protocol and what they are in numpy."""
-
-_NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 _MAX_DIMENSIONS = 8
 _FEW = 64
 _FIELDS = frozenset({"name", "datatype", "shape", "data", "parameters"})
@@ -79,11 +68,6 @@ class Tensor:
         """Values as a column of rows; a few are Python's own, which are packed more quickly."""
         values = self.values
         return values.tolist() if isinstance(values, np.ndarray) and len(values) <= _FEW else values
-
-
-def datatype_of(array: NDArray[Any]) -> str:
-    """Name of an array's datatype in the protocol."""
-    return _NAMES.get(array.dtype, "BYTES")
 
 
 def is_binary(raw: object) -> bool:
