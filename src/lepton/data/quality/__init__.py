@@ -1,5 +1,15 @@
 """Is this table good enough? Rules that it must keep, and how far it has moved from a baseline."""
 
+from lepton.data.quality.agreement import (
+    Agreement,
+    Consensus,
+    PairAgreement,
+    cohen_kappa,
+    consensus_labels,
+    fleiss_kappa,
+    krippendorff_alpha,
+    measure_agreement,
+)
 from lepton.data.quality.anonymity import Anonymity, measure_anonymity
 from lepton.data.quality.check import Check, check
 from lepton.data.quality.drift import DriftRecord, SchemaChange, compare_tables
@@ -10,10 +20,13 @@ from lepton.data.quality.rules import RULES, Rule, Severity, load_rules, rules_o
 
 __all__ = [
     "RULES",
+    "Agreement",
     "Anonymity",
     "Check",
+    "Consensus",
     "DriftRecord",
     "LabelErrors",
+    "PairAgreement",
     "PersonalData",
     "PersonalFinding",
     "Rule",
@@ -21,10 +34,15 @@ __all__ = [
     "SchemaChange",
     "Severity",
     "check",
+    "cohen_kappa",
     "compare_tables",
     "conflicting_labels",
+    "consensus_labels",
     "find_personal",
+    "fleiss_kappa",
+    "krippendorff_alpha",
     "load_rules",
+    "measure_agreement",
     "measure_anonymity",
     "rules_of",
     "suspect_labels",

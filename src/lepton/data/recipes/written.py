@@ -260,7 +260,7 @@ def _unit_text(text: str) -> str | None:
         return None
     before, after = body[: numbers[0].start()].strip(" +-\u2212"), body[numbers[0].end() :].strip()
     unit = before or after
-    return None if (before and after) or re.match(r"[-+\u2212.,'0-9]", unit) else unit
+    return None if (before and after) or re.match(r"[-+\u2212.,'0-9]|[eE][0-9]", unit) else unit
 
 
 def _sizes(named: list[str], wanted: str) -> dict[str, float]:
