@@ -124,6 +124,11 @@ class OnError(StrEnum):
     MISSING = "missing"
     DROP = "drop"
 
+    @property
+    def is_lenient(self) -> bool:
+        """Whether such a cell is taken as missing, by models too."""
+        return self in (OnError.FLAG, OnError.MISSING)
+
 
 @dataclass(frozen=True)
 class RunContext:

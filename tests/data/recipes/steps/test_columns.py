@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings, strategies as st
 
+from lepton.bundle.encoding import numeric_encoder
 from lepton.core import DataError, Kind, UsageError
 from lepton.data.recipes import Recipe
 from lepton.data.recipes.steps.columns import Cast, Drop, Rename, Select
 from tests.data.recipes.step_contract import bound_on, check_step, table_of
 
+TEXTS = ["1", " 2.5 ", "-3e2", "+.5", "5.", "1,5", "1_000", "yes", "No", "TRUE", "t", "0", "nan", "inf", "-Infinity"]
 TABLE = {"n": [1.0, None, 2.5, -3.0], "i": [1, 2, None, 0], "b": [True, None, False, True], "s": ["x", None, "1", "é"]}
 
 
@@ -47,6 +51,33 @@ def test_cast_reads_values_and_marks_what_it_cannot(to, values, expected, bad):
     applied = bound_on(Cast("c", to), table_of({"c": values})).apply(table_of({"c": values}).frame())
     assert applied.frame["c"].to_list() == expected
     assert applied.bad["c"].to_list() == bad
+
+
+@pytest.mark.parametrize("to", ["number", "whole", "boolean"])
+def test_numbers_are_cast_alike_in_a_graph(to):
+    numbers = {"n": [1.0, None, 0.0, 2.5, -3.0, np.inf, -np.inf, 1e300, 2.0**63], "i": [*range(8), None]}
+    check_step(Cast(("n", "i"), to, "flag"), {**numbers, "b": [True, None, False] * 3})
+    check_step(Cast("b", to, "flag"), {"b": [True, None, False]})
+
+
+@settings(max_examples=60)
+@given(st.lists(st.one_of(st.none(), st.sampled_from(TEXTS), st.text(max_size=4), st.floats().map(str)), min_size=1))
+def test_texts_are_read_alike_by_a_codec(texts):
+    table = table_of(pl.DataFrame({"c": ["x", *texts]}), {"c": "category"})
+    frame = table.frame()
+    for to in ("number", "boolean"):
+        bound = bound_on(Cast("c", to, "missing"), table)
+        found = numeric_encoder(bound.raw(table.schema["c"])).series(frame["c"]).fill_nan(None)
+        assert found.equals(bound.apply(frame).frame["c"].cast(pl.Float64), null_equal=True)
+
+
+def test_what_is_told_of_a_raw_column():
+    table = table_of({"c": ["1", "2"], "n": [1.0, 2.0]})
+    assert bound_on(Cast(("c", "n"), "number", "drop"), table).raw(table.schema["c"]).unreadable_is_missing is False
+    assert bound_on(Cast(("c", "n"), "number", "flag"), table).raw(table.schema["c"]).unreadable_is_missing is True
+    assert bound_on(Cast(("c", "n"), "number"), table).raw(table.schema["n"]) == table.schema["n"]
+    assert bound_on(Cast("c", "whole"), table).raw(table.schema["c"]) is None
+    assert bound_on(Cast("c", "number"), table).raw(table.schema["n"]) is None
 
 
 def test_cast_changes_the_kind():

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
 import polars as pl
 
 from lepton.bundle import GraphBuilder
-from lepton.core import DataError, ErrorCode, Kind, Schema, UsageError, check_label
+from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Schema, UsageError, check_label
 from lepton.data.recipes.base import Applied, BoundRowStep, OnError, RecipeStep, Scope
+from lepton.data.recipes.bound import put
+from lepton.data.recipes.expression_forms import Graph
 from lepton.data.steps import Tensors
 
 __all__ = ["Cast", "Drop", "Rename", "Select"]
@@ -78,7 +81,8 @@ class Rename(RecipeStep):
 class Cast(RecipeStep):
     """Take columns as another kind: numbers as texts or whole numbers, texts as numbers, booleans as numbers.
 
-    A text that is no number, or a number with a fraction for `whole`, is a cell that cannot be treated.
+    A text that is no number, or a number with a fraction for `whole`, is a cell that cannot be treated. A model takes
+    texts that were read as numbers or booleans as they come; it makes no whole numbers of texts, nor texts of numbers.
 
     Attributes:
         columns: the columns.
@@ -103,7 +107,9 @@ class Cast(RecipeStep):
                 came = f"cast: column {name!r} is of kind {schema[name].kind}"
                 raise DataError(ErrorCode.WRONG_KIND, came, wanted=" or ".join(_CASTABLE))
         after = tuple(replace(c, kind=kind, dtype=dtype, missing_markers=()) if c.name in names else c for c in schema)
-        return _Casted(schema, Schema(after), tuple(c.name for c in schema if c.name in names), self.to)
+        return _Casted(
+            schema, Schema(after), tuple(c.name for c in schema if c.name in names), self.to, self.on_error.is_lenient
+        )
 
 
 _CASTS = {
@@ -184,6 +190,7 @@ class _Casted(BoundRowStep):
     after: Schema
     columns: tuple[str, ...]
     to: str
+    is_lenient: bool
 
     @property
     def schema(self) -> Schema:
@@ -205,9 +212,28 @@ class _Casted(BoundRowStep):
         return wanted
 
     def emit(self, builder: GraphBuilder, tensors: Tensors) -> Tensors:
-        alike = self.to == "number" and all(self.before[n].kind in _NUMERIC for n in self.columns)
-        same = all(self.before[n].kind not in _NUMERIC for n in self.columns) and self.to in ("category", "text")
-        return tensors if alike or same else super().emit(builder, tensors)
+        for name in self.columns:
+            if name in tensors.string_names and self.to not in ("category", "text"):
+                return super().emit(builder, tensors)
+            if name in tensors.number_names and self.to != "number":
+                if self.to not in ("whole", "boolean"):
+                    return super().emit(builder, tensors)
+                graph = Graph(builder, tensors)
+                column = graph.column(name)
+                fits = _fitting(graph, column) if self.to == "whole" else _deciding(graph, column)
+                tensors = put(builder, tensors, name, graph.node("Not", fits), graph.number(np.nan))
+        return tensors
+
+    def raw(self, column: ColumnRecord) -> ColumnRecord | None:
+        if column.name not in self.columns or self.to not in ("number", "boolean"):
+            return None
+        if column.kind in _NUMERIC:
+            return column if self.to == "number" else None
+        kind, dtype, _ = _CASTS[self.to]
+        declared = replace(column, kind=kind, dtype=dtype, unreadable_is_missing=self.is_lenient)
+        if self.to == "number":
+            return declared
+        return replace(declared, true_texts=_words(True), false_texts=_words(False))
 
     def apply(self, frame: pl.DataFrame) -> Applied:
         dtype = _CASTS[self.to][2]
@@ -220,12 +246,29 @@ class _Casted(BoundRowStep):
         return Applied(frame.with_columns(made), bad)
 
 
+_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def _words(truth: bool) -> tuple[str, ...]:
+    return tuple(word for word, value in _WORDS.items() if value is truth)
+
+
+def _fitting(graph: Graph, column: str) -> str:
+    """Which numbers are whole, and small enough to be held as such."""
+    whole = graph.node("Equal", column, graph.node("Round", column))
+    return graph.node("And", whole, graph.node("Less", graph.node("Abs", column), graph.number(2.0**63)))
+
+
+def _deciding(graph: Graph, column: str) -> str:
+    return graph.node("Or", *(graph.node("Equal", column, graph.number(value)) for value in (0.0, 1.0)))
+
+
 def _as_type(values: pl.Series, dtype: pl.DataType) -> pl.Series:
     if isinstance(dtype, pl.String):
         return values.cast(pl.String)
     if isinstance(dtype, pl.Boolean) and isinstance(values.dtype, pl.String):
-        words = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
-        return values.str.strip_chars().str.to_lowercase().replace_strict(words, default=None, return_dtype=dtype)
+        words = values.str.strip_chars().str.to_lowercase()
+        return words.replace_strict(_WORDS, default=None, return_dtype=dtype)
     numbers = values.str.strip_chars().cast(pl.Float64, strict=False) if values.dtype == pl.String else values
     if isinstance(dtype, pl.Boolean):
         return numbers.to_frame().select(

@@ -173,8 +173,8 @@ def _record(
     step: ParseDates | ParseNumbers | ParseBooleans, column: ColumnRecord, dtype: str, **settings: Any
 ) -> ColumnRecord:
     """What the raw column must declare so that a codec reads its texts; the markers of missing values stay."""
-    lenient = step.on_error in (OnError.FLAG, OnError.MISSING)
-    settings = {**settings, "missing_markers": column.missing_markers, "unreadable_is_missing": lenient}
+    settings["missing_markers"] = column.missing_markers
+    settings["unreadable_is_missing"] = step.on_error.is_lenient
     return ColumnRecord(column.name, step.gives, dtype, role=column.role, **settings)
 
 
