@@ -74,7 +74,10 @@ def hash_digits(text: str) -> str:
 
 def map_distinct(texts: pl.Series, change: Callable[[str], str]) -> pl.Series:
     """`change` applied to each distinct text of `texts` once; nulls stay."""
-    changes = {text: new for text in texts.drop_nulls().unique() if (new := change(text)) != text}
+    distinct = texts.drop_nulls().unique()
+    if 2 * len(distinct) > len(texts):  # to look them up again would take longer
+        return pl.Series(texts.name, [text if text is None else change(text) for text in texts.to_list()], pl.String)
+    changes = {text: new for text in distinct if (new := change(text)) != text}
     return texts.replace(list(changes), list(changes.values())) if changes else texts
 
 

@@ -149,7 +149,7 @@ class TextGrams(Step):
         self, texts: pl.Series, grams: tuple[Gram, ...], weights: tuple[float, ...]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """Row, place and weight of each known n-gram of each text, by row."""
-        if not grams:
+        if not grams or not len(texts):
             return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
         pieces = {piece: number for number, piece in enumerate(_pieces(grams), start=1)}
         base = len(pieces) + 1
@@ -157,18 +157,22 @@ class TextGrams(Step):
             size: {_code([pieces[p] for p in gram], base): i for i, gram in enumerate(grams) if len(gram) == size}
             for size in {len(gram) for gram in grams}
         }
-        found = []
+        found: list[NDArray[np.int64]] = []
+        counts: list[NDArray[np.int64]] = []
         for first, numbers, rows in _tokens(texts, self.unit, pieces):
+            cells = []  # row and place as one number: counting such is ten times as fast as grouping by both
             for size, known in by_length.items():
                 codes, where = _codes(numbers, rows, size, base)
                 order = np.array(sorted(known), dtype=np.int64)
                 at = np.minimum(np.searchsorted(order, codes), len(order) - 1)
                 hit = order[at] == codes
                 places = np.array([known[code] for code in order.tolist()], dtype=np.int64)[at[hit]]
-                found.append(pl.DataFrame({"row": where[hit] + first, "place": places}))
-        table = pl.concat(found).group_by("row", "place").len(name="count").sort("row", "place")
-        rows, places = table["row"].to_numpy(), table["place"].to_numpy()
-        values = table["count"].to_numpy() * np.array(weights)[places]
+                cells.append((where[hit] + first) * len(grams) + places)
+            distinct, times = np.unique(np.concatenate(cells), return_counts=True)
+            found.append(distinct)
+            counts.append(times)
+        rows, places = np.divmod(np.concatenate(found), len(grams))
+        values = np.concatenate(counts) * np.array(weights)[places]
         squares = np.bincount(rows, weights=values**2, minlength=len(texts))
         return rows, places, values / np.sqrt(squares)[rows]
 

@@ -93,6 +93,11 @@ def test_any_text_gives_the_same_in_rows_and_graph(texts):
         np.testing.assert_allclose(found[name], made[name].to_numpy(), rtol=1e-12, err_msg=name)
 
 
+def test_pieces_without_rows():
+    table = table_of(TABLE, KINDS)
+    assert bound_on(TextFeatures(), table).apply(table.frame()[:0]).frame.height == 0
+
+
 @pytest.mark.parametrize(
     "step",
     [

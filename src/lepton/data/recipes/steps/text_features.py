@@ -185,7 +185,7 @@ class _Grams(Learner):
     def __init__(self, columns: Sequence[str], step: TextFeatures) -> None:
         self.columns = tuple(columns)
         self._step = step
-        empty = pl.DataFrame(schema={"text": pl.String, "hash": pl.Int64, "rows": pl.Int64})
+        empty = pl.DataFrame(schema={"text": pl.String, "rows": pl.Int64})
         self._texts = dict.fromkeys(self.columns, empty)
         self._bounds = dict.fromkeys(self.columns, _HASHES)
 
@@ -193,8 +193,7 @@ class _Grams(Learner):
         for name in self.columns:
             spelt = _spelt(frame[name])
             counted = spelt.filter(spelt != "").rename("text").value_counts(name="rows")
-            hashes = pl.Series("hash", map(stable_hash, counted["text"]), dtype=pl.Int64)
-            self._add(name, counted.select("text", hashes, pl.col("rows").cast(pl.Int64)))
+            self._add(name, counted.with_columns(pl.col("rows").cast(pl.Int64)))
 
     def merge(self, other: Self) -> None:
         for name, texts in other._texts.items():
@@ -202,18 +201,18 @@ class _Grams(Learner):
             self._add(name, texts)
 
     def _add(self, name: str, texts: pl.DataFrame) -> None:
-        both = pl.concat([self._texts[name], texts]).filter(pl.col("hash") < self._bounds[name])
-        kept = both.group_by("text", "hash").agg(pl.col("rows").sum())
+        both = pl.concat([_below(each, self._bounds[name]) for each in (self._texts[name], texts)])
+        kept = both.group_by("text").agg(pl.col("rows").sum())
         while kept.height > 1 and int(num_characters(kept["text"]).sum()) > _MOST_CHARACTERS:
             self._bounds[name] //= 2
-            kept = kept.filter(pl.col("hash") < self._bounds[name])
+            kept = _below(kept, self._bounds[name])
         self._texts[name] = kept
 
     def finish(self) -> dict[str, Any]:
         return {"grams": {name: self._learned(name) for name in self.columns}}
 
     def _learned(self, name: str) -> list[Any]:
-        kept = self._texts[name].sort("hash", "text")
+        kept = self._texts[name].with_columns(_hashes(self._texts[name])).sort("hash", "text")
         ends = np.cumsum(kept["rows"].to_numpy())
         if not len(ends):
             return [[], []]
@@ -228,3 +227,11 @@ class _Grams(Learner):
         )
         plain = [[piece.replace(SEPARATOR, "") for piece in gram] for gram in found.grams[0]]
         return [plain, list(found.weights[0])]
+
+
+def _hashes(texts: pl.DataFrame) -> pl.Series:
+    return pl.Series("hash", map(stable_hash, texts["text"]), dtype=pl.Int64)
+
+
+def _below(texts: pl.DataFrame, bound: int) -> pl.DataFrame:
+    return texts if bound == _HASHES else texts.filter(_hashes(texts) < bound)
