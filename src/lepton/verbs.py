@@ -321,8 +321,13 @@ def train(
     target: str,
     within: str | float | None = None,
     effort: str | None = None,
+    max_size: str | int | None = None,
+    max_latency: str | float | None = None,
     task: str | None = None,
     metric: str | None = None,
+    time: str | None = None,
+    series: str | None = None,
+    horizon: int | None = None,
     output: str | Path | None = None,
     seed: int = 0,
     work: Work | None = None,
@@ -336,14 +341,20 @@ def train(
             60 s.
         effort: `fast`, the small portfolio; `good`, a search that ends where nothing better comes, the default where
             a time is given; or `best`, a search until the time is used.
-        task: `regression`, `binary` or `multiclass`; by default what the target says.
+        max_size: of the file without what training and reports keep in it, `"200KB"`.
+        max_latency: of one row, its encoding included, on one thread, at the 99th percentile, `"1ms"`.
+        task: `regression`, `binary` or `multiclass`, by default what the target says; or `forecast`.
         metric: what to choose by; by default the task's own.
+        time: column of time; cross-validation then learns from the past only.
+        series: for forecasts, column that tells several series apart.
+        horizon: for forecasts, how many steps ahead.
         output: where to save; by default a temporary file that lasts as long as the model object (see `Model.save`).
         seed: reaches everything random.
         work: cancel, progress and resources; replaces `within` and `seed`.
 
     Raises:
         DataError: the table or the target cannot be learned from; the message says why.
+        BudgetError: no model keeps `max_size` or `max_latency`; the one that needs least is saved in `output`.
     """
     with contextlib.ExitStack() as stack:
         if work is None:
@@ -353,9 +364,22 @@ def train(
         with contextlib.ExitStack() as scratch:
             path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
             table = read(source)
-            training.train(
-                table, target=target, task=task, metric=metric, effort=effort or "fast", output=path, work=work
-            )
+            if training.is_forecast(task, series, horizon):
+                training.train_forecast(
+                    table,
+                    target=target,
+                    time=time,
+                    series=series,
+                    horizon=horizon,
+                    metric=metric,
+                    output=path,
+                    work=work,
+                )
+            else:
+                table = table if time is None else table.with_roles({time: "time"})
+                training.train(
+                    table, target=target, task=task, metric=metric, effort=effort or "fast", output=path, work=work
+                )
             model = Model(path, resources=work.resources)
             weakref.finalize(model.predictor, scratch.pop_all().close)  # copies of the model share it
         return model

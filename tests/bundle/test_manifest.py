@@ -130,7 +130,7 @@ def test_no_format(found):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"task": "forecast"}, "the task 'forecast'"),
+        ({"task": "segmentation"}, "the task 'segmentation'"),
         ({"inputs": [{"name": "a", "kind": "smell", "dtype": "float64"}]}, "the kind 'smell'"),
         ({"inputs": [{"name": "a", "kind": "image", "dtype": "float64"}]}, "the kind 'image'"),
         ({"codecs": {"rooms": "parse-datetime/2"}}, "the codec 'parse-datetime/2'"),

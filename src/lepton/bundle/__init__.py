@@ -10,6 +10,7 @@ from lepton.bundle.manifest import Manifest, MemberRecord, OutputRecord
 from lepton.bundle.measure import LatencyRecord, bundle_size, machine, measure_latency
 from lepton.bundle.migrate import migrate_bundle
 from lepton.bundle.model import Predictor, open_model
+from lepton.bundle.series import SeriesInputs
 from lepton.core.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "OutputRecord",
     "Packed",
     "Predictor",
+    "SeriesInputs",
     "SignatureRecord",
     "SignatureReport",
     "TableInputs",

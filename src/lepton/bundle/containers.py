@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lepton.core import ErrorCode, SchemaError, UsageError, printable
 
-__all__ = ["Rows", "read_rows"]
+__all__ = ["Rows", "given_as", "read_rows"]
 
 _TAKEN = "a Polars or pandas DataFrame, an Arrow table, a dict of columns, a list of dicts, or a numpy matrix"
 Values = pl.Series | list[Any]
@@ -65,6 +65,18 @@ def read_rows(rows: Any, names: Sequence[str]) -> Rows:
     if isinstance(rows, Sequence) and not isinstance(rows, str | bytes):
         return _from_dicts(rows, names)
     raise UsageError(ErrorCode.USAGE, f"got rows of type {type(rows).__name__}", wanted=_TAKEN)
+
+
+def given_as(rows: Any, frame: pl.DataFrame) -> Any:
+    """`frame` in the container that `rows` came in, where the answers are rows of their own."""
+    library = type(rows).__module__.partition(".")[0]
+    if library == "pandas":
+        import pandas as pd
+
+        return pd.DataFrame({name: frame[name].to_list() for name in frame.columns})
+    if library == "pyarrow":
+        return frame.to_arrow()
+    return frame if isinstance(rows, pl.DataFrame) else frame.to_dicts()
 
 
 def _present(found: Iterable[str], names: Sequence[str], row: int | None = None) -> Sequence[str]:

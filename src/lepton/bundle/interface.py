@@ -10,9 +10,9 @@ from lepton.bundle.encoding import NUMBER_KINDS, STRING_KINDS
 from lepton.bundle.graph import GraphSummary, ValueRecord
 from lepton.bundle.manifest import Manifest
 from lepton.bundle.wire import refuse
-from lepton.core import ColumnRecord, printable
+from lepton.core import ColumnRecord, Role, printable
 
-__all__ = ["INPUTS_KEY", "check_interface", "describe_inputs"]
+__all__ = ["INPUTS_KEY", "check_interface", "describe_inputs", "series_columns"]
 
 INPUTS_KEY = "lepton.inputs"
 """Key of `metadata_props` that tells a stranger how to feed the graph."""
@@ -25,16 +25,46 @@ def check_interface(manifest: Manifest, graph: GraphSummary) -> None:
         BundleError: `GRAPH_REFUSED`, with what differs.
     """
     columns = manifest.inputs
+    if manifest.task == "forecast":
+        _check_series(manifest, graph)
+        return
     num_numbers = sum(column.kind in NUMBER_KINDS for column in columns)
     tensors = (("numbers", "double", num_numbers), ("strings", "string", len(columns) - num_numbers))
     wanted = tuple(ValueRecord(name, dtype, ("N", width)) for name, dtype, width in tensors if width)
+    _check(manifest, graph, wanted, describe_inputs(columns, manifest.codecs))
+
+
+def _check_series(manifest: Manifest, graph: GraphSummary) -> None:
+    """The same for a forecaster, whose graph says itself how many steps of history it takes."""
+    roles = [column.role for column in manifest.inputs]
+    if roles.count(Role.TIME) != 1 or roles.count(Role.TARGET) != 1 or roles.count(Role.GROUP) > 1:
+        refuse(
+            "the inputs of a forecaster have the roles " + ", ".join(roles), "one time, one target, at most one group"
+        )
+    columns = series_columns(manifest.inputs)
+    shape = graph.inputs[0].shape if graph.inputs else None
+    length = shape[1] if shape is not None and len(shape) == 3 else 0
+    if not isinstance(length, int) or length < 1:
+        refuse(f"the graph's inputs are {_show(graph.inputs)}", f"series double[N, L, {len(columns)}] with a fixed L")
+    described = [{"name": c.name, "kind": str(c.kind), "unit": c.unit, "time_zone": c.time_zone} for c in columns]
+    wanted = (ValueRecord("series", "double", ("N", length, len(columns))),)
+    _check(manifest, graph, wanted, {"series": described})
+
+
+def series_columns(columns: Sequence[ColumnRecord]) -> tuple[ColumnRecord, ...]:
+    """The columns of a forecaster's `series`, in their order: time, target, covariates."""
+    of_role = {role: [c for c in columns if c.role is role] for role in (Role.TIME, Role.TARGET, Role.FEATURE)}
+    return tuple(column for role in of_role.values() for column in role)
+
+
+def _check(manifest: Manifest, graph: GraphSummary, wanted: tuple[ValueRecord, ...], inputs: Mapping[str, Any]) -> None:
     _compare("inputs", wanted, graph.inputs)
     _compare("outputs", tuple(ValueRecord(o.name, o.dtype, o.shape) for o in manifest.outputs), graph.outputs)
     for point, value in manifest.inner.items():
         if value not in graph.values:
             refuse(f"the graph has no value '{printable(value)}', the inner point {point}", "values of the graph")
     described = parse_document(graph.metadata.get(INPUTS_KEY, "").encode(), f"{INPUTS_KEY} of the graph")
-    if described != describe_inputs(columns, manifest.codecs):
+    if described != inputs:
         refuse(f"{INPUTS_KEY} in the graph's metadata differs from the manifest's inputs", "the same columns")
 
 

@@ -49,7 +49,7 @@ REPORTS = "reports/"
 _OLDEST_ONNXRUNTIME = "1.21"  # the first with a kernel of TreeEnsemble 5: 1.20.1 refuses it, 1.21.1 answers
 _COLUMN_DTYPES = frozenset({"float64", "int64", "bool", "datetime", "string"})
 _OUTPUT_DTYPES = frozenset({"double", "int64", "string"})
-_ANSWER_DTYPES = {"prediction": "double", "cluster": "int64"}  # of tasks without labels
+_ANSWER_DTYPES = {"prediction": "double", "cluster": "int64", "forecast": "double"}  # of tasks without labels
 _INNER_POINTS = frozenset({"features", "raw"})
 _VERSION = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6}){1,2}", re.ASCII)
 _TIME_ZONE = re.compile(r"(?=.{1,64}$)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,3}", re.ASCII)
@@ -206,7 +206,8 @@ class Manifest:
         if task.classifies:
             _check_labels(self.labels, self.outputs)
         else:
-            dtype, wanted = self.outputs[0].dtype, _ANSWER_DTYPES[task.answer]
+            answer = next(output for output in self.outputs if output.name == task.answer)
+            dtype, wanted = answer.dtype, _ANSWER_DTYPES[task.answer]
             if self.labels is not None or dtype != wanted:
                 _wrong(f"{self.task} gives {dtype} and the labels {_show(self.labels)}", f"{wanted}, no labels")
         _check_codecs(self.codecs, {column.name for column in self.inputs})
@@ -357,8 +358,9 @@ def _check_outputs(outputs: tuple[OutputRecord, ...], needed: tuple[str, ...]) -
         known = all(isinstance(size, str) or (type(size) is int and 1 <= size <= _MAX_SIZE) for size in sizes)
         if not isinstance(rows, str) or not known or len(sizes) >= _MAX_RANK:
             _wrong(f"the output {output.name} has the shape {_show(output.shape)}", "'N' for the rows, then sizes")
-    if len(outputs[0].shape) != 1:
-        _wrong(f"prediction has the shape {_show(outputs[0].shape)}", "one value a row")
+    answer = next(output for output in outputs if output.name == needed[0])
+    if len(answer.shape) != (2 if answer.name == "forecast" else 1):
+        _wrong(f"{answer.name} has the shape {_show(outputs[0].shape)}", "one value a row")
 
 
 def _check_labels(labels: Any, outputs: tuple[OutputRecord, ...]) -> None:

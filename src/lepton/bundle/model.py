@@ -18,14 +18,17 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from lepton.bundle.containers import Rows
+from lepton.bundle.containers import Rows, given_as
 from lepton.bundle.files import Bundle, read_bundle
+from lepton.bundle.frequency import Frequency
 from lepton.bundle.inputs import TableInputs
 from lepton.bundle.manifest import Manifest
+from lepton.bundle.series import SeriesInputs
 from lepton.core import (
     BundleError,
     ErrorCode,
     Kind,
+    LeptonError,
     Resources,
     SchemaError,
     TaskRecord,
@@ -41,6 +44,7 @@ CHUNK_ROWS = 16_384
 _TEXT_CHUNK_ROWS = 256  # n-grams of texts are some ten thousand columns, and a chunk holds them all
 
 _VOCABULARY = "assets/vocabulary.json"
+_FORECAST = "assets/forecast.json"
 _DTYPES: Mapping[str, Any] = {"double": np.float64, "int64": np.int64, "string": object}
 _ONNX_TYPES = {"tensor(double)": "double", "tensor(string)": "string", "tensor(int64)": "int64"}
 Tensors = Mapping[str, NDArray[Any]]
@@ -84,7 +88,7 @@ class Predictor:
 
     def __init__(self, bundle: Bundle, session: Any, resources: Resources) -> None:
         self.bundle = bundle
-        self.inputs = TableInputs(self.manifest.inputs, self.manifest.codecs)
+        self.inputs = _inputs_of(bundle, session)
         self.unseen: dict[str, int] = {}
         self._has_texts = "characters/1" in self.manifest.codecs.values()
         self._session = session
@@ -123,7 +127,7 @@ class Predictor:
         return tuple(str(label).lower() if self._boolean else str(label) for label in self.labels or ())
 
     def predict(self, rows: Any) -> Any:
-        """Labels, numbers or clusters, one for each row.
+        """Labels, numbers or clusters, one for each row; the next steps of each series, one row a step.
 
         Args:
             rows: a Polars or pandas DataFrame, an Arrow table, a dict of columns (or of values: one row), a list of
@@ -136,12 +140,19 @@ class Predictor:
         Raises:
             SchemaError: naming the columns, or the row and the value, that do not fit.
         """
+        if isinstance(self.inputs, SeriesInputs):
+            return self._forecast(self.inputs, rows)
         if self.inputs.is_tensor(rows) and len(rows) <= CHUNK_ROWS:
             values = self._call([self._answer], {"numbers": rows})[0] if len(rows) else self._empty(self._answer)
             return values.astype(bool) if self._boolean else values
         read = self._read(rows)
         values = self.run(self.inputs.row_tensors(read), [self._answer])[self._answer]
         return read.give_column(self._target_name, values.astype(bool) if self._boolean else values)
+
+    def _forecast(self, inputs: SeriesInputs, rows: Any) -> Any:
+        packed = inputs.pack_rows(inputs.read(rows))
+        answers = self.run({"series": packed.tensor})
+        return given_as(rows, inputs.frame(packed, answers))
 
     def predict_proba(self, rows: Any) -> Any:
         """Probabilities of every label, for each row.
@@ -233,16 +244,18 @@ class Predictor:
 
     def _check_tensors(self, tensors: Tensors) -> None:
         """Raise `SchemaError` if the tensors are not what the graph takes."""
-        wanted = {each.name: (_ONNX_TYPES[each.type], each.shape[1]) for each in self._session.get_inputs()}
-        shown = ", ".join(f"{name} {dtype} [N, {width}]" for name, (dtype, width) in wanted.items())
+        wanted = {each.name: (_ONNX_TYPES[each.type], list(each.shape[1:])) for each in self._session.get_inputs()}
+        shown = ", ".join(
+            f"{name} {dtype} [{', '.join(map(str, ['N', *sizes]))}]" for name, (dtype, sizes) in wanted.items()
+        )
         if tensors.keys() != wanted.keys():
             raise SchemaError(
                 ErrorCode.WRONG_SHAPE, "got the tensors " + (", ".join(sorted(tensors)) or "none"), wanted=shown
             )
         lengths = {len(tensor) for tensor in tensors.values()}
-        for name, (dtype, width) in wanted.items():
+        for name, (dtype, sizes) in wanted.items():
             tensor = tensors[name]
-            if tensor.dtype != _DTYPES[dtype] or tensor.shape != (len(tensor), width) or len(lengths) != 1:
+            if tensor.dtype != _DTYPES[dtype] or list(tensor.shape[1:]) != sizes or len(lengths) != 1:
                 raise SchemaError(
                     ErrorCode.WRONG_SHAPE,
                     f"got the tensor {name} of type {tensor.dtype} and shape {list(tensor.shape)}",
@@ -269,6 +282,21 @@ class Predictor:
             if unseen:
                 with self._lock:
                     self.unseen[name] = self.unseen.get(name, 0) + unseen
+
+
+def _inputs_of(bundle: Bundle, session: Any) -> TableInputs | SeriesInputs:
+    manifest = bundle.manifest
+    if manifest.task != "forecast":
+        return TableInputs(manifest.inputs, manifest.codecs)
+    horizon = next(output.shape[1] for output in manifest.outputs if output.name == "forecast")
+    try:
+        raw = json.loads(bundle.member(_FORECAST))
+        frequency = Frequency.from_dict(raw["frequency"])
+        if not isinstance(horizon, int):
+            raise ValueError("the horizon is open")
+    except (ValueError, TypeError, KeyError, RecursionError, LeptonError) as error:
+        raise BundleError(ErrorCode.BUNDLE_DAMAGED, f"{_FORECAST} does not say the frequency of the series") from error
+    return SeriesInputs(manifest.inputs, frequency, session.get_inputs()[0].shape[1], horizon)
 
 
 def _check_runtime(manifest: Manifest) -> None:

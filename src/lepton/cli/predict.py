@@ -28,6 +28,8 @@ def predict(
 ) -> Result:
     """One answer a row, in the rows' order: a column `prediction`, and `probability_<class>` for classes.
 
+    A forecaster takes rows of history and gives the next steps of each series, one row a step.
+
     Args:
         model: a .lepton file.
         source: a table with the model's columns.
@@ -43,10 +45,17 @@ def predict(
     with context.work(workers=workers) as work:
         opened = verbs.load(model, resources=work.resources)
         table = verbs.rows_for(opened, (reading or ReadOptions()).read(source, work))
+        if keep and opened.task == "forecast":
+            raise UsageError(
+                ErrorCode.USAGE,
+                "--keep was given for forecasts",
+                wanted="no --keep: their rows are steps of the future",
+            )
         kept = list(table.schema.names) if "all" in keep else list(table.schema.select(keep).names)
         parts: list[pl.DataFrame] = []
         rows = 0
-        for batch in table.batches():
+        # A series needs all of its history at once.
+        for batch in [table.frame()] if opened.task == "forecast" else table.batches():
             work.check()
             parts.append(pl.DataFrame([*batch.select(kept), *_answers(opened, batch)]))
             rows += batch.height
@@ -68,6 +77,9 @@ def predict(
 
 
 def _answers(model: verbs.Model, batch: pl.DataFrame) -> pl.DataFrame:
+    if model.task == "forecast":
+        forecasts: pl.DataFrame = model.predict(batch)
+        return forecasts
     outputs = model.predictor.outputs(batch)
     answer = model.predictor.task.answer
     answers = pl.DataFrame({answer: outputs[answer]})

@@ -25,6 +25,8 @@ def train(
     weight: str | None = None,
     group: str | None = None,
     time: str | None = None,
+    series: str | None = None,
+    horizon: int | None = None,
     reading: ReadOptions | None = None,
     seed: Seed = None,
     workers: Workers = None,
@@ -40,11 +42,13 @@ def train(
         effort: fast (a small portfolio), good (a search that ends where nothing better comes; the default with
             --within) or best (a search until the time is used).
         output: model file to write; by default the table's name with .lepton, in this folder.
-        task: regression, binary or multiclass; by default what the target says.
-        metric: what to choose by; by default rmse for numbers, log_loss for classes.
+        task: regression, binary or multiclass, by default what the target says; or forecast.
+        metric: what to choose by; by default rmse for numbers, log_loss for classes, mase for forecasts.
         weight: column of sample weights.
         group: column of groups that cross-validation keeps together (patients, shops).
         time: column of time; cross-validation then learns from the past only.
+        series: for forecasts, column that tells several series apart.
+        horizon: for forecasts, how many steps ahead.
         reading: how to read the table.
         seed: reaches everything random.
         workers: threads to use.
@@ -57,7 +61,17 @@ def train(
         path = output or Path(f"{_stem(source)}.lepton")
         replaced = path.exists()
         table = table.with_roles(roles)
-        model = verbs.train(table, target=target, task=task, metric=metric, effort=effort, output=path, work=work)
+        model = verbs.train(
+            table,
+            target=target,
+            task=task,
+            metric=metric,
+            effort=effort,
+            series=series,
+            horizon=horizon,
+            output=path,
+            work=work,
+        )
         error = _verdict(work, path)
         spent = work.elapsed
     board = model.leaderboard()
@@ -73,7 +87,7 @@ def train(
         text=f"{board.text()}\n\nSaved {path} ({model.facts()['size']}) after {show_duration(spent)}.",
         notes=notes + tuple(board.notes),
         next=(
-            f"lepton evaluate {path} TEST.csv",
+            *(() if model.task == "forecast" else (f"lepton evaluate {path} TEST.csv",)),
             f"lepton predict {path} NEW.csv -o out.parquet",
             f"lepton serve {path}",
         ),

@@ -143,6 +143,13 @@ def gather(
 
 
 def _target_name(predictor: Predictor, dataset: Dataset, target: str | None) -> str:
+    if predictor.task.name == "forecast":
+        raise UsageError(
+            ErrorCode.USAGE,
+            "got a model for forecasts",
+            wanted="a model that answers row by row",
+            fix="its leaderboard says how good it was on later windows; compare its predict with what came to pass",
+        )
     if not predictor.task.supervised:
         came = f"got a model for {predictor.task.name}"
         raise UsageError(

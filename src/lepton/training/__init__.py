@@ -1,6 +1,7 @@
 """From a table to a model file: tasks, learners, a portfolio that keeps its time, and the writer of trees."""
 
 from lepton.training.base import LEARNERS, Problem, Rows, TableLearner
+from lepton.training.forecast import is_forecast, train_forecast
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.out_of_fold import OutOfFold, out_of_fold
 from lepton.training.tables import TrainingResult, train
@@ -16,6 +17,8 @@ __all__ = [
     "Rows",
     "TableLearner",
     "TrainingResult",
+    "is_forecast",
     "out_of_fold",
     "train",
+    "train_forecast",
 ]

@@ -1,0 +1,160 @@
+"""Windows of history and what followed them: what every forecaster sees, in numpy and in the graph alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lepton.bundle import GraphBuilder
+from lepton.training.forecast.panel import Panel, Series
+
+__all__ = ["Filled", "Windows", "cut_windows", "emit_fill", "fill"]
+
+Doubles = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of several series.
+
+    Attributes:
+        history: time, target and covariates of the last L steps [B, L, F]; NaN where nothing is known.
+        future: target of the H steps that follow [B, H].
+        series: position of the series of each window [B].
+        origins: step at which each future begins [B], counted alike in all series.
+    """
+
+    history: Doubles
+    future: Doubles
+    series: Integers
+    origins: Integers
+
+    def __len__(self) -> int:
+        return len(self.history)
+
+    def take(self, positions: NDArray[Any]) -> Windows:
+        """The windows at `positions`."""
+        return Windows(self.history[positions], self.future[positions], self.series[positions], self.origins[positions])
+
+
+def cut_windows(
+    panel: Panel, length: int, horizon: int, origins: Callable[[Series], Sequence[int] | Integers]
+) -> Windows:
+    """Cut windows at the given steps of each series.
+
+    Args:
+        panel: the series.
+        length: L.
+        horizon: H.
+        origins: gives the steps of a series at which futures begin; those beyond its ends are passed over.
+    """
+    history, future, owners, begins = [], [], [], []
+    for number, series in enumerate(panel.series):
+        for origin in origins(series):
+            at = int(origin) - series.first
+            if not 1 <= at <= len(series) - horizon:
+                continue
+            begin = max(at - length, 0)
+            part = np.full((length, series.values.shape[1] + 1), np.nan)
+            part[length - (at - begin) :, 0] = series.times[begin:at]
+            part[length - (at - begin) :, 1:] = series.values[begin:at]
+            history.append(part)
+            future.append(series.target[at : at + horizon])
+            owners.append(number)
+            begins.append(int(origin))
+    width = panel.inputs.width
+    return Windows(
+        np.array(history).reshape(-1, length, width),
+        np.array(future).reshape(-1, horizon),
+        np.array(owners, dtype=np.int64),
+        np.array(begins, dtype=np.int64),
+    )
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A target without missing values.
+
+    Attributes:
+        values: the target [B, L]; NaN only where a window knows nothing at all.
+        scale: mean absolute change over a season, among pairs of known values [B]; 0 where there are none.
+    """
+
+    values: Doubles
+    scale: Doubles
+
+
+def fill(target: Doubles, season: int) -> Filled:
+    """Fill missing values and measure the scale.
+
+    A missing value is that of one season before where that is known, else the last one known. What lies before
+    the first known value is that of whole seasons later.
+
+    Args:
+        target: [B, L] with NaN.
+        season: steps of a season; 1 for none.
+    """
+    length = target.shape[1]
+    target = np.where(np.isinf(target), np.nan, target)
+    change = np.abs(target[:, season:] - target[:, :-season])
+    known = ~np.isnan(change)
+    scale = np.where(known, change, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    before = np.concatenate([np.full((len(target), season), np.nan), target[:, :-season]], axis=1)
+    values = np.where(np.isnan(target), before, target)
+    positions = np.arange(length, dtype=np.float64)
+    known = ~np.isnan(values)
+    last = np.maximum.accumulate(np.where(known, positions, -1.0), axis=1)
+    first = np.where(known, positions, float(length)).min(axis=1, keepdims=True)
+    later = positions + season * np.ceil((first - positions) / season)
+    index = np.clip(np.where(positions < first, later, last), 0, length - 1).astype(np.int64)
+    # A step that lies seasons later may itself be missing: the last value known there stands for it.
+    index = np.clip(np.take_along_axis(last, index, axis=1), 0, length - 1).astype(np.int64)
+    return Filled(np.take_along_axis(values, index, axis=1), scale)
+
+
+def emit_fill(builder: GraphBuilder, target: str, length: int, season: int) -> tuple[str, str]:
+    """`fill` in a graph: names of the values [N, L] and the scale [N, 1] of the double tensor `target` [N, L]."""
+    node, constant = builder.node, builder.constant
+    nan = constant(np.nan)
+
+    def part(value: str, start: int, end: int) -> str:
+        sliced: str = node("Slice", [value, constant([start]), constant([end]), constant([1])])
+        return sliced
+
+    target = node("Where", [node("IsInf", [target]), nan, target])
+    change = node("Abs", [node("Sub", [part(target, season, length), part(target, 0, length - season)])])
+    unknown = node("IsNaN", [change])
+    axis = constant([1])
+    total = node("ReduceSum", [node("Where", [unknown, constant(0.0), change]), axis], keepdims=1)
+    count = node("ReduceSum", [node("Where", [unknown, constant(0.0), constant(1.0)]), axis], keepdims=1)
+    scale = node("Div", [total, node("Max", [count, constant(1.0)])])
+    start = node("Mul", [part(target, 0, season), nan])
+    before = node("Concat", [start, part(target, 0, length - season)], axis=1)
+    values = node("Where", [node("IsNaN", [target]), before, target])
+    positions = constant(np.arange(length, dtype=np.float64)[None, :])
+    missing = node("IsNaN", [values])
+    last = node("Where", [missing, constant(-1.0), positions])
+    reach = 1
+    while reach < length:  # a running maximum by doubling
+        shifted = node("Concat", [part(last, 0, reach), part(last, 0, length - reach)], axis=1)
+        last = node("Max", [last, shifted])
+        reach *= 2
+    first = node("ReduceMin", [node("Where", [missing, constant(float(length)), positions]), axis], keepdims=1)
+    ahead = node("Ceil", [node("Div", [node("Sub", [first, positions]), constant(float(season))])])
+    later = node("Add", [positions, node("Mul", [ahead, constant(float(season))])])
+    index = node("Where", [node("Less", [positions, first]), later, last])
+    index = _clipped(builder, index, length)
+    index = _clipped(builder, node("GatherElements", [last, index], axis=1), length)
+    filled: str = node("GatherElements", [values, index], axis=1)
+    return filled, scale
+
+
+def _clipped(builder: GraphBuilder, index: str, length: int) -> str:
+    inside = builder.node("Clip", [index, builder.constant(0.0), builder.constant(float(length - 1))])
+    whole: str = builder.node("Cast", [inside], to=7)
+    return whole
