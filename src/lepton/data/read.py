@@ -45,16 +45,16 @@ def read(
     What comes from elsewhere is brought here once, whole or not at all, and kept in a temporary folder as long as the
     table: every pass then sees the same rows.
 
-    A folder of images, sounds or texts is a table with a row a file: its path, what its head says, its text, and as
-    `label` the folder that it is in. Columns of kind `image` or `audio` of any table hold paths of files, or their
-    bytes in base64.
+    A folder of images, sounds or texts, or a zip or tar of one, is a table with a row a file: its path, what its head
+    says, its text, and as `label` the folder that it is in. Columns of kind `image` or `audio` of any table hold paths
+    of files, or their bytes in base64.
 
     A table that `Dataset.save` wrote as Parquet or as a folder has its columns from the manifest, and versions:
     `claims#2` is the second one of the folder `claims`.
 
     Args:
-        source: a folder of images, sounds or texts; a path, a glob or a list of paths (CSV or TSV, JSON Lines, a JSON
-            array, each of them packed by gzip, zstd, bzip2 or xz too; Parquet, Arrow, a spreadsheet as
+        source: a folder or archive of images, sounds or texts; a path, a glob or a list of paths (CSV or TSV, JSON
+            Lines, a JSON array, each of them packed by gzip, zstd, bzip2 or xz too; Parquet, Arrow, a spreadsheet as
             `book.xlsx#Sheet`); the URL of such a file (`https://`, `s3://`, `gs://`, `abfs://`);
             `sql:sqlite:///shop.db` or `sql:postgresql://user@host/shop`; a Polars DataFrame or LazyFrame, a pandas
             DataFrame, an Arrow table, a numpy matrix or structured array, a dict of columns, a list of dicts, a
@@ -72,7 +72,7 @@ def read(
         labels: for a folder: a table that says more of the files, with their paths or names in one of its columns;
             it takes the place of the folders' names.
         allow_hosts: `host:port` that may be fetched from although they are not public, such as `files.intranet:8080`.
-        max_download: most bytes to bring here, such as `"20GB"`; default 4 GiB.
+        max_download: most bytes to bring or unpack here, such as `"20GB"`; default 4 GiB.
         work: stops a download, and hears of its progress.
 
     Raises:

@@ -15,6 +15,7 @@ from lepton.store.files import (
     stamp,
     write_bytes,
     write_new,
+    write_scratch,
     write_text,
 )
 from lepton.store.locks import locked
@@ -36,5 +37,6 @@ __all__ = [
     "stamp",
     "write_bytes",
     "write_new",
+    "write_scratch",
     "write_text",
 ]

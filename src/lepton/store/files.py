@@ -39,6 +39,7 @@ __all__ = [
     "stamp",
     "write_bytes",
     "write_new",
+    "write_scratch",
     "write_text",
 ]
 
@@ -175,6 +176,21 @@ def write_new(path: PathLike, data: bytes, *, private: bool = False) -> None:
     finally:
         if not whole:
             target.unlink()
+
+
+def write_scratch(path: PathLike, pieces: Iterable[bytes]) -> None:
+    """Make the file `path` in a scratch folder, readable by this user only; nothing is synced, for it does not last.
+
+    Raises:
+        StoreError: `STORE_FULL` where space ran out; `STORE_FAILED` for a name that is taken, and any other refusal.
+    """
+    target = _as_path(path)
+    try:
+        with os.fdopen(os.open(target, _CREATE_FLAGS, _PRIVATE_MODE), "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+    except OSError as error:
+        raise _store_error(error.errno, target, _size(target)) from None
 
 
 def publish(path: PathLike, data: bytes) -> bool:

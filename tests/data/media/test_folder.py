@@ -100,7 +100,7 @@ def test_names_in_another_normal_form_are_found_again_and_twins_are_left_out(tmp
 
 def test_a_folder_of_tables_says_how_to_read_them(tmp_path):
     put(tmp_path / "months", {"1.csv": "a\n1\n", "2.csv": "a\n1\n"})
-    with pytest.raises(DataError, match=r"2 of '.csv'.*months/\*.csv") as caught:
+    with pytest.raises(DataError, match=r"2 of '.csv'.*FOLDER/\*.csv") as caught:
         list_folder(tmp_path / "months")
     assert caught.value.code is ErrorCode.NOT_A_FILE
 

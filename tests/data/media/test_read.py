@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import shutil
+import zipfile
+from pathlib import Path
+
 import pytest
 
+from lepton import train
 from lepton.core import DataError, ErrorCode, Kind, MissingExtraError, Role, UsageError
 from lepton.data import read
 from lepton.data.media import images, sounds
@@ -161,3 +167,58 @@ def test_texts_need_no_extra(tmp_path, monkeypatch):
     for library in ("PIL", "soundfile"):
         monkeypatch.setitem(__import__("sys").modules, library, None)
     assert read(mails(tmp_path, 1)).num_rows == 2
+
+
+@pytest.mark.parametrize("form", ["zip", "tar", "gztar", "bztar", "xztar"])
+def test_an_archive_is_read_like_its_folder(tmp_path, form):
+    photos(tmp_path / "photos", 2)
+    path = Path(shutil.make_archive(str(tmp_path / "packed"), form, tmp_path, "photos"))
+    folder, packed = read(tmp_path / "photos"), read(path)
+    frame = packed.frame()
+    assert frame["path"].to_list() == [f"photos/{name}" for name in folder.frame()["path"]]
+    assert frame.drop("path").equals(folder.frame().drop("path"))
+    assert packed.decisions[0].what == "unpacked"
+    (parent,) = packed.parents()
+    assert parent["name"] == path.name
+    assert len(parent["sha256"]) == 64
+
+
+def test_an_unpacked_archive_goes_with_what_refers_to_it(tmp_path):
+    photos(tmp_path / "photos", 1)
+    table = read(shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "photos"))
+    cell = table.frame()["path"][0]
+    references = table.references
+    root = references.root
+    del table
+    gc.collect()
+    assert references.read(cell).startswith(b"\xff\xd8")
+    del references
+    gc.collect()
+    assert root is not None
+    assert not root.exists()
+
+
+def test_an_archive_of_a_table_is_not_read(tmp_path):
+    put(tmp_path / "in", {"a.csv": "x\n1\n"})
+    path = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "in")
+    with pytest.raises(DataError, match=r"packed.zip holds no images, sounds or texts, but 1 of '.csv'"):
+        read(path)
+
+
+def test_an_archive_that_leads_out_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("../evil.png", image_bytes(picture()))
+    with pytest.raises(DataError, match="leads out of it"):
+        read(tmp_path / "x.zip")
+    with pytest.raises(DataError, match="max_download"):
+        read(shutil.make_archive(str(tmp_path / "y"), "zip", photos(tmp_path / "photos", 1)), max_download=100)
+
+
+@pytest.mark.timeout(60)
+def test_a_model_of_texts_is_trained_on_a_folder_and_reads_others(tmp_path):
+    model = train(mails(tmp_path / "mails", 40), target="label", within=12)
+    assert [column.name for column in model.inputs] == ["text"]
+    said = "the project meeting of the report with you a lunch thanks"
+    put(tmp_path / "new", {"1": "the money of a win with you free prize now", "2": f"{said} {said}"})
+    assert model.predict(tmp_path / "new").to_list() == ["spam", "ham"]
+    assert model.evaluate(tmp_path / "mails").metrics["accuracy"].value == 1.0

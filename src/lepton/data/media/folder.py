@@ -42,6 +42,8 @@ class Listing:
         labels: of each file, from the folder that it is in; None where it lies in none. Empty without such folders.
         splits: of each file, `train`, `test` and the like, from the folder above. Empty without such folders.
         decisions: what was decided, and what was left out.
+        archive: that the folder was unpacked from, if it was.
+        holder: what keeps an unpacked folder there.
     """
 
     root: Path
@@ -51,6 +53,8 @@ class Listing:
     labels: list[str | None] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
     decisions: list[DecisionRecord] = field(default_factory=list)
+    archive: Path | None = None
+    holder: object = None
 
 
 class _LeftOut:
@@ -69,7 +73,7 @@ class _LeftOut:
             yield DecisionRecord(None, "left out", reason, f"{count:,} files, such as '{self._examples[reason]}'")
 
 
-def list_folder(root: Path, kind_word: str | None = None) -> Listing:
+def list_folder(root: Path, kind_word: str | None = None, shown: str = "") -> Listing:
     """The files of one kind below a folder: that of most of them, or the one that is asked for.
 
     Links are not followed, and hidden files are left out.
@@ -77,6 +81,7 @@ def list_folder(root: Path, kind_word: str | None = None) -> Listing:
     Args:
         root: the folder.
         kind_word: `images`, `sounds` or `texts`, if the caller says so.
+        shown: what it is called in messages; by default as the folder.
 
     Raises:
         DataError: it holds no such files, or too many.
@@ -94,7 +99,7 @@ def list_folder(root: Path, kind_word: str | None = None) -> Listing:
     kind = FORMAT_WORDS[word]
     others = by_kind.get(None, [])
     if not counts[kind] or (kind_word is None and len(others) > sum(counts.values())):
-        raise _nothing_to_read(root, others)
+        raise _nothing_to_read(shown or f"the folder {printable(root.name)}", others)
     for other in by_kind.keys() - {kind}:
         for name in by_kind[other]:
             left_out.add(_why_not(other, name), name)
@@ -157,16 +162,15 @@ def _why_not(kind: Kind | None, name: str) -> str:
     return "formats that are not read" if ending in REFUSED else "no images, sounds or texts"
 
 
-def _nothing_to_read(root: Path, others: Iterable[str]) -> DataError:
+def _nothing_to_read(what: str, others: Iterable[str]) -> DataError:
     endings = Counter(format_of_name(name) for name in others)
-    shown = ", ".join(f"{count:,} of '.{ending}'" for ending, count in endings.most_common(3) if ending)
+    told = ", ".join(f"{count:,} of '.{ending}'" for ending, count in endings.most_common(3) if ending)
     tables = next((ending for ending in ("csv", "parquet", "jsonl", "json", "xlsx") if endings[ending]), None)
-    name = printable(root.name)
     return DataError(
         ErrorCode.NOT_A_FILE,
-        f"the folder {name} holds no images, sounds or texts" + (f", but {shown}" if shown else ""),
+        f"{what} holds no images, sounds or texts" + (f", but {told}" if told else ""),
         wanted="a file, a folder of images, sounds or texts, or a table that save() wrote",
-        fix=f"use a glob such as '{name}/*.{tables}' for the files in it" if tables else "",
+        fix=f"use a glob such as 'FOLDER/*.{tables}' for the tables in it" if tables else "",
     )
 
 

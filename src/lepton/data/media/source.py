@@ -68,10 +68,11 @@ class MediaSource(Source):
         self.kind = listing.kind
         self._listing, self._more, self._options = listing, more, options
         texts = PATH if listing.kind is Kind.TEXT else ""
-        self._references = References(listing.root, listing.odd, texts, options.encoding)
+        self._references = References(listing.root, listing.odd, texts, options.encoding, listing.holder)
         self.records = (*self._own_records(), *records)
         self.columns = {record.name: polars_type(record) for record in self.records}
         self.num_rows = len(listing.paths)
+        self.files = () if listing.archive is None else (listing.archive,)
         self.decisions = tuple(listing.decisions)
 
     def _own_records(self) -> tuple[ColumnRecord, ...]:
@@ -102,7 +103,9 @@ class MediaSource(Source):
         return self._rows(list(self.columns), 0, _TEXT_SAMPLE if self.kind is Kind.TEXT else SAMPLE_ROWS)
 
     def parents(self, *, files: bool = True) -> tuple[Mapping[str, Any], ...]:
-        """The folder by its name; its files are not read for it."""
+        """An archive by its content; a folder by its name, for its files are not read for it."""
+        if self.files:
+            return super().parents(files=files)
         return ({"name": self._listing.root.name},) if files else ()
 
     def _rows(self, names: Sequence[str], start: int, step: int) -> pl.DataFrame:
