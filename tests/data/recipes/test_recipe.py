@@ -87,7 +87,7 @@ def test_a_longer_recipe_has_learned_nothing():
         (lambda r: r.fill(colums="b"), "step 2: fill has no parameter 'colums'"),
         (lambda r: r.select(), "step 2: select lacks columns"),
         (lambda r: r.cast("a", 3), "step 2: cast: got to=3"),
-        (lambda r: r.cast("a", "number", on_error="ignore"), "on_error='ignore'.*fail, flag, drop"),
+        (lambda r: r.cast("a", "number", on_error="ignore"), "on_error='ignore'.*fail, flag, missing, drop"),
         (lambda r: r.one_hot("a", max_categories=True), "max_categories=True"),
         (lambda r: r.clip("a", q=[0.9, 0.1]), "q="),
     ],
