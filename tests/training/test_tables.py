@@ -236,7 +236,7 @@ def test_large_tables_are_sampled_for_short_times(tmp_path, monkeypatch):
 
 
 def test_statistics_of_very_wide_tables_are_kept_of_some_columns(tmp_path, monkeypatch):
-    for module in ("tables", "prepared"):
+    for module in ("writing", "prepared"):
         monkeypatch.setattr(f"lepton.training.{module}.STATISTICS_COLUMNS", 2)
     result = train(dataset(**others("price")), target="price", work=Work("60s"), output=tmp_path / "m.lepton")
     kept = json.loads(read_bundle(result.path).member("baseline/inputs.json"))["columns"]

@@ -170,6 +170,11 @@ class TableLearner(ABC):
         """The configuration of the final fit, after the folds have been `fitted`."""
         return configuration
 
+    @classmethod
+    def smaller(cls, settled: Mapping[str, Any], share: float) -> Mapping[str, Any] | None:
+        """Settings that make about `share` of the model, to which `limited` can cut a fitted one; None without any."""
+        return None
+
     def limited(self, settled: Mapping[str, Any]) -> Self:
         """This fitted learner as `settled` says: what a fold is scored with."""
         return self

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lepton.core import show_duration, show_size
 from lepton.report import Page, Table, Text, bars
 
-__all__ = ["Leaderboard", "LeaderboardRow"]
+__all__ = ["Leaderboard", "LeaderboardRow", "with_front"]
 
 _COLUMNS = ("learner", "configuration", "score", "fit", "a row", "size", "")
 
@@ -30,6 +30,8 @@ class LeaderboardRow:
         size: bytes of its graph, None where not measured.
         chosen: whether it became the model.
         note: why it has no score, or "".
+        pareto: whether no other candidate is better in one of score, size and time of a row and not worse in the
+            others.
     """
 
     learner: str
@@ -43,6 +45,7 @@ class LeaderboardRow:
     size: int | None
     chosen: bool
     note: str = ""
+    pareto: bool = False
 
     def _cells(self) -> tuple[str, ...]:
         score = self.note if self.metric is None else f"{self.metric:.6g}"
@@ -55,7 +58,7 @@ class LeaderboardRow:
             show_duration(self.fit_seconds) if self.fit_seconds else "–",
             "" if self.predict_us is None else show_duration(self.predict_us * 1e-6),
             "" if self.size is None else show_size(self.size),
-            "chosen" if self.chosen else "",
+            ", ".join(word for word, holds in (("chosen", self.chosen), ("Pareto", self.pareto)) if holds),
         )
 
 
@@ -74,6 +77,10 @@ class Leaderboard:
     greater_is_better: bool
     rows: tuple[LeaderboardRow, ...]
     notes: tuple[str, ...] = ()
+
+    def pareto(self) -> Leaderboard:
+        """The candidates worth choosing from: none is better in one respect and not worse in the others."""
+        return replace(self, rows=tuple(row for row in self.rows if row.pareto), notes=())
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, as `reports/training.json` holds it."""
@@ -130,6 +137,27 @@ class Leaderboard:
         page = Page("Leaderboard")
         page.section("Candidates", *self.blocks())
         return page.html()
+
+
+def with_front(rows: Sequence[LeaderboardRow], greater_is_better: bool) -> tuple[LeaderboardRow, ...]:
+    """The rows with `pareto` set where it holds: of those that are scored and measured."""
+    costs = [_costs(row, -1.0 if greater_is_better else 1.0) for row in rows]
+    known = [cost for cost in costs if cost is not None]
+    return tuple(
+        replace(row, pareto=cost is not None and not any(_dominates(other, cost) for other in known))
+        for row, cost in zip(rows, costs, strict=True)
+    )
+
+
+def _costs(row: LeaderboardRow, sign: float) -> tuple[float, float, float] | None:
+    """Loss, bytes and µs of a row; None where one is not known."""
+    if row.metric is None or row.size is None or row.predict_us is None:
+        return None
+    return sign * row.metric, row.size, row.predict_us
+
+
+def _dominates(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
+    return first != second and all(a <= b for a, b in zip(first, second, strict=True))
 
 
 def _number(value: float | None) -> float:

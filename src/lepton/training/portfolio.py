@@ -25,10 +25,11 @@ from lepton.training.answers import numbers_of, probabilities_of
 from lepton.training.base import LEARNERS, Doubles, Problem, Rows, TableLearner
 from lepton.training.calibration import temperature_for
 from lepton.training.folds import Fold
-from lepton.training.leaderboard import LeaderboardRow
+from lepton.training.leaderboard import LeaderboardRow, with_front
+from lepton.training.limits import Limits
 from lepton.training.tasks import Scale
 
-__all__ = ["Candidate", "Chosen", "Portfolio"]
+__all__ = ["Accept", "Candidate", "Chosen", "Portfolio"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -55,6 +56,7 @@ class Candidate:
         fold_seconds: the longest time of one fit.
         estimate: score with its interval; None where it was not finished.
         measured: bytes of the graph and µs a row.
+        refused: whether a file that was made of it broke a limit.
         note: why it was not finished, or "".
     """
 
@@ -67,6 +69,7 @@ class Candidate:
     fold_seconds: float = 0.0
     estimate: Estimate | None = None
     measured: tuple[int, float] | None = None
+    refused: bool = False
     note: str = ""
 
     @property
@@ -114,6 +117,10 @@ class Chosen:
     notes: tuple[str, ...]
 
 
+Accept = Callable[[Chosen], bool]
+"""Whether a model keeps the limits that were set."""
+
+
 class Portfolio:
     """Tries candidates and remembers the best.
 
@@ -128,6 +135,7 @@ class Portfolio:
         saving_seconds: time that is kept for writing the model.
         measure: size and µs a row of a fitted learner.
         work: the time; without a deadline everything is tried.
+        limits: on size and latency of the model.
     """
 
     def __init__(
@@ -143,11 +151,13 @@ class Portfolio:
         saving_seconds: float,
         measure: Any,
         work: Work,
+        limits: Limits | None = None,
     ) -> None:
         self.problem, self.rows, self.folds = problem, rows, tuple(folds)
         self.num_folds = len(self.folds)  # fewer where the time does not allow all
         self.metric, self.truth, self.scale, self.groups = metric, truth, scale, groups
         self.saving_seconds, self.measure, self.work = saving_seconds, measure, work
+        self.limits = limits or Limits()
         self.candidates: list[Candidate] = []
         self.notes: list[str] = []
 
@@ -271,7 +281,7 @@ class Portfolio:
             return
         candidate.estimate = self._estimate(candidate)
         remaining = self.work.remaining
-        if remaining is None or remaining > 2.0 + self.saving_seconds:
+        if self.limits or remaining is None or remaining > 2.0 + self.saving_seconds:
             candidate.measured = self.measure(candidate.fitted[-1])
 
     # --- scoring -----------------------------------------------------------------------------------------------
@@ -334,14 +344,29 @@ class Portfolio:
         return found[self.metric.name]
 
     def best(self) -> Candidate | None:
-        """The best finished candidate; the earlier of two that are equal."""
+        """The best finished candidate within the limits; the earlier of two that are equal.
+
+        Where none is within the limits, the one that costs least.
+        """
         best: Candidate | None = None
-        for candidate in self.candidates:
-            if candidate.estimate is None:
-                continue
-            if best is None or _better(self.metric, candidate.estimate.value, best.estimate):
+        finished = [candidate for candidate in self.candidates if candidate.estimate is not None]
+        within = [candidate for candidate in finished if self.is_allowed([candidate])]
+        if finished and not within:
+            return self.cheapest(finished)
+        for candidate in within:
+            value = None if candidate.estimate is None else candidate.estimate.value
+            if best is None or _better(self.metric, value, best.estimate):
                 best = candidate
         return best
+
+    def is_allowed(self, candidates: Sequence[Candidate]) -> bool:
+        """Whether candidates together would keep the limits."""
+        return self.limits.allow(candidates) and not (len(candidates) == 1 and candidates[0].refused)
+
+    def cheapest(self, finished: Sequence[Candidate]) -> Candidate:
+        """The candidate that needs least of what is limited."""
+        place = 0 if self.limits.max_latency is None else 1
+        return min(finished, key=lambda candidate: (candidate.measured or (np.inf, np.inf))[place])
 
     def _done(self) -> int:
         return sum(len(c.raw) or len(c.fitted) for c in self.candidates)
@@ -355,15 +380,24 @@ class Portfolio:
 
     # --- choosing ----------------------------------------------------------------------------------------------
 
-    def choose(self) -> Chosen:
-        """The best candidate, fitted on all rows where the time allows."""
+    def choose(self, accept: Accept = lambda chosen: True) -> Chosen:
+        """The best candidate, fitted on all rows where the time allows.
+
+        Args:
+            accept: whether the model keeps its limits; the next best is fitted where not and time is left.
+        """
         for candidate in self.candidates:  # folds may have been given up since it was scored
             if candidate.estimate is not None and len(candidate.raw) > self.num_folds:
                 candidate.estimate = self._estimate(candidate)
-        best = self.best()
-        if best is None:
-            raise self._nothing()
-        return self.chosen_as(best, self._final(best))
+        while True:
+            best = self.best()
+            if best is None:
+                raise self._nothing()
+            chosen = self.chosen_as(best, self._final(best))
+            hopeless = not self.is_allowed([best])
+            if accept(chosen) or hopeless or self.work.stopped:
+                return chosen
+            best.refused = True
 
     def chosen_as(self, best: Candidate, learner: TableLearner) -> Chosen:
         """What is given where `best` was chosen and `learner` is its last fit."""
@@ -372,7 +406,7 @@ class Portfolio:
         if best.measured is None and (remaining is None or remaining > self.saving_seconds):
             best.measured = self.measure(learner)
         answers = self.answers(best, temperature)
-        return Chosen(best, learner, self.scored_rows(), answers, temperature, tuple(self.notes))
+        return Chosen(best, learner, self.scored_rows(), answers, temperature, tuple(dict.fromkeys(self.notes)))
 
     def _temperature(self, best: Candidate) -> float:
         """What makes the probabilities come true on the rows out of fold, where that is more than noise."""
@@ -419,7 +453,8 @@ class Portfolio:
         """Every candidate, best first, those without a score last."""
         sign = -1.0 if self.metric.greater_is_better else 1.0
         rows = [candidate.row(candidate is chosen) for candidate in self.candidates]
-        return tuple(sorted(rows, key=lambda row: np.inf if row.metric is None else sign * row.metric))
+        ranked = sorted(rows, key=lambda row: np.inf if row.metric is None else sign * row.metric)
+        return with_front(ranked, self.metric.greater_is_better)
 
 
 def _better(metric: Metric, value: float | None, than: Estimate | None) -> bool:

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from lepton.bundle import machine
 from lepton.core import (
+    BudgetVerdict,
     DataError,
     ErrorCode,
     Role,
-    Schema,
     Work,
     check_name,
     show_duration,
 )
-from lepton.data import Baseline, Dataset
-from lepton.data.steps import Block
+from lepton.data import Dataset
 from lepton.evaluation import Metric, metric as metric_named
 from lepton.training.automl import Outside, effort_of, run_search
 from lepton.training.folds import Fold, make_folds, num_folds_for
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
+from lepton.training.limits import Limits
 from lepton.training.portfolio import Chosen, Portfolio
-from lepton.training.prepared import DEFAULT_WITHIN, STATISTICS_COLUMNS, STATISTICS_ROWS, PreparedTable, prepare_table
-from lepton.training.table_model import TableModel, block_of, versions
+from lepton.training.prepared import DEFAULT_WITHIN, PreparedTable, prepare_table
+from lepton.training.table_model import versions
+from lepton.training.writing import ModelFile, input_statistics, measured, sample_row
 
 __all__ = ["TrainingResult", "train"]
 
@@ -48,12 +49,14 @@ class TrainingResult:
         model_id: its identity.
         leaderboard: every candidate, best first.
         notes: decisions, for people.
+        verdicts: whether each limit was kept on the file.
     """
 
     path: Path
     model_id: str
     leaderboard: tuple[LeaderboardRow, ...]
     notes: tuple[str, ...]
+    verdicts: tuple[BudgetVerdict, ...] = ()
 
 
 def train(
@@ -65,6 +68,7 @@ def train(
     name: str | None = None,
     work: Work | None = None,
     effort: str = "fast",
+    limits: Limits | None = None,
     output: Path,
 ) -> TrainingResult:
     """Learn `target` from the other columns and write the best model that the effort finds.
@@ -79,6 +83,8 @@ def train(
             far is saved.
         effort: `fast` for a small portfolio; `good` or `best` for a search until the time is used, `good` also until
             nothing better comes.
+        limits: on size and latency, which are measured on the file; the best model that keeps them is chosen. Where
+            none does, the one that needs least is saved, and the verdicts of the result say so.
         output: model file to write.
 
     Raises:
@@ -99,7 +105,7 @@ def train(
         notes.append(f"no time was given: at most {show_duration(DEFAULT_WITHIN)} were used (within=)")
     table = prepare_table(dataset, target, task, work)
     # What the file says of the data is gathered before the search, so that its time is known and not guessed.
-    fingerprint, statistics = dataset.fingerprint(), _input_statistics(table)
+    fingerprint, statistics = dataset.fingerprint(), input_statistics(table)
     measured_by = metric_named(metric, table.problem.task)
     folds, fold_notes = _folds(table, work)
     portfolio = Portfolio(
@@ -113,27 +119,32 @@ def train(
         saving_seconds=_SAVING_SECONDS
         + _SAVING_SECONDS_A_COLUMN * len(table.features.columns)
         + _SAVING_SHARE * (work.within or 0.0),
-        measure=lambda learner: _measured(table, learner),
+        measure=lambda learner: measured(table, learner),
         work=work,
+        limits=limits,
     )
-    found = None if wanted is None else run_search(portfolio, _outside(table), wanted)
+    file = ModelFile(
+        table, statistics, name, lambda chosen: _lineage(dataset, fingerprint, table, chosen, measured_by, work)
+    )
+    file.prepare(portfolio.limits)
+    accept = partial(file.keeps, portfolio.limits, work)
+    found = None
+    if wanted is not None:
+        outside = Outside(table.inputs, table.target.labels, table.front, sample_row(table))
+        found = run_search(portfolio, outside, wanted, accept)
     if found is None:
         portfolio.run()
-    chosen = portfolio.choose() if found is None else found.chosen
+    chosen = portfolio.choose(accept) if found is None else found.chosen
     notes = [*table.notes, *fold_notes, *chosen.notes, *notes]
     board = Leaderboard(
         measured_by.name, measured_by.greater_is_better, portfolio.leaderboard_rows(chosen.candidate), tuple(notes)
     )
     work.report(1, 1, "files", note="saving")
-    model_id = _model(table, chosen.learner, chosen.temperature).to_bundle(
-        output,
-        name=name,
-        target=replace(table.target.column, role=Role.TARGET),
-        lineage=_lineage(dataset, fingerprint, table, chosen, measured_by, work),
-        baseline=_baseline(table, statistics, chosen).to_members(),
-        reports={"training": _report(board, table, work)} | ({} if found is None else {"search": found.report}),
-    )
-    return TrainingResult(output, model_id, board.rows, board.notes)
+    reports = {"training": {**_report(board, table, work), "limits": file.measured}}
+    if found is not None:
+        reports["search"] = found.report
+    model_id = file.write(chosen, output, reports)
+    return TrainingResult(output, model_id, board.rows, board.notes, file.verdicts)
 
 
 def _check_folder(output: Path) -> None:
@@ -174,44 +185,7 @@ def _truth(table: PreparedTable) -> NDArray[Any]:
     return table.target.values if table.target.labels is None else table.target.values.astype(np.int64)
 
 
-# --- writing ---------------------------------------------------------------------------------------------------
-
-
-def _model(table: PreparedTable, learner: Any, temperature: float = 1.0) -> TableModel:
-    return TableModel(table.problem, table.inputs, learner, table.target.labels, table.scale, temperature, table.front)
-
-
-def _measured(table: PreparedTable, learner: Any) -> tuple[int, float]:
-    return _model(table, learner).measure(_sample_row(table))
-
-
-def _sample_row(table: PreparedTable) -> Block:
-    """One row with the columns that the model takes."""
-    if table.front is None:
-        return table.rows.block.take(np.array([0]))
-    return block_of(table.front.inputs, table.raw.head(1))
-
-
-def _outside(table: PreparedTable) -> Outside:
-    return Outside(table.inputs, table.target.labels, table.front, _sample_row(table))
-
-
-def _input_statistics(table: PreparedTable) -> Baseline:
-    """Statistics of the features, of at most 100,000 rows and 1,000 columns."""
-    inputs = table.inputs if table.front is None else table.front.inputs
-    columns = inputs.columns[:STATISTICS_COLUMNS]
-    every = -(-len(table.raw) // STATISTICS_ROWS)
-    frame = table.raw.select(column.name for column in columns).gather_every(every)
-    return Baseline.of(frame, Schema(columns), {})
-
-
-def _baseline(table: PreparedTable, statistics: Baseline, chosen: Chosen) -> Baseline:
-    """The statistics of the features with those of the answers to rows that the candidate was not fitted on."""
-    outputs: dict[str, NDArray[Any]] = {"prediction": chosen.answers}
-    if table.target.labels is not None:
-        names = np.array(table.target.labels, dtype=object)
-        outputs = {"prediction": names[chosen.answers.argmax(axis=1)], "probabilities": chosen.answers}
-    return replace(statistics, outputs=Baseline.of(pl.DataFrame(), Schema(()), outputs).outputs)
+# --- what is said of the model --------------------------------------------------------------------------------
 
 
 def _lineage(

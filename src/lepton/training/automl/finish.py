@@ -52,22 +52,17 @@ class Picker:
     Args:
         portfolio: has the candidates.
         max_members: of a mix.
-        allowed: whether candidates may stand together in one model.
     """
 
-    def __init__(self, portfolio: Portfolio, max_members: int, allowed: object = None) -> None:
+    def __init__(self, portfolio: Portfolio, max_members: int) -> None:
         self._portfolio, self._max_members = portfolio, max_members
-        self._allowed = allowed if callable(allowed) else lambda candidates: True
         folds = portfolio.num_folds
-        self._finished = [c for c in portfolio.candidates if c.estimate is not None and c.raw and self._allowed([c])]
+        finished = [c for c in portfolio.candidates if c.estimate is not None and c.raw and c.learner is not Blend]
+        within = [c for c in finished if portfolio.is_allowed([c])]
+        self._finished = within or [portfolio.cheapest(finished)]
         self._raw = [np.concatenate(c.raw[:folds]) for c in self._finished]
         self._rows = np.arange(len(self._raw[0]) if self._raw else 0)
         self._random = np.random.default_rng(portfolio.work.seed_for("selection"))
-
-    @property
-    def empty(self) -> bool:
-        """Whether no candidate is finished and allowed."""
-        return not self._finished
 
     def pick(self) -> tuple[Mix, Estimate]:
         """The mix, and the score of rows that had no say in which candidates and weights were chosen for them.
@@ -116,7 +111,7 @@ class Picker:
             [self._raw[i][rows] for i in pool],
             lambda raw: self._loss(raw, rows),
             max_members=max_members,
-            allowed=lambda members: self._allowed([self._finished[pool[i]] for i in members]),
+            allowed=lambda members: self._portfolio.is_allowed([self._finished[pool[i]] for i in members]),
         )
         return weights
 
@@ -163,7 +158,16 @@ def candidate_of(mix: Mix) -> Candidate:
         raw=mix.raw,
         fit_seconds=sum(c.fit_seconds for c in mix.candidates),
         fold_seconds=sum(c.fold_seconds for c in mix.candidates),
+        measured=_together(mix),
     )
+
+
+def _together(mix: Mix) -> tuple[int, float] | None:
+    """What the members cost, added up."""
+    costs = [c.measured for c in mix.candidates if c.measured is not None]
+    if len(costs) < len(mix.candidates):
+        return None
+    return sum(size for size, _ in costs), sum(micros for _, micros in costs)
 
 
 def fit_mix(

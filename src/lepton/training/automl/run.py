@@ -21,7 +21,7 @@ from lepton.training.automl.files import save_table
 from lepton.training.automl.finish import Mix, Picker, candidate_of, fit_mix
 from lepton.training.automl.search import Effort, Search
 from lepton.training.automl.trials import Outside, Setting
-from lepton.training.portfolio import Candidate, Chosen, Portfolio
+from lepton.training.portfolio import Accept, Candidate, Chosen, Portfolio
 
 __all__ = ["OPENERS", "Found", "run_search"]
 
@@ -51,13 +51,20 @@ class Found:
     report: dict[str, Any]
 
 
-def run_search(portfolio: Portfolio, outside: Outside, effort: Effort, max_trials: int | None = None) -> Found | None:
+def run_search(
+    portfolio: Portfolio,
+    outside: Outside,
+    effort: Effort,
+    accept: Accept = lambda chosen: True,
+    max_trials: int | None = None,
+) -> Found | None:
     """Try the openers, then search, then fit the best on all rows.
 
     Args:
         portfolio: fresh.
         outside: what stands around the learner.
         effort: how far to go.
+        accept: whether a model keeps the limits that were set.
         max_trials: end after so many.
 
     Returns:
@@ -74,7 +81,7 @@ def run_search(portfolio: Portfolio, outside: Outside, effort: Effort, max_trial
         return None
     workers, resources = _share(portfolio, work)
     with scratch_folder(work.resources.scratch) as folder, LocalEngine(workers) as engine:
-        return _Run(portfolio, outside, effort, folder, engine, workers, resources, max_trials).found()
+        return _Run(portfolio, outside, effort, folder, engine, workers, resources, max_trials).found(accept)
 
 
 def _share(portfolio: Portfolio, work: Work) -> tuple[int, Resources]:
@@ -148,15 +155,14 @@ class _Run:
             (c for c in portfolio.candidates if c.estimate is not None), key=lambda c: portfolio.loss_of(c.raw)
         )[: self.effort.max_members]
         fits = [portfolio.refit_seconds(c) for c in finished]
+        fits *= 2 if portfolio.limits else 1  # the first file may turn out to be too large
         needed = _SLACK * max(max(fits, default=0.0), sum(fits) / self.workers)
         within = self.work.within or np.inf
         return portfolio.saving_seconds + self.picking_seconds + min(needed, _MOST_RESERVED * within)
 
-    def found(self) -> Found:
+    def found(self, accept: Accept) -> Found:
         why = self.search.run()
-        picker = Picker(self.portfolio, self.effort.max_members)
-        mix, score = picker.pick()
-        chosen = self._fitted(mix, picker)
+        chosen, score = self._accepted(accept)
         portfolio = self.portfolio
         self._intervals(chosen.candidate, score)
         search = self.search
@@ -173,6 +179,18 @@ class _Run:
         )
         chosen = replace(chosen, notes=notes)
         return Found(chosen, score, self._report(why, score, chosen))
+
+    def _accepted(self, accept: Accept) -> tuple[Chosen, Estimate]:
+        """The best mix whose file keeps the limits; without time for another, or where none can, the last one."""
+        while True:
+            picker = Picker(self.portfolio, self.effort.max_members)
+            mix, score = picker.pick()
+            chosen = self._fitted(mix, picker)
+            hopeless = not self.portfolio.is_allowed([chosen.candidate])
+            seconds = self._seconds_to_fit()
+            if accept(chosen) or hopeless or self.work.cancel.is_set() or (seconds is not None and seconds <= 0.0):
+                return chosen, score
+            chosen.candidate.refused = True
 
     def _fitted(self, mix: Mix, picker: Picker) -> Chosen:
         """The mix fitted on all rows; where that fails, the best alone; without time, the learner of a fold."""

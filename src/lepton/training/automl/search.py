@@ -230,7 +230,7 @@ class Search:
             return "it was stopped"
         if left <= 0.0:
             return "the time was used"
-        if self._max_trials is not None and self.num_trials >= self._max_trials:
+        if self._max_trials is not None and self.num_trials >= self._max_trials and not self._running:
             return f"{self.num_trials} trials were allowed"
         patience = self.effort.patience
         if patience is not None and self._since_better >= patience and not any(f.starts for f in self.families):
@@ -240,7 +240,7 @@ class Search:
     def _start_one(self, left: float) -> bool:
         """Start the next trial; False where there is none that would end in time."""
         family = self._next_family(left)
-        if family is None:
+        if family is None or self.num_trials == self._max_trials:
             return False
         number, configuration = None, {}
         if family.starts:
@@ -260,8 +260,9 @@ class Search:
                 "setting": self.setting,
                 "learner": address_of(family.learner),
                 "configuration": configuration,
-                "bars": () if number is None else family.bars,
+                "bars": () if number is None or self.portfolio.limits else family.bars,
                 "keep_below": self._least,
+                "most": self.portfolio.limits.most,
             },
             self.resources,
             seed=self.work.seed,
@@ -323,18 +324,30 @@ class Search:
             return
         candidate.settled, candidate.raw, candidate.measured = outcome.settled, outcome.raw, outcome.measured
         self.portfolio.score_later(candidate, loss)
-        self._note(family, candidate, loss, self._fold_losses(candidate))
+        allowed = self.portfolio.is_allowed([candidate])
+        if allowed:
+            self._note(family, candidate, loss, self._fold_losses(candidate))
+        else:
+            family.seconds += outcome.fit_seconds
+            family.costs.append(outcome.fit_seconds)
         if family.sampler is not None:
+            told = loss if allowed else self._worst(loss)
             if running.number is not None:
-                family.sampler.tell(running.number, loss)
+                family.sampler.tell(running.number, told)
             else:
-                family.sampler.start(candidate.configuration, loss)
+                family.sampler.start(candidate.configuration, told)
         self._since_better += 1
+        if not allowed:
+            return
         if outcome.kept is not None and loss < self._least:
             candidate.fitted = [outcome.kept]
         if loss < self._least - _LEAST_GAIN * abs(self._least):
             self._since_better = 0
         self._least = min(self._least, loss)
+
+    def _worst(self, loss: float) -> float:
+        """What a sampler is told of a model beyond the limits: that it is no better than any other."""
+        return max([loss, *(each for family in self.families for each in family.losses)])
 
     def _report(self) -> None:
         best = self.portfolio.best()

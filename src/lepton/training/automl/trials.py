@@ -121,6 +121,7 @@ def evaluate_trial(
     configuration: Mapping[str, Any],
     bars: Sequence[float] = (),
     keep_below: float = -np.inf,
+    most: tuple[float, float] = (np.inf, np.inf),
     *,
     work: Work,
 ) -> Outcome:
@@ -131,6 +132,7 @@ def evaluate_trial(
         learner: `address_of` its class.
         configuration: what to try.
         bars: losses up to each fold that others reached; empty to finish in any case.
+        most: bytes and µs a row that the graph may have: a model beyond them is cut to what fits, if it can be.
         keep_below: the learner of the last fold is given back where the loss is below.
         work: threads, time, seed.
 
@@ -163,6 +165,13 @@ def evaluate_trial(
             return Outcome([], tuple(losses), {}, sum(seconds), max(seconds), stopped=True)
         work.report(position + 1, len(folds), "folds")
     settled = kind.settled(configuration, fitted)
+    # The fit that took longest has as many trees as the last one will have; others may have stopped earlier.
+    largest = int(np.argmax(seconds))
+    measured = setting.measured(fitted[largest].limited(settled))
+    share = min(most[0] / measured[0], most[1] / measured[1])
+    if share < 1.0 and (smaller := kind.smaller(settled, share)) is not None:
+        settled = smaller
+        measured = setting.measured(fitted[largest].limited(settled))
     fitted = [one.limited(settled) for one in fitted]
     raw = [one.raw(rows.block.take(fold.valid)) for one, fold in zip(fitted, folds, strict=True)]
     if not all(np.isfinite(part).all() for part in raw):
@@ -171,9 +180,7 @@ def evaluate_trial(
     if setting.metric is not None:
         losses[-1] = _loss(setting, setting.metric, rows, folds, raw)
         kept = fitted[-1] if losses[-1] < keep_below else None
-    return Outcome(
-        raw, tuple(losses), settled, sum(seconds), max(seconds), measured=setting.measured(fitted[-1]), kept=kept
-    )
+    return Outcome(raw, tuple(losses), settled, sum(seconds), max(seconds), measured=measured, kept=kept)
 
 
 def _loss(setting: Setting, metric: str, rows: Rows, folds: Sequence[Fold], raw: Sequence[Doubles]) -> float:

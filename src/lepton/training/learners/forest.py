@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -79,6 +80,18 @@ class RandomForest(TableLearner):
         self._trees = [tree.tree_ for tree in ensemble.estimators_]
         self._classes: NDArray[np.int64] = getattr(ensemble, "classes_", np.zeros(1, dtype=np.int64))
         return self
+
+    @classmethod
+    def smaller(cls, settled: Mapping[str, Any], share: float) -> Mapping[str, Any] | None:
+        """Fewer trees."""
+        num_trees = int(share * settled["num_trees"]) // _TREES_AT_ONCE * _TREES_AT_ONCE
+        return {**settled, "num_trees": num_trees} if num_trees else None
+
+    def limited(self, settled: Mapping[str, Any]) -> Self:
+        """The first of the same trees, as many as are settled."""
+        limited = copy.copy(self)
+        limited._trees = self._trees[: settled["num_trees"]]
+        return limited
 
     @property
     def cut_short(self) -> bool:

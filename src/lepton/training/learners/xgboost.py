@@ -131,6 +131,12 @@ class XGBoost(TableLearner):
         rounds = max(1, round(median(learner._rounds for learner in fitted)))
         return {**configuration, "max_rounds": rounds, "patience": None}
 
+    @classmethod
+    def smaller(cls, settled: Mapping[str, Any], share: float) -> Mapping[str, Any] | None:
+        """Fewer rounds."""
+        rounds = int(share * settled["max_rounds"])
+        return {**settled, "max_rounds": rounds} if rounds else None
+
     def limited(self, settled: Mapping[str, Any]) -> Self:
         """The same trees, up to the settled number of rounds."""
         limited = copy.copy(self)
