@@ -14,9 +14,11 @@ from lepton.data.quality.anonymity import Anonymity, measure_anonymity
 from lepton.data.quality.check import Check, check
 from lepton.data.quality.drift import DriftRecord, SchemaChange, compare_tables
 from lepton.data.quality.labels import LabelErrors, conflicting_labels, suspect_labels, suspect_numbers
+from lepton.data.quality.overlap import SharedRow, SharedRows, shared_rows
 from lepton.data.quality.personal import PersonalData, PersonalFinding, find_personal
 from lepton.data.quality.results import RuleResult
 from lepton.data.quality.rules import RULES, Rule, Severity, load_rules, rules_of
+from lepton.data.quality.unify import LabelSpelling, LabelSpellings, unify_labels
 
 __all__ = [
     "RULES",
@@ -26,6 +28,8 @@ __all__ = [
     "Consensus",
     "DriftRecord",
     "LabelErrors",
+    "LabelSpelling",
+    "LabelSpellings",
     "PairAgreement",
     "PersonalData",
     "PersonalFinding",
@@ -33,6 +37,8 @@ __all__ = [
     "RuleResult",
     "SchemaChange",
     "Severity",
+    "SharedRow",
+    "SharedRows",
     "check",
     "cohen_kappa",
     "compare_tables",
@@ -45,6 +51,8 @@ __all__ = [
     "measure_agreement",
     "measure_anonymity",
     "rules_of",
+    "shared_rows",
     "suspect_labels",
     "suspect_numbers",
+    "unify_labels",
 ]

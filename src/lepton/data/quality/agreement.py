@@ -397,13 +397,13 @@ class _Given:
         )
         totals = confusion.sum(axis=2, keepdims=True)
         # What an annotator does where a class is true that he never met: nothing is known.
-        confusion = np.where(totals > 0, confusion / np.where(totals > 0, totals, 1.0), 1.0 / size)
+        rates: Doubles = np.where(totals > 0, confusion / np.where(totals > 0, totals, 1.0), 1.0 / size)
         prevalence: Doubles = truth.mean(axis=0)
-        return prevalence, confusion
+        return prevalence, rates
 
     def expected(self, prevalence: Doubles, confusion: Doubles) -> tuple[Doubles, float]:
         """How likely each item has each class [items, C], and the logarithm of the likelihood of all labels."""
-        told = np.log(np.maximum(confusion, _LEAST))
+        told: Doubles = np.log(np.maximum(confusion, _LEAST))
         size = len(self.classes)
         logs = np.log(np.maximum(prevalence, _LEAST)) + np.stack(
             [

@@ -14,8 +14,8 @@ import polars as pl
 from lepton.core import ErrorCode, LeptonError, Schema, UsageError, Work, printable
 from lepton.data.dataset import Dataset
 from lepton.data.media.check import FileRule, check_files, file_columns
+from lepton.data.quality.against import DriftRecord, SchemaChange, SharedRows, Statistics, held_against
 from lepton.data.quality.check_page import check_page
-from lepton.data.quality.drift import DriftRecord, SchemaChange, Statistics, TableDrift, drift_of
 from lepton.data.quality.personal import PersonalData, find_personal
 from lepton.data.quality.results import RuleResult
 from lepton.data.quality.rules import (
@@ -54,6 +54,7 @@ class Check:
         failures: rows that break rules, with the columns `rule`, `file` and `row`; at most 1,000 for each rule.
         personal: personal data in the first rows; None where it was not looked for.
         statistics: of the columns of `drift`, in the baseline and in the table.
+        shared: rows that stand in the baseline, too; None without one.
     """
 
     rows: int
@@ -63,6 +64,7 @@ class Check:
     failures: pl.DataFrame = field(default_factory=pl.DataFrame)
     personal: PersonalData | None = None
     statistics: Statistics = field(default_factory=dict, repr=False, compare=False)
+    shared: SharedRows | None = None
 
     @property
     def passed(self) -> bool:
@@ -84,6 +86,7 @@ class Check:
             "drift": [each.to_dict() for each in self.drift],
             "failures": self.failures.height,
             **({} if self.personal is None else {"personal": self.personal.to_dict()}),
+            **({} if self.shared is None else {"shared": self.shared.to_dict()}),
         }
 
     def text(self) -> str:
@@ -99,6 +102,8 @@ class Check:
             parts.append("Columns against the baseline\n" + plain_table(("column", "what", "before", "now"), rows))
         if self.drift:
             parts.append("Distributions against the baseline\n" + plain_table(_DRIFT_HEAD, self._drift_rows()))
+        if self.shared is not None:
+            parts.append(self.shared.text())
         if self.personal is not None:
             parts.append(self.personal.text())
         return "\n\n".join(parts)
@@ -158,19 +163,19 @@ def check(
     if not rules and against is None and not has_files and not personal:
         raise UsageError(ErrorCode.USAGE, "got neither rules nor a baseline", fix="rules=..., or against=...")
     work = Work.of(work)
-    moved = TableDrift() if against is None else drift_of(table, against, work)
+    beside = held_against(table, against, work)
     private = find_personal(table, work=work) if personal else None
-    told = (moved.schema_changes, moved.records)
+    told = (beside.schema_changes, beside.drift)
     of_files = check_files(table, work) if has_files else ()
     own = tuple(_of_files(len(rules) + number, each) for number, each in enumerate(of_files, 1))
     lost = [each.failures for each in of_files if each.failures.height]
     if not rules:
         failures = pl.concat(lost, how="diagonal") if lost else pl.DataFrame()
-        return Check(table.num_rows, own, *told, failures, private, moved.statistics)
+        return Check(table.num_rows, own, *told, failures, private, beside.statistics, beside.shared)
     with scratch_folder(work.resources.scratch) as folder:
         run = _Run(table, rules, dict(tables or {}), work, folder)
         failures = pl.concat([run.failures, *lost], how="diagonal") if lost else run.failures
-        return Check(run.rows, (*run.results, *own), *told, failures, private, moved.statistics)
+        return Check(run.rows, (*run.results, *own), *told, failures, private, beside.statistics, beside.shared)
 
 
 def _of_files(number: int, found: FileRule) -> RuleResult:
