@@ -14,6 +14,7 @@ from lepton.data.quality.anonymity import Anonymity, measure_anonymity
 from lepton.data.quality.check import Check, check
 from lepton.data.quality.drift import DriftRecord, SchemaChange, compare_tables
 from lepton.data.quality.labels import LabelErrors, conflicting_labels, suspect_labels, suspect_numbers
+from lepton.data.quality.leakage import Leakage, find_leakage
 from lepton.data.quality.overlap import SharedRow, SharedRows, shared_rows
 from lepton.data.quality.personal import PersonalData, PersonalFinding, find_personal
 from lepton.data.quality.results import RuleResult
@@ -30,6 +31,7 @@ __all__ = [
     "LabelErrors",
     "LabelSpelling",
     "LabelSpellings",
+    "Leakage",
     "PairAgreement",
     "PersonalData",
     "PersonalFinding",
@@ -44,6 +46,7 @@ __all__ = [
     "compare_tables",
     "conflicting_labels",
     "consensus_labels",
+    "find_leakage",
     "find_personal",
     "fleiss_kappa",
     "krippendorff_alpha",
