@@ -63,6 +63,10 @@ def strange_rows():
     return rows
 
 
+SINGLE = {"network"}
+"""Learners that count in single precision, in which sums depend on their order."""
+
+
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", LEARNERS.names())
 def test_the_graph_answers_as_the_trainer(name, task):
@@ -76,10 +80,11 @@ def test_the_graph_answers_as_the_trainer(name, task):
         given = graph_answers(model, strange)
         ours = model.answers(block_of(inputs, strange))
         if task == "regression":
-            np.testing.assert_allclose(given["prediction"], ours, rtol=1e-12)
+            np.testing.assert_allclose(given["prediction"], ours, rtol=1e-4 if name in SINGLE else 1e-12)
             assert given["prediction"].shape == (60,)
             continue
-        np.testing.assert_allclose(given["probabilities"], ours, rtol=1e-9, atol=1e-14)
+        tolerance = (1e-4, 1e-6) if name in SINGLE else (1e-9, 1e-14)
+        np.testing.assert_allclose(given["probabilities"], ours, *tolerance)
         np.testing.assert_allclose(given["probabilities"].sum(axis=1), 1.0, rtol=1e-12)
         assert given["prediction"].tolist() == [labels[i] for i in ours.argmax(axis=1)]
 
@@ -109,7 +114,7 @@ def _with_raw(graph):
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("name", ["linear", "lightgbm"])
+@pytest.mark.parametrize("name", ["linear", "lightgbm", "network"])
 def test_learning_beats_the_baseline(name, task):
     problem, _, rows, _ = prepared(task)
     train, valid = rows.take(np.arange(180)), rows.take(np.arange(180, 240))

@@ -28,6 +28,7 @@ LEARNERS = Registry(
         "lightgbm": "lepton.training.learners.lightgbm:LightGBM",
         "forest": "lepton.training.learners.forest:RandomForest",
         "xgboost": "lepton.training.learners.xgboost:XGBoost",
+        "network": "lepton.training.learners.network:Network",
     },
 )
 """Learners by name, in the order in which they are tried; third parties use the group `lepton.learners`."""
