@@ -193,14 +193,17 @@ def _columns(
             wanted="a number",
             fix=f"--kind {printable(target)}=number, if its texts are numbers",
         )
-    if schema[time].kind not in {Kind.DATETIME, Kind.NUMBER}:
+    when = schema[time]
+    if when.kind is Kind.IDENTIFIER:  # whole numbers that count up look like one
+        when = replace(when, kind=Kind.NUMBER)
+    if when.kind not in {Kind.DATETIME, Kind.NUMBER}:
         raise DataError(
             ErrorCode.WRONG_KIND,
             f"the time '{printable(time)}' is of kind {schema[time].kind}",
             wanted="dates of one form and one time zone, or whole numbers",
             fix=f"--kind {printable(time)}=datetime",
         )
-    chosen = [replace(schema[time], role=Role.TIME), replace(schema[target], role=Role.TARGET)]
+    chosen = [replace(when, role=Role.TIME), replace(schema[target], role=Role.TARGET)]
     if series:
         key = schema[series]
         # Numbers that name series are read as their texts, whatever the column was taken for.
