@@ -44,6 +44,7 @@ GROUPS: dict[str, tuple[CommandRecord, ...]] = {
         _command("data check", "data_check:check", "Rules that a table must keep, and how far it has moved."),
         _command("data personal", "data_personal:personal", "Where a table holds data of persons."),
         _command("data clean", "data_clean:clean", "Clean a table by a recipe, and say what was changed."),
+        _command("data convert", "data_convert:convert", "Images, sounds and texts changed, into a new folder."),
         _command("data append", "data_versions:append", "Put rows behind those of a saved table, as a new version."),
         _command("data versions", "data_versions:versions", "The versions of a saved table."),
         _command("data diff", "data_versions:diff", "What differs between two tables: columns, rows, distributions."),

@@ -13,6 +13,7 @@ import itertools
 import os
 import re
 import secrets
+import shutil
 import stat as mode_bits
 import tempfile
 import time
@@ -30,6 +31,7 @@ __all__ = [
     "expand",
     "hash_file",
     "make_folder",
+    "new_folder",
     "open_read",
     "publish",
     "remove_leftovers",
@@ -179,14 +181,14 @@ def write_new(path: PathLike, data: bytes, *, private: bool = False) -> None:
 
 
 def write_scratch(path: PathLike, pieces: Iterable[bytes]) -> None:
-    """Make the file `path` in a scratch folder, readable by this user only; nothing is synced, for it does not last.
+    """Make the file `path` in a folder that `scratch_folder` or `new_folder` gave; it is not synced by itself.
 
     Raises:
         StoreError: `STORE_FULL` where space ran out; `STORE_FAILED` for a name that is taken, and any other refusal.
     """
     target = _as_path(path)
     try:
-        with os.fdopen(os.open(target, _CREATE_FLAGS, _PRIVATE_MODE), "wb") as file:
+        with os.fdopen(os.open(target, _CREATE_FLAGS, _FILE_MODE), "wb") as file:
             for piece in pieces:
                 file.write(piece)
     except OSError as error:
@@ -239,6 +241,41 @@ def make_folder(path: PathLike) -> Path:
         except OSError as error:
             raise _store_error(error.errno, part, 0) from None
     return folder
+
+
+@contextmanager
+def new_folder(path: PathLike) -> Iterator[Path]:
+    """Give an empty folder that becomes `path` at exit, with all that is in it, as a whole.
+
+    On any error it is removed. Files are written into it with `write_scratch`; what was written is synced at the end,
+    all at once.
+
+    Args:
+        path: the folder to make; it is not there yet, or is empty. The folder above it must exist.
+
+    Raises:
+        DataError: there is something of that name.
+        StoreError: the disk refuses.
+    """
+    target = _as_path(path)
+    if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
+        came = f"{_shown(target)} is there already"
+        raise DataError(ErrorCode.NOT_A_FILE, came, wanted="a new or an empty folder", fix="name another folder")
+    if not target.absolute().parent.is_dir():
+        came = f"there is no folder {_shown(target.parent)}"
+        raise DataError(ErrorCode.NOT_FOUND, came, fix="make the folder first")
+    temporary = target.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        temporary.mkdir(_FOLDER_MODE)
+        yield temporary
+        if hasattr(os, "sync"):
+            os.sync()
+        temporary.rename(target)
+        _sync_folder(target.absolute().parent)
+    except OSError as error:
+        raise _store_error(error.errno, target, 0) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # gone when it was renamed
 
 
 @contextmanager

@@ -13,13 +13,11 @@ from lepton.data.decisions import DecisionRecord
 from lepton.data.formats.base import ReadOptions
 from lepton.data.media.folder import Listing, list_folder
 from lepton.data.media.labels import LabelTable, labels_for
-from lepton.data.media.source import PATH, TEXT, MediaSource
+from lepton.data.media.source import OWN_COLUMNS, MediaSource
 from lepton.store.archives import ARCHIVE_NAME, unpack_archive
 from lepton.store.files import scratch_folder
 
 __all__ = ["is_media_place", "open_media"]
-
-_OWN = frozenset({PATH, TEXT, "width", "height", "mode", "format", "animated", "seconds", "rate", "channels", "bytes"})
 
 
 def is_media_place(source: object) -> bool:
@@ -52,7 +50,7 @@ def open_media(
     """
     path = Path(source)
     listing = list_folder(path, named) if path.is_dir() else _of_archive(path, options, named)
-    said = _from_folders(listing) if labels is None else labels_for(listing.paths, *labels, _OWN)
+    said = _from_folders(listing) if labels is None else labels_for(listing.paths, *labels, OWN_COLUMNS)
     if labels is not None:
         listing.decisions = [each for each in listing.decisions if each.column is None]
     listing.decisions += said.decisions

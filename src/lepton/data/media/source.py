@@ -20,7 +20,7 @@ from lepton.data.media.texts import MAX_TEXT, decode_text
 from lepton.data.references import MAX_FILE, References
 from lepton.store.files import open_read
 
-__all__ = ["PATH", "TEXT", "MediaSource"]
+__all__ = ["OWN_COLUMNS", "PATH", "TEXT", "MediaSource"]
 
 PATH = "path"
 TEXT = "text"
@@ -45,6 +45,9 @@ _FACTS: Mapping[Kind, tuple[ColumnRecord, ...]] = {
     Kind.TEXT: (),
 }
 _BYTES = ColumnRecord("bytes", Kind.NUMBER, "int64", role=Role.IGNORED)
+OWN_COLUMNS = frozenset({PATH, TEXT, _BYTES.name, *(record.name for facts in _FACTS.values() for record in facts)})
+"""Columns that tables of files have by themselves."""
+
 _READERS: Mapping[Kind, Callable[[BinaryIO], ImageFacts | SoundFacts]] = {
     Kind.IMAGE: image_facts,
     Kind.AUDIO: sound_facts,
