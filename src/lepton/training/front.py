@@ -17,7 +17,7 @@ from lepton.data.recipes import BoundRowStep, BoundTableStep, bound_steps
 from lepton.data.steps import Tensors
 from lepton.data.steps.base import gathered, positions
 
-__all__ = ["Front", "front_of"]
+__all__ = ["Front", "front_of", "graph_inputs"]
 
 _PHYSICAL = {Kind.NUMBER: pl.Float64(), Kind.BOOLEAN: pl.Boolean(), Kind.DATETIME: pl.Int64()}
 
@@ -94,7 +94,10 @@ def front_of(dataset: Dataset, inputs: TableInputs, target: str) -> Front | None
     texts = {name: codec for name in columns if (codec := inputs.codecs.get(name)) is not None}
     texts.update(_spelt_out(steps, columns, inputs))
     _check_texts(inputs, steps, columns)
-    return Front(TableInputs(tuple(columns.values()), texts), steps, tuple(reversed(left_out)))
+    front = Front(TableInputs(tuple(columns.values()), texts), steps, tuple(reversed(left_out)))
+    builder = GraphBuilder()  # refuses what has no form before anything is learned
+    front.emit(builder, graph_inputs(builder, front.inputs), inputs)
+    return front
 
 
 def _check_unknown(name: str, target: str, needed: set[str]) -> None:
@@ -104,6 +107,17 @@ def _check_unknown(name: str, target: str, needed: set[str]) -> None:
             f"the step {name} makes an input of the target {target!r}, which is not known when the model is asked",
             fix="leave the column that it makes out of the training, or let the step look at other columns",
         )
+
+
+def graph_inputs(builder: GraphBuilder, inputs: TableInputs) -> Tensors:
+    """The columns that rows bring, as inputs of a graph."""
+    numbers, strings = (tuple(column.name for column in each) for each in (inputs.numbers, inputs.strings))
+    return Tensors(
+        builder.input("numbers", "double", ["N", len(numbers)]) if numbers else None,
+        numbers,
+        builder.input("strings", "string", ["N", len(strings)]) if strings else None,
+        strings,
+    )
 
 
 def _check_untouched(name: str, bound: BoundTableStep, needed: set[str]) -> None:

@@ -15,10 +15,10 @@ import numpy as np
 import onnxruntime
 
 from lepton.bundle import GraphBuilder, Manifest, OutputRecord, TableInputs, write_bundle
-from lepton.data.steps import Block, Tensors
+from lepton.data.steps import Block
 from lepton.training.answers import emit_answers, numbers_of, probabilities_of
 from lepton.training.base import Doubles, Problem, TableLearner
-from lepton.training.front import Front
+from lepton.training.front import Front, graph_inputs
 from lepton.training.tasks import Scale
 from lepton.version import __version__
 
@@ -82,13 +82,7 @@ class TableModel:
     def graph(self) -> tuple[bytes, tuple[OutputRecord, ...], dict[str, str]]:
         """The whole pipeline as one graph: its bytes, its outputs and its inner points."""
         builder = GraphBuilder()
-        numbers, strings = self.taken.numbers, self.taken.strings
-        tensors = Tensors(
-            builder.input("numbers", "double", ["N", len(numbers)]) if numbers else None,
-            tuple(c.name for c in numbers),
-            builder.input("strings", "string", ["N", len(strings)]) if strings else None,
-            tuple(c.name for c in strings),
-        )
+        tensors = graph_inputs(builder, self.taken)
         if self.front is not None:
             tensors = self.front.emit(builder, tensors, self.inputs)
         raw = self.learner.emit(builder, tensors)

@@ -1,6 +1,7 @@
 """Codecs turn what a client sends into tensors: a closed list, each with a specification page and test vectors."""
 
 from lepton.bundle.codecs.dates import DatetimeParser, microseconds
+from lepton.bundle.codecs.mojibake import MARKS, repaired
 from lepton.bundle.codecs.numbers import NUMBER_FORMATS, NumberParser
 from lepton.bundle.codecs.text import (
     MAX_CHARACTERS,
@@ -12,11 +13,13 @@ from lepton.bundle.codecs.text import (
     map_distinct,
     nfc,
     nfc_casefold,
+    repaired_series,
     stable_hash,
 )
 
 __all__ = [
     "CODECS",
+    "MARKS",
     "MAX_CHARACTERS",
     "NUMBER_FORMATS",
     "SEPARATOR",
@@ -30,6 +33,8 @@ __all__ = [
     "microseconds",
     "nfc",
     "nfc_casefold",
+    "repaired",
+    "repaired_series",
     "stable_hash",
 ]
 

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-import polars as pl
-
-from lepton.bundle.codecs import map_distinct
-
-__all__ = ["MARKS", "repaired", "repaired_series"]
+__all__ = ["MARKS", "repaired"]
 
 MARKS = (
     "[\u00c2-\u00f4][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc"
@@ -53,12 +49,3 @@ def repaired(text: str) -> str:
             return text
         text = better
     return text
-
-
-def repaired_series(texts: pl.Series) -> pl.Series:
-    """`repaired` for a column (String)."""
-    suspects = texts.str.contains(MARKS).fill_null(value=False)
-    if not suspects.any():
-        return texts
-    # `scatter` writes into its series, and these texts are somebody else's.
-    return texts.clone().scatter(suspects.arg_true(), map_distinct(texts.filter(suspects), repaired))

@@ -13,6 +13,7 @@ from hashlib import blake2b
 
 import polars as pl
 
+from lepton.bundle.codecs.mojibake import MARKS, repaired
 from lepton.core import ErrorCode, UsageError, printable
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "map_distinct",
     "nfc",
     "nfc_casefold",
+    "repaired_series",
     "stable_hash",
 ]
 
@@ -81,6 +83,15 @@ def map_distinct(texts: pl.Series, change: Callable[[str], str]) -> pl.Series:
     return texts.replace(list(changes), list(changes.values())) if changes else texts
 
 
+def repaired_series(texts: pl.Series) -> pl.Series:
+    """`mojibake.repaired` for a column (String)."""
+    suspects = texts.str.contains(MARKS).fill_null(value=False)
+    if not suspects.any():
+        return texts
+    # `scatter` writes into its series, and these texts are somebody else's.
+    return texts.clone().scatter(suspects.arg_true(), map_distinct(texts.filter(suspects), repaired))
+
+
 _WHITE = (
     "".join(
         map(chr, [*range(0x09, 0x0E), *range(0x1C, 0x21), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200C), 0x2028, 0x2029])
@@ -104,6 +115,7 @@ _CHANGES: dict[str, Callable[[str], str]] = {
     "fold": lambda text: unicodedata.normalize("NFC", text.casefold()),
     "plain": lambda text: unicodedata.normalize("NFC", text.translate(_PLAIN)),
     "nfkc": lambda text: unicodedata.normalize("NFKC", text),
+    "mojibake": lambda text: unicodedata.normalize("NFC", repaired(text)),
 }
 TIDYING = tuple(_CHANGES)
 """The changes that `tidy-text/1` knows."""
@@ -145,6 +157,8 @@ class TextTidier:
                 texts = texts.str.strip_chars(_WHITE)
             elif change == "squeeze":
                 texts = texts.str.replace_all(_RUN.pattern, " ")
+            elif change == "mojibake":
+                texts = nfc(repaired_series(texts))
             elif change not in ("plain", "nfkc") or texts.str.contains(r"[^\x00-\x7f]").any():
                 texts = map_distinct(texts, _CHANGES[change])
         return texts

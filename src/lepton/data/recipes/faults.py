@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from lepton.data.recipes.mojibake import MARKS, repaired_series
+from lepton.bundle.codecs import MARKS, repaired_series
 from lepton.data.recipes.spellings import merged_spellings
 from lepton.data.recipes.written import Shapes, date_formats_of, number_format_of, units_of
 

@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 from hypothesis import given, strategies as st
 
+from lepton.bundle.codecs import repaired
 from lepton.core import DataError, UsageError
 from lepton.data.recipes import Recipe
-from lepton.data.recipes.mojibake import repaired
 from lepton.data.recipes.steps.texts import ChangeCase, Extract, NormaliseUnicode, RepairMojibake, Replace, Trim
 from tests.data.recipes.step_contract import bound_on, check_step, table_of
 

@@ -14,7 +14,6 @@ from lepton.bundle.codecs import TextTidier, nfc
 from lepton.core import ColumnRecord, ErrorCode, Kind, Schema, UsageError
 from lepton.data.recipes.base import Applied, BoundRowStep, OnError, RecipeStep, Scope, chosen_columns
 from lepton.data.recipes.bound import SameColumns
-from lepton.data.recipes.mojibake import repaired_series
 
 __all__ = ["ChangeCase", "Extract", "NormaliseUnicode", "RepairMojibake", "Replace", "Trim"]
 
@@ -119,7 +118,7 @@ class NormaliseUnicode(_TidyStep):
 
 
 @dataclass(frozen=True)
-class RepairMojibake(_TextStep):
+class RepairMojibake(_TidyStep):
     """Undo texts in UTF-8 that were read as Windows-1252 or Latin-1 ("MÃ¼nchen"), where that is certain.
 
     Attributes:
@@ -128,9 +127,10 @@ class RepairMojibake(_TextStep):
 
     name: ClassVar[str] = "repair_mojibake"
 
-    def change(self, texts: pl.Series) -> pl.Series:
-        """The texts that were meant."""
-        return nfc(repaired_series(texts))
+    @property
+    def tidying(self) -> tuple[str, ...]:
+        """The change."""
+        return ("mojibake",)
 
 
 @dataclass(frozen=True)
