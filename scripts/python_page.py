@@ -10,7 +10,8 @@ from typing import Any
 
 import lepton
 from lepton.data import Description
-from lepton.data.quality import Check, LabelErrors
+from lepton.data.media.convert import Converted
+from lepton.data.quality import Agreement, Check, Consensus, LabelErrors, LabelSpellings, Leakage
 from lepton.data.recipes import Changes
 from lepton.data.suggest import Suggestions
 from lepton.data.versions.diff import TableDiff
@@ -33,6 +34,10 @@ GROUPS = {
         "versions",
         "forget",
         "find_label_errors",
+        "unify_labels",
+        "measure_agreement",
+        "consensus_labels",
+        "find_leakage",
         "train",
         "load",
         "predict",
@@ -40,7 +45,7 @@ GROUPS = {
         "compare",
         "serve",
     ),
-    "Models and tables": ("Model", "Dataset", "Recipe"),
+    "Models and tables": ("Model", "Dataset", "Recipe", "FileSteps"),
     "A client of a server": ("Client",),
     "Long work and errors": ("Work", "Resources", "LeptonError"),
     "Estimators": ("LinearRegression", "Ridge", "LogisticRegression", "KMeans"),
@@ -51,7 +56,12 @@ HELD = (
     Suggestions,
     Check,
     LabelErrors,
+    LabelSpellings,
+    Agreement,
+    Consensus,
+    Leakage,
     Changes,
+    Converted,
     TableVersion,
     TableDiff,
     Forgotten,

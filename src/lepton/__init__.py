@@ -6,6 +6,8 @@ _HOMES = {
     "lepton.client": "Client",
     "lepton.core": "LeptonError Resources Work",
     "lepton.data": "Dataset",
+    "lepton.data.labelling": "consensus_labels find_leakage measure_agreement unify_labels",
+    "lepton.data.media.convert": "FileSteps",
     "lepton.data.recipes": "Recipe",
     "lepton.training.estimators": "KMeans LinearRegression LogisticRegression Ridge",
     "lepton.verbs": "Model check compare describe diff evaluate find_label_errors forget load predict read serve "

@@ -1,6 +1,13 @@
 from lepton.client import Client as Client
 from lepton.core import LeptonError as LeptonError, Resources as Resources, Work as Work
 from lepton.data import Dataset as Dataset
+from lepton.data.labelling import (
+    consensus_labels as consensus_labels,
+    find_leakage as find_leakage,
+    measure_agreement as measure_agreement,
+    unify_labels as unify_labels,
+)
+from lepton.data.media.convert import FileSteps as FileSteps
 from lepton.data.recipes import Recipe as Recipe
 from lepton.training.estimators import (
     KMeans as KMeans,
