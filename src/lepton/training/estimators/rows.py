@@ -233,7 +233,7 @@ class Team:
             return iter([measure(*parts[0])])
         if self._pool is None:
             try:
-                from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # noqa: PLC0415
+                from threadpoolctl import threadpool_limits
             except ImportError:
                 raise MissingExtraError("scikit-learn", "train", "Fitting") from None
             # The parts are the threads: more of them inside each product of small matrices would only wait for each
