@@ -11,6 +11,7 @@ import pytest
 from lepton.core import LeptonError
 from lepton.serving import ModelStore
 from lepton.serving.application import Application
+from lepton.serving.dispatch import Dispatcher
 from lepton.serving.guard import Guard
 from lepton.serving.protocols import InferenceProtocol, Request, Response
 
@@ -19,7 +20,8 @@ ROWS = "/v2/models/sold/rows"
 
 @pytest.fixture
 def application(store: ModelStore) -> Application:
-    return Application(InferenceProtocol(store), Guard("127.0.0.1"))
+    protocol = InferenceProtocol(store)
+    return Application(protocol, Guard("127.0.0.1"), Dispatcher(protocol, lambda call: call(), cpus=1))
 
 
 def test_cheap_requests_run_on_the_loop_and_others_in_a_thread(

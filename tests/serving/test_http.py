@@ -12,7 +12,7 @@ import pytest
 
 from lepton.core import ErrorCode, ServingError
 from lepton.serving.http import Limits
-from tests.serving.wire import Wire, answers, connect, exchange, read_all, read_answer, request, within
+from tests.serving.wire import QUEUE, Wire, answers, connect, exchange, read_all, read_answer, request, within
 
 HOST = b"Host: a\r\n"
 POST = b"POST /x HTTP/1.1\r\n" + HOST
@@ -26,7 +26,6 @@ QUICK = Limits(
     max_head=4096,
     max_headers=20,
     max_connections=20,
-    max_waiting=2,
     drain_time=2.0,
 )
 
@@ -252,7 +251,7 @@ class TestLimits:
     def test_requests_beyond_the_queue_are_told_at_once(self, quick: Wire) -> None:
         slow = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
         with contextlib.ExitStack() as stack:
-            waiting = [stack.enter_context(connect(quick.address)) for _ in range(QUICK.max_waiting)]
+            waiting = [stack.enter_context(connect(quick.address)) for _ in range(QUEUE)]
             for connection in waiting:
                 connection.sendall(slow)
             time.sleep(0.1)
@@ -263,6 +262,18 @@ class TestLimits:
             quick.handler.release.set()
             for connection in waiting:
                 assert read_answer(connection.makefile("rb")).status == 200
+
+    def test_who_leaves_is_waited_for_no_more(self, quick: Wire) -> None:
+        with connect(quick.address) as connection:
+            connection.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+            time.sleep(0.1)
+            assert not quick.handler.cancelled
+        ends = time.monotonic() + 1.2
+        while not quick.handler.cancelled and time.monotonic() < ends:
+            time.sleep(0.01)
+        assert [request.path for request in quick.handler.cancelled] == ["/slow"]
+        quick.handler.release.set()
+        healthy(quick)
 
 
 class TestTimers:

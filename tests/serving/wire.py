@@ -8,18 +8,20 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import uvloop
 
-from lepton.core import LeptonError
+from lepton.core import ErrorCode, LeptonError, ServingError
 from lepton.serving.http import HttpService, Limits
-from lepton.serving.protocols.base import Request, Response, json_response
+from lepton.serving.protocols.base import Request, Response, error_response, json_response
 
 Address = tuple[str, int]
+QUEUE = 2
+"""Requests to `/slow` that `Echo` takes at once."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,10 @@ class Echo:
         self.seen: list[Request] = []
         self.log: list[tuple[Request, Response, float]] = []
         self.refusal: LeptonError | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.threads = ThreadPoolExecutor(4)
+        self.pending: list[Pending] = []
+        self.cancelled: list[Request] = []
 
     def admit(self, head: Request) -> None:
         if self.refusal is not None:
@@ -133,8 +139,36 @@ class Echo:
             return Response(200, b"x" * 8 * 2**20)
         return json_response({"method": request.method, "path": request.path, "body": request.body.decode("latin-1")})
 
+    def begin(self, request: Request, done: Callable[[Response], None]) -> Response | Pending:
+        if len(self.pending) >= QUEUE:
+            return error_response(ServingError(ErrorCode.OVERLOADED, "full"))
+        pending = Pending(self, request, done)
+        self.pending.append(pending)
+        self.threads.submit(pending.answer)
+        return pending
+
     def finished(self, request: Request, response: Response, seconds: float) -> None:
         self.log.append((request, response, seconds))
+
+
+class Pending:
+    """A request that a thread of `Echo` answers."""
+
+    def __init__(self, echo: Echo, request: Request, done: Callable[[Response], None]) -> None:
+        self.echo, self.request, self.done = echo, request, done
+
+    def answer(self) -> None:
+        response = self.echo.handle(self.request)
+        assert self.echo.loop is not None
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self.echo.loop.call_soon_threadsafe(self.give, response)
+
+    def give(self, response: Response) -> None:
+        self.echo.pending.remove(self)
+        self.done(response)
+
+    def cancel(self) -> None:
+        self.echo.cancelled.append(self.request)
 
 
 class Wire:
@@ -168,15 +202,15 @@ class Wire:
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        executor = ThreadPoolExecutor(4)
-        self.service = HttpService(self.handler, self.limits, executor, self._loop)
+        self.handler.loop = self._loop
+        self.service = HttpService(self.handler, self.limits, self._loop)
         server = await self._loop.create_server(self.service.connect, "127.0.0.1", 0)
         self.address = server.sockets[0].getsockname()
         self._ready.set()
         await self._stopping.wait()
         server.close()
         await self.service.drain()
-        executor.shutdown(wait=False)
+        self.handler.threads.shutdown(wait=False)
 
 
 @contextlib.contextmanager

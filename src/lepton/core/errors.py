@@ -102,6 +102,7 @@ class ErrorCode(StrEnum):
     UNAUTHENTICATED = "unauthenticated"
     NOT_READY = "not-ready"
     OVERLOADED = "overloaded"
+    DEADLINE_PASSED = "deadline-passed"
     ADDRESS_IN_USE = "address-in-use"
 
 
@@ -310,5 +311,6 @@ CATALOGUE: Mapping[ErrorCode, CatalogueRecord] = {
     ErrorCode.UNAUTHENTICATED: _C(ServingError, 401, 3, "A token is needed"),
     ErrorCode.NOT_READY: _C(ServingError, 503, 9, "Not ready"),
     ErrorCode.OVERLOADED: _C(ServingError, 503, 9, "Too busy"),
+    ErrorCode.DEADLINE_PASSED: _C(ServingError, 504, 9, "Not begun in time"),
     ErrorCode.ADDRESS_IN_USE: _C(ServingError, 503, 9, "The address is in use"),
 }

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
+from functools import partial
 
 from lepton.core import LeptonError, printable
+from lepton.serving.dispatch import CHEAP_SECONDS, Dispatcher, Ticket, answer_safely
 from lepton.serving.guard import Guard
-from lepton.serving.protocols.base import Request, Response, error_response, internal_error
+from lepton.serving.protocols.base import Request, Response
 from lepton.serving.protocols.oip import InferenceProtocol
 
 __all__ = ["Application"]
 
-_logger = logging.getLogger("lepton.serving")
 _access = logging.getLogger("lepton.serving.access")
 
-_CHEAP_SECONDS = 0.5e-3
 _CHEAP_ROWS = 256
 _BYTES_PER_VALUE = 8
 _CHEAP_BYTES = range(4096, 32 * 1024)
@@ -24,13 +25,14 @@ _CHEAP_BYTES = range(4096, 32 * 1024)
 class Application:
     """One server's rules, for any transport.
 
-    A transport calls `admit` when the head of a request is there, `runs_inline` and `handle` when the body is, and
-    `finished` when the response is sent.
+    A transport calls `admit` when the head of a request is there; when the body is, `handle` if it `runs_inline`, else
+    `begin`; and `finished` when the response is sent.
     """
 
-    def __init__(self, protocol: InferenceProtocol, guard: Guard) -> None:
+    def __init__(self, protocol: InferenceProtocol, guard: Guard, dispatcher: Dispatcher) -> None:
         self.protocol = protocol
         self._guard = guard
+        self._dispatcher = dispatcher
 
     def admit(self, head: Request) -> None:
         """Raise `LeptonError` for a request that is refused whatever its body is."""
@@ -52,21 +54,15 @@ class Application:
         width = sum(tensor.shape[-1] for tensor in served.inputs)
         bound = _CHEAP_ROWS * _BYTES_PER_VALUE * width
         bound = min(max(bound, _CHEAP_BYTES.start), _CHEAP_BYTES.stop)
-        return served.row_seconds <= _CHEAP_SECONDS and len(request.body) <= bound
+        return served.row_seconds <= CHEAP_SECONDS and len(request.body) <= bound
 
     def handle(self, request: Request) -> Response:
         """The response to a complete request; never raises."""
-        try:
-            return self.protocol.answer(request)
-        except LeptonError as error:
-            return self.refuse(error)
-        except Exception:
-            _logger.exception("request %s failed: %s %s", request.id, request.method, printable(request.path))
-            return error_response(internal_error())
+        return answer_safely(request, partial(self.protocol.answer, request))
 
-    def refuse(self, error: LeptonError) -> Response:
-        """The response to a request that is refused."""
-        return error_response(error)
+    def begin(self, request: Request, done: Callable[[Response], None]) -> Response | Ticket:
+        """Begin to answer a request that does not run inline; see `Dispatcher.begin`."""
+        return self._dispatcher.begin(request, done)
 
     def finished(self, request: Request, response: Response, seconds: float) -> None:
         """Log one line about a request; nothing of its body or its headers is in it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from concurrent.futures import Executor
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
@@ -22,7 +22,7 @@ from lepton.core import ErrorCode, LeptonError, ServingError, printable
 from lepton.serving.guard import SECURITY_HEADERS
 from lepton.serving.protocols.base import Request, Response, error_response, internal_error, request_id
 
-__all__ = ["Connection", "Handler", "HttpService", "Limits"]
+__all__ = ["Cancellable", "Connection", "Handler", "HttpService", "Limits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ class Limits:
         write_time: in which a peer that does not read must have taken at least `slowest` bytes a second.
         slowest: bytes a second below which a peer counts as stalled.
         max_connections: open at once.
-        max_waiting: requests that a thread works on, or that wait for one.
+        max_waiting: requests that wait for one model.
+        max_batch: rows that are run at once of what waits for a model.
         drain_time: for requests in flight when the server stops.
     """
 
@@ -55,7 +56,15 @@ class Limits:
     slowest: int = 16 * 2**10
     max_connections: int = 1024
     max_waiting: int = 64
+    max_batch: int = 32
     drain_time: float = 10.0
+
+
+class Cancellable(Protocol):
+    """A request under way."""
+
+    def cancel(self) -> None:
+        """The peer is gone: nobody waits for the answer any more."""
 
 
 class Handler(Protocol):
@@ -70,6 +79,9 @@ class Handler(Protocol):
     def handle(self, request: Request) -> Response:
         """The response; never raises."""
 
+    def begin(self, request: Request, done: Callable[[Response], None]) -> Response | Cancellable:
+        """Begin to answer: the response if it is known at once; else `done` takes it, on the loop."""
+
     def finished(self, request: Request, response: Response, seconds: float) -> None:
         """Called when the response is sent."""
 
@@ -77,13 +89,11 @@ class Handler(Protocol):
 class HttpService:
     """What the connections of one listening address share."""
 
-    def __init__(self, handler: Handler, limits: Limits, executor: Executor, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self.handler = handler
         self.limits = limits
-        self.executor = executor
         self.loop = loop
         self.connections: set[Connection] = set()
-        self.waiting = 0
         self.held = 0
         self.draining = False
         self.date = b""
@@ -120,6 +130,8 @@ class HttpService:
 
 
 _LINGER = 1.0
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_PROBES = 2  # the first finds out, the second is told
 _FRAMING_ALLOWANCE = 64 * 2**10
 _FRAMING_FACTOR = 4
 _SINGLE = frozenset({"host", "content-length", "content-type", "transfer-encoding", "authorization", "origin"})
@@ -148,9 +160,11 @@ class Connection(asyncio.Protocol):
         self._client = ""
         self._queue: deque[_Turn] = deque()
         self._busy = False  # a thread works for this peer
+        self._under_way: Cancellable | None = None
         self._full = False  # the peer reads more slowly than it is answered
         self._deaf = False  # nothing more is read: the last answer is on its way
         self._ended = False  # the peer sends no more
+        self._probes = 0
         self._paused = False
         self._deadline = 0.0
         self._held = 0
@@ -192,6 +206,8 @@ class Connection(asyncio.Protocol):
         self._service.connections.discard(self)
         self._transport = None
         self._queue.clear()
+        if self._under_way is not None:
+            self._under_way.cancel()
         self._hold(-self._held)
 
     def data_received(self, data: bytes) -> None:
@@ -346,6 +362,12 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
+        if self._ended and self._under_way is not None and self._probes < _PROBES:
+            # Whether it only sends no more, or is gone, is seen by writing to it: what every client must pass over.
+            self._probes += 1
+            self._written += len(_CONTINUE)
+            transport.write(_CONTINUE)
+            return
         if left := transport.get_write_buffer_size():
             self._check_reader(transport, now, self._written - left)
             return
@@ -397,7 +419,8 @@ class Connection(asyncio.Protocol):
                 transport.resume_reading()
         if self._expects and not waits and not self._busy:
             self._expects = False
-            transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._written += len(_CONTINUE)
+            transport.write(_CONTINUE)
         if self._ended and not waits and not self._busy:
             transport.close()
 
@@ -408,20 +431,17 @@ class Connection(asyncio.Protocol):
             self._send(turn, error_response(turn.refusal), started)
         elif service.handler.runs_inline(request):
             self._send(turn, service.handler.handle(request), started)
-        elif service.waiting >= self._limits.max_waiting:
-            busy = ServingError(ErrorCode.OVERLOADED, f"{service.waiting} requests wait already", fix="try again")
-            self._send(turn, error_response(busy), started)
         else:
-            self._busy = True
-            service.waiting += 1
-            future = service.loop.run_in_executor(service.executor, service.handler.handle, request)
-            future.add_done_callback(partial(self._answered, turn, started))
+            found = service.handler.begin(request, partial(self._answered, turn, started))
+            if isinstance(found, Response):
+                self._send(turn, found, started)
+            else:
+                self._busy, self._under_way = True, found
 
-    def _answered(self, turn: _Turn, started: float, future: asyncio.Future[Response]) -> None:
-        self._service.waiting -= 1
-        self._busy = False
-        if self._transport is not None and not future.cancelled():
-            self._send(turn, future.result(), started)
+    def _answered(self, turn: _Turn, started: float, response: Response) -> None:
+        self._busy, self._under_way = False, None
+        if self._transport is not None:
+            self._send(turn, response, started)
             self._pump()
 
     def _send(self, turn: _Turn, response: Response, started: float) -> None:

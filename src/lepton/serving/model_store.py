@@ -58,7 +58,7 @@ class TensorRecord:
         return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape)}
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class ServedModel:
     """One version of a model under the name that requests use; nothing of it changes once it is ready.
 

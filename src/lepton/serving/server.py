@@ -10,7 +10,6 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +18,7 @@ from urllib.parse import quote
 from lepton.bundle import Predictor
 from lepton.core import ErrorCode, Resources, ServingError, UsageError, printable
 from lepton.serving.application import Application
+from lepton.serving.dispatch import Dispatcher
 from lepton.serving.guard import Guard, is_loopback, new_token
 from lepton.serving.http import HttpService, Limits
 from lepton.serving.model_store import ModelState, ModelStore
@@ -87,7 +87,7 @@ class Server:
         if watch is None and not any(self.models):
             raise UsageError(ErrorCode.USAGE, "got no model to serve", wanted="at least one .lepton file")
         self._protocol = InferenceProtocol(self.models, self.repository)
-        self._application = Application(self._protocol, Guard(self.host, token, insecure_no_token=insecure_no_token))
+        self._guard = Guard(self.host, token, insecure_no_token=insecure_no_token)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
@@ -167,8 +167,14 @@ class Server:
         loop = self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         listening = self._bound()
-        executor = ThreadPoolExecutor(self.resources.cpus, "lepton-model")
-        service = HttpService(self._application, self.limits, executor, loop)
+        dispatcher = Dispatcher(
+            self._protocol,
+            loop.call_soon_threadsafe,
+            cpus=self.resources.cpus,
+            max_waiting=self.limits.max_waiting,
+            max_batch=self.limits.max_batch,
+        )
+        service = HttpService(Application(self._protocol, self._guard, dispatcher), self.limits, loop)
         unwatched = threading.Event()
         watcher: threading.Thread | None = None
         server = await loop.create_server(service.connect, sock=listening, backlog=_BACKLOG)
@@ -176,7 +182,7 @@ class Server:
             if signals:
                 for number in (signal.SIGTERM, signal.SIGINT):
                     loop.add_signal_handler(number, self._stopping.set)
-            await loop.run_in_executor(executor, self.repository.open_all)
+            await loop.run_in_executor(None, self.repository.open_all)
             if (error := self.models.first_error) is not None:
                 raise error
             watcher = self._watcher(unwatched)
@@ -188,8 +194,7 @@ class Server:
             await _accept_waiting(loop, listening, service)
             server.close()
             await service.drain()
-            # A model that still runs past the drain time is not waited for.
-            executor.shutdown(wait=False, cancel_futures=True)
+            dispatcher.close()
             if watcher is not None:
                 watcher.join(_WATCHER_ENDS)
 

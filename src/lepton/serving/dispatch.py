@@ -1,0 +1,202 @@
+"""Requests that take longer than a change of thread: who reads them, who runs them, and in which order."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+from lepton.core import LeptonError, printable
+from lepton.serving.batching import Job, Lane, late, overloaded, run_together
+from lepton.serving.model_store import ServedModel
+from lepton.serving.protocols.base import Request, Response, error_response, internal_error
+from lepton.serving.protocols.call import Call
+from lepton.serving.protocols.oip import InferenceProtocol
+
+__all__ = ["CHEAP_SECONDS", "Dispatcher", "Ticket", "answer_safely"]
+
+_logger = logging.getLogger("lepton.serving")
+
+CHEAP_SECONDS = 0.5e-3
+"""Time of a row up to which a model is run where the request was read, and never in batches."""
+
+_READ_ON_LOOP = 32 * 1024
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """A request under way."""
+
+    request: Request
+    done: Callable[[Response], None]
+    came: float
+    gone: bool = False
+    lane: Lane | None = None
+    job: Job | None = None
+
+    def cancel(self) -> None:
+        """The caller is gone: what has not begun need not."""
+        self.gone = True
+        if self.lane is not None and self.job is not None:
+            self.lane.discard(self.job)
+
+
+class Dispatcher:
+    """Reads requests, and runs the models that they ask for in threads.
+
+    A model that takes more than `CHEAP_SECONDS` a row has a lane: a queue from which batches are taken. What has more
+    rows than a batch, and what is large to read, goes through threads of its own, so that small requests never wait for
+    it; and so does what changes the models.
+
+    Args:
+        protocol: reads requests.
+        deliver: has a function called on the server's loop; may be called from any thread.
+        cpus: cores that models may use; one of them is left to the loop where there are more.
+        max_waiting: requests that may wait for one model.
+        max_batch: rows of one batch.
+    """
+
+    def __init__(
+        self,
+        protocol: InferenceProtocol,
+        deliver: Callable[[Callable[[], None]], object],
+        *,
+        cpus: int,
+        max_waiting: int = 64,
+        max_batch: int = 32,
+    ) -> None:
+        self._protocol = protocol
+        self._deliver = deliver
+        self._max_waiting = max_waiting
+        self._max_batch = max_batch
+        self._max_runs = max(1, cpus - 1)
+        self._lanes: WeakKeyDictionary[ServedModel, Lane] = WeakKeyDictionary()
+        self._lock = threading.Lock()  # guards the lanes and the number of large requests
+        self._large = 0
+        self._runners = ThreadPoolExecutor(cpus, "lepton-model")
+        self._readers = ThreadPoolExecutor(max(2, cpus), "lepton-large")
+        self._changers = ThreadPoolExecutor(1, "lepton-repository")
+
+    def begin(self, request: Request, done: Callable[[Response], None]) -> Response | Ticket:
+        """Begin to answer a request; called on the loop.
+
+        Args:
+            request: complete.
+            done: takes the response, on the loop; not called where the response is given at once.
+
+        Returns:
+            The response, if it is known already, as that of a request that is refused; else what may be cancelled.
+        """
+        try:
+            model = self._protocol.model_of(request)
+        except LeptonError as error:
+            return error_response(error)
+        ticket = Ticket(request, done, time.monotonic())
+        if model is None:
+            self._changers.submit(self._answer_alone, ticket)
+            return ticket
+        if model.row_seconds > CHEAP_SECONDS:
+            if not self._lane(model).admits(request.client):  # before a byte of the body is looked at
+                return error_response(overloaded(self._max_waiting))
+            if len(request.body) <= _READ_ON_LOOP:
+                return self._read(ticket, on_loop=True) or ticket
+        return self._to_readers(ticket, partial(self._read, ticket, on_loop=False)) or ticket
+
+    def close(self) -> None:
+        """Begin nothing more; a model that runs is not waited for."""
+        for pool in (self._runners, self._readers, self._changers):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _lane(self, model: ServedModel) -> Lane:
+        with self._lock:
+            lane = self._lanes.get(model)
+            if lane is None:
+                lane = self._lanes[model] = Lane(self._max_waiting, self._max_batch, self._max_runs)
+            return lane
+
+    def _answer_alone(self, ticket: Ticket) -> None:
+        self._finish([(ticket.done, answer_safely(ticket.request, partial(self._protocol.answer, ticket.request)))])
+
+    def _read(self, ticket: Ticket, *, on_loop: bool) -> Response | None:
+        """Read a request; its response where that is known already, None where `done` will take it."""
+        found = answer_safely(ticket.request, partial(self._protocol.read, ticket.request))
+        if isinstance(found, Response):
+            return found
+        if found.num_rows <= self._max_batch and found.model.row_seconds > CHEAP_SECONDS:
+            return self._queue(ticket, found)
+        answer = partial(answer_safely, ticket.request, found.run)
+        return self._to_readers(ticket, answer) if on_loop else answer()
+
+    def _to_readers(self, ticket: Ticket, answer: Callable[[], Response | None]) -> Response | None:
+        """Have `answer` called in a thread for what is large, unless too much waits there."""
+        with self._lock:
+            if self._large >= self._max_waiting:
+                return error_response(overloaded(self._large))
+            self._large += 1
+        self._readers.submit(self._answer_large, ticket, answer)
+        return None
+
+    def _answer_large(self, ticket: Ticket, answer: Callable[[], Response | None]) -> None:
+        try:
+            response = None if ticket.gone else answer()
+        finally:
+            with self._lock:
+                self._large -= 1
+        if response is not None:
+            self._finish([(ticket.done, response)])
+
+    def _queue(self, ticket: Ticket, call: Call) -> Response | None:
+        # The model of the call, not of the address: it may have been replaced since.
+        lane = self._lane(call.model)
+        job = Job(ticket.request, call, ticket.done, None if call.timeout is None else ticket.came + call.timeout)
+        ticket.lane, ticket.job = lane, job
+        starts, refused = lane.put(job)
+        if refused is job:
+            return error_response(overloaded(self._max_waiting))
+        if refused is not None:
+            self._finish([(refused.done, error_response(overloaded(self._max_waiting)))])
+        if starts:
+            self._runners.submit(self._run, lane)
+        return None
+
+    def _run(self, lane: Lane) -> None:
+        """Run the next batch of a lane, in a thread; after it, other lanes have their turn."""
+        jobs, expired = lane.take(time.monotonic())
+        if not jobs and not expired:
+            return
+        finished = [(job.done, error_response(late(job.call.timeout))) for job in expired]
+        if jobs:
+            responses = run_together(jobs, lambda job, make: answer_safely(job.request, make))
+            finished += [(job.done, response) for job, response in zip(jobs, responses, strict=True)]
+        self._finish(finished)
+        with contextlib.suppress(RuntimeError):  # the server is closed
+            self._runners.submit(self._run, lane)
+
+    def _finish(self, finished: Sequence[tuple[Callable[[Response], None], Response]]) -> None:
+        """Hand responses over on the loop, all in one go."""
+
+        def hand_over() -> None:
+            for done, response in finished:
+                done(response)
+
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._deliver(hand_over)
+
+
+def answer_safely(request: Request, make: Callable[[], T]) -> T | Response:
+    """What `make` gives, or the response to what it raises; an error of ours is logged, and nothing of it is told."""
+    try:
+        return make()
+    except LeptonError as error:
+        return error_response(error)
+    except Exception:
+        _logger.exception("request %s failed: %s %s", request.id, request.method, printable(request.path))
+        return error_response(internal_error())
