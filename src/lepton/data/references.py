@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ class References:
         if self.root is None:
             came = f"got the path '{shown}' in a table that lies in no folder"
             raise DataError(ErrorCode.NOT_FOUND, came, fix="read the table from a file beside the folder of the files")
-        root = self.root.resolve()
+        root = _resolved(self.root)
         try:
             found = (root / self.odd.get(cell, cell)).resolve()
         except (OSError, ValueError, RuntimeError):  # a NUL, a loop of links
@@ -101,6 +102,11 @@ class References:
             raise
         _check_size(len(data), limit, cell)
         return data
+
+
+@functools.lru_cache(maxsize=64)
+def _resolved(root: Path) -> Path:
+    return root.resolve()
 
 
 def _decoded(text: str, limit: int) -> bytes:

@@ -50,6 +50,9 @@ class FileSteps:
 
     >>> steps = FileSteps().resize(64, 64)
     >>> steps.save(table, "small")                                  # doctest: +SKIP
+
+    Args:
+        changes: in order; the methods add them.
     """
 
     changes: tuple[FileChange, ...] = ()

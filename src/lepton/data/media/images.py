@@ -79,7 +79,7 @@ def image_facts(file: BinaryIO) -> ImageFacts:
     image = _opened(file)
     try:
         width, height = image.size
-        if image.getexif().get(_ORIENTATION, 1) in _TURNED:
+        if _is_turned(image):
             width, height = height, width
         return ImageFacts(
             width, height, str(image.mode), str(image.format).lower(), bool(getattr(image, "is_animated", False))
@@ -108,9 +108,9 @@ def decode_image(data: bytes, *, smallest: int | None = None) -> tuple[Image, in
         width, height = image.size
         if smallest is not None:
             image.draft(None, (smallest, smallest))
-        is_turned = image.getexif().get(_ORIENTATION, 1) in _TURNED
+        is_turned, says = _is_turned(image), _says_how_it_stands(image)
         image.load()
-        plain = _plain(_upright(image))
+        plain = _plain(_upright(image) if says else image)
         return (plain, height, width) if is_turned else (plain, width, height)
     except Exception as error:  # noqa: BLE001 - a decoder raises anything at all on a hostile file
         raise fault("truncated" if _is_cut(error) else "damaged", error) from None
@@ -168,6 +168,16 @@ def _opened(file: BinaryIO) -> Any:
     if width * height > MAX_PIXELS:
         raise fault("too large", f"{width:,} x {height:,} pixels, where {MAX_PIXELS:,} are read at most")
     return image
+
+
+def _says_how_it_stands(image: Any) -> bool:
+    """Whether there may be EXIF; a PNG is asked only for what stands in its head, else it would be decoded for it."""
+    return image.format != "PNG" or "exif" in image.info
+
+
+def _is_turned(image: Any) -> bool:
+    """Whether EXIF turns the image by 90°; of a TIFF, Pillow gives the size as it is shown."""
+    return image.format != "TIFF" and _says_how_it_stands(image) and image.getexif().get(_ORIENTATION, 1) in _TURNED
 
 
 def _is_cut(error: Exception) -> bool:
