@@ -8,6 +8,7 @@ from hypothesis import given, strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lepton.core import DataError, UsageError
+from lepton.data.recipes import Recipe
 from lepton.data.recipes.steps import text_features
 from lepton.data.recipes.steps.text_features import TextFeatures
 from tests.data.recipes.step_contract import bound_on, check_step, graph_of, table_of
@@ -91,6 +92,15 @@ def test_any_text_gives_the_same_in_rows_and_graph(texts):
     found = graph_of(step, frame)
     for name in made.columns:
         np.testing.assert_allclose(found[name], made[name].to_numpy(), rtol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("found", [[[["a"]], []], [[[]], [1.0]], [[["a"]], [1e308]], [["a", "b", ""], [1.0, 1.0]]])
+def test_what_was_learned_and_changed_by_hand_is_refused(found):
+    recipe = Recipe().text_features("t").fit(table_of(TABLE, KINDS))
+    written = recipe.to_dict()
+    written["learned"] = [{"grams": {"t": found}}]
+    with pytest.raises(UsageError, match="what the step has learned cannot be used"):
+        Recipe.from_dict(written).transform(table_of(TABLE, KINDS)).frame()
 
 
 def test_pieces_without_rows():

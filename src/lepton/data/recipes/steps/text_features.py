@@ -85,6 +85,10 @@ class TextFeatures(RecipeStep):
         for name in columns:
             grams, weights = learned["grams"][name] if self.grams != "none" else ((), ())
             pieces = tuple(tuple(map(SEPARATOR.join, gram)) for gram in grams)  # words are spelt out, too
+            if len(pieces) != len(weights) or not all(1 <= len(gram) <= 4 and all(gram) for gram in pieces):
+                raise ValueError(f"the n-grams of {name!r} and their weights do not fit")
+            if not all(1.0 <= weight < 1_000.0 for weight in weights):
+                raise ValueError(f"the weights of {name!r} are no tf-idf")
             made.append((*(f"{name}: number of {count}" for count in self.counts), *self._titles(name, pieces)))
             steps.append(TextGrams((name,), self.grams.removesuffix("s"), (pieces,), (tuple(map(float, weights)),)))
         after = with_replaced(self.name, schema, columns, made)
