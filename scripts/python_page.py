@@ -67,6 +67,7 @@ HELD = (
     Forgotten,
     Leaderboard,
     Evaluation,
+    Importance,
     Comparison,
     Page,
     Server,
