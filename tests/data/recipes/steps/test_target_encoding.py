@@ -104,8 +104,13 @@ def test_own_rows_get_the_mean_of_the_other_folds_however_they_are_cut(rows, siz
     step = TargetEncode("c", "y", smooth=2.0)
     table = table_of(frame)
     learner = step.learner(table.schema, 10**6)
-    for part in frame.iter_slices(size):
-        learner.update(part)
+    for number, part in enumerate(frame.iter_slices(size)):
+        if number % 2:  # parts that were learned apart are merged
+            other = step.learner(table.schema, 10**6)
+            other.update(part)
+            learner.merge(other)
+        else:
+            learner.update(part)
     bound = step.bind(table.schema, learner.finish())
     start = learner.own_rows(bound)
     assert start is not None
