@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from functools import partial
 
 from lepton.core import LeptonError, printable
 from lepton.serving.dispatch import CHEAP_SECONDS, Dispatcher, Ticket, answer_safely
@@ -19,7 +18,7 @@ _access = logging.getLogger("lepton.serving.access")
 
 _CHEAP_ROWS = 256
 _BYTES_PER_VALUE = 8
-_CHEAP_BYTES = range(4096, 32 * 1024)
+_SURELY_CHEAP, _LARGE = 4096, 32 * 1024
 
 
 class Application:
@@ -51,14 +50,14 @@ class Application:
                 return not self.protocol.match(request.method, request.path).route.control
         except LeptonError:
             return True
-        width = sum(tensor.shape[-1] for tensor in served.inputs)
-        bound = _CHEAP_ROWS * _BYTES_PER_VALUE * width
-        bound = min(max(bound, _CHEAP_BYTES.start), _CHEAP_BYTES.stop)
-        return served.row_seconds <= CHEAP_SECONDS and len(request.body) <= bound
+        if served.row_seconds > CHEAP_SECONDS:
+            return False
+        size = len(request.body)
+        return size <= _SURELY_CHEAP or size <= min(_CHEAP_ROWS * _BYTES_PER_VALUE * served.row_values, _LARGE)
 
     def handle(self, request: Request) -> Response:
         """The response to a complete request; never raises."""
-        return answer_safely(request, partial(self.protocol.answer, request))
+        return answer_safely(request, self.protocol.answer, request)
 
     def begin(self, request: Request, done: Callable[[Response], None]) -> Response | Ticket:
         """Begin to answer a request that does not run inline; see `Dispatcher.begin`."""

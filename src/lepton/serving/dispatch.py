@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from lepton.core import LeptonError, printable
@@ -28,6 +28,7 @@ CHEAP_SECONDS = 0.5e-3
 """Time of a row up to which a model is run where the request was read, and never in batches."""
 
 _READ_ON_LOOP = 32 * 1024
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -123,17 +124,18 @@ class Dispatcher:
             return lane
 
     def _answer_alone(self, ticket: Ticket) -> None:
-        self._finish([(ticket.done, answer_safely(ticket.request, partial(self._protocol.answer, ticket.request)))])
+        self._finish([(ticket.done, answer_safely(ticket.request, self._protocol.answer, ticket.request))])
 
     def _read(self, ticket: Ticket, *, on_loop: bool) -> Response | None:
         """Read a request; its response where that is known already, None where `done` will take it."""
-        found = answer_safely(ticket.request, partial(self._protocol.read, ticket.request))
+        found = answer_safely(ticket.request, self._protocol.read, ticket.request)
         if isinstance(found, Response):
             return found
         if found.num_rows <= self._max_batch and found.model.row_seconds > CHEAP_SECONDS:
             return self._queue(ticket, found)
-        answer = partial(answer_safely, ticket.request, found.run)
-        return self._to_readers(ticket, answer) if on_loop else answer()
+        if on_loop:
+            return self._to_readers(ticket, lambda: answer_safely(ticket.request, found.run))
+        return answer_safely(ticket.request, found.run)
 
     def _to_readers(self, ticket: Ticket, answer: Callable[[], Response | None]) -> Response | None:
         """Have `answer` called in a thread for what is large, unless too much waits there."""
@@ -191,10 +193,10 @@ class Dispatcher:
             self._deliver(hand_over)
 
 
-def answer_safely(request: Request, make: Callable[[], T]) -> T | Response:
+def answer_safely(request: Request, make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Response:
     """What `make` gives, or the response to what it raises; an error of ours is logged, and nothing of it is told."""
     try:
-        return make()
+        return make(*args, **kwargs)
     except LeptonError as error:
         return error_response(error)
     except Exception:

@@ -70,7 +70,10 @@ class ServedModel:
         reason: why it is not ready, fit to be shown.
         inputs: the graph's tensors.
         outputs: the graph's outputs, in order.
+        tensor_names: names of the graph's tensors.
         input_names: what an input of a request may be called: the graph's tensors and the columns.
+        output_names: names of the graph's outputs, in order.
+        row_values: numbers and texts of one row.
         row_seconds: median time of one row, measured when the model was opened.
     """
 
@@ -82,7 +85,10 @@ class ServedModel:
     error: LeptonError | None = None
     inputs: tuple[TensorRecord, ...] = ()
     outputs: tuple[TensorRecord, ...] = ()
+    tensor_names: frozenset[str] = frozenset()
     input_names: frozenset[str] = frozenset()
+    output_names: list[str] = field(default_factory=list)
+    row_values: int = 0
     row_seconds: float = 0.0
     _predictor: Predictor | None = field(default=None, repr=False)
 
@@ -128,6 +134,9 @@ class ServedModel:
         self.row_seconds = statistics.median(seconds)
         self.inputs = tuple(_tensor_record(name, array) for name, array in tensors.items())
         self.outputs = tuple(_tensor_record(name, array) for name, array in answers.items())
+        self.row_values = sum(tensor[0].size for tensor in tensors.values())
+        self.tensor_names = frozenset(tensors)
+        self.output_names = list(answers)
         self.input_names = frozenset({*tensors, *predictor.inputs.names})
 
 

@@ -17,7 +17,7 @@ Answers = Mapping[str, NDArray[Any]]
 """Output name → array, its first dimension being the rows."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """One run of a model that a request asks for.
 

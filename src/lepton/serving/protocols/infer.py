@@ -44,7 +44,7 @@ def read_infer(served: ServedModel, request: Request) -> Call:
     parameters = _parameters(body, "the request")
     wanted, as_bytes = _requested_outputs(body, served, parameters)
     tensors = _inputs(body, served, binary)
-    if set(tensors) <= {tensor.name for tensor in served.inputs}:
+    if tensors.keys() <= served.tensor_names:
         packed = _graph_tensors(tensors, served)
     else:
         packed = predictor.tensors(_columns(tensors, predictor.inputs.names))
@@ -98,7 +98,7 @@ def _requested_outputs(
     body: Mapping[str, Any], served: ServedModel, parameters: Mapping[str, Any]
 ) -> tuple[list[str], Collection[str]]:
     """Names of the outputs in the order asked for, and which of them are sent as bytes."""
-    known = [tensor.name for tensor in served.outputs]
+    known = served.output_names
     all_binary = _flag(parameters, "binary_data_output", False, "the request") if parameters else False
     asked = body.get("outputs", [])
     if not isinstance(asked, list):

@@ -31,7 +31,7 @@ def read_rows(served: ServedModel, request: Request) -> Call:
     """
     predictor = served.predictor
     tensors = predictor.tensors(_rows(parse(request.body), len(predictor.inputs.names)))
-    return Call(served, tensors, [tensor.name for tensor in served.outputs], partial(_respond, served))
+    return Call(served, tensors, served.output_names, partial(_respond, served))
 
 
 def _respond(served: ServedModel, answers: Answers) -> Response:

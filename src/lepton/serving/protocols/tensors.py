@@ -35,7 +35,7 @@ _WANTED = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tensor:
     """One input as it came, checked.
 
@@ -110,8 +110,8 @@ def read_tensor(raw: object, position: int) -> Tensor:
             to be binary.
         SchemaError: values that are not of the datatype.
     """
-    name, datatype, shape, _ = read_head(raw, position)
-    if is_binary(raw):
+    name, datatype, shape, parameters = read_head(raw, position)
+    if "binary_data_size" in parameters:
         raise _bad(
             f"{_called(name)} is said to be binary data, and the request announces none",
             "the header Inference-Header-Content-Length, or the field data",
