@@ -22,6 +22,7 @@ BENCHES = (
     "startup",
     "predict",
     "training",
+    "automl",
     "text",
     "serving_spine",
     "estimators",
@@ -30,6 +31,7 @@ BENCHES = (
     "data_near_duplicates",
     "data_labels",
     "data_faults",
+    "forecast",
 )
 LIBRARIES = ("lepton-ai", "numpy", "polars", "onnxruntime", "lightgbm", "scikit-learn")
 HEAD = """# Results

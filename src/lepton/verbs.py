@@ -91,7 +91,7 @@ class Model:
 
     @property
     def task(self) -> str:
-        """`regression`, `binary` or `multiclass`."""
+        """`regression`, `binary`, `multiclass`, `clustering` or `forecast`."""
         return self._predictor.task.name
 
     @property
@@ -163,6 +163,14 @@ class Model:
     def leaderboard(self) -> training.Leaderboard:
         """Every candidate of the training, best first."""
         return training.Leaderboard.from_report(self._predictor.bundle.reports.get("training", {}))
+
+    def pareto(self) -> training.Leaderboard:
+        """The candidates that are worth choosing from, in score, size and time of a row."""
+        return self.leaderboard().pareto()
+
+    def how(self) -> training.How:
+        """How the model was found: what was tried, what each learner reached, why this one."""
+        return training.how_found(self._predictor.bundle.reports)
 
     def reports(self) -> Mapping[str, Mapping[str, Any]]:
         """The reports that are in the file now, by name.
@@ -365,6 +373,10 @@ def train(
             path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
             table = read(source)
             if training.is_forecast(task, series, horizon):
+                if max_size is not None or max_latency is not None:
+                    raise UsageError(
+                        ErrorCode.USAGE, "got max_size or max_latency", wanted="a task other than forecast"
+                    )
                 training.train_forecast(
                     table,
                     target=target,
@@ -377,9 +389,18 @@ def train(
                 )
             else:
                 table = table if time is None else table.with_roles({time: "time"})
-                training.train(
-                    table, target=target, task=task, metric=metric, effort=effort or "fast", output=path, work=work
+                limits = training.Limits(max_size, max_latency)
+                result = training.train(
+                    table,
+                    target=target,
+                    task=task,
+                    metric=metric,
+                    effort=effort or "fast",
+                    limits=limits,
+                    output=path,
+                    work=work,
                 )
+                training.check_verdicts(result.verdicts, output)
             model = Model(path, resources=work.resources)
             weakref.finalize(model.predictor, scratch.pop_all().close)  # copies of the model share it
         return model

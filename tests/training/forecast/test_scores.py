@@ -66,4 +66,4 @@ def test_few_residuals_borrow_from_neighbouring_steps():
     future = generator.normal(size=(12, 10))
     bounds = interval_bounds(judged(np.zeros((12, 10)), future), 0.9)
     later = generator.normal(size=(3_000, 10))
-    assert bounds.covered(judged(np.zeros_like(later), later)) > 0.85
+    assert (bounds.covered(judged(np.zeros_like(later), later)) or 0.0) > 0.85
