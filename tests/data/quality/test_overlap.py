@@ -81,3 +81,5 @@ def test_a_check_against_a_baseline_names_them():
     assert found.shared.equal == 10
     assert "equal in 3 columns" in found.text()
     assert found.to_dict()["shared"]["equal"] == 10
+    assert "Rows in both tables" in found.page().html()
+    assert "No row stands in both" in check(table(FRAME[:50]), against=table(FRAME[50:])).page().html()

@@ -11,7 +11,8 @@ LABELS = ["Tumour"] * 40 + ["tumour"] * 6 + ["Tumour "] * 3 + ["Tumuor"] * 2 + [
 
 
 def labels(values=LABELS):
-    return read(pl.DataFrame({"label": values, "x": [0.5 * row for row in range(len(values))]}), kinds={"label": "category"})
+    numbers = [0.5 * row for row in range(len(values))]
+    return read(pl.DataFrame({"label": values, "x": numbers}), kinds={"label": "category"})
 
 
 def test_what_differs_by_case_and_spaces_is_sure_and_slips_are_not():

@@ -120,7 +120,10 @@ class Check:
 
     def page(self) -> Page:
         """One HTML page: rules with some of the rows that break them, what has moved and how, personal data."""
-        return check_page(self.rows, self.results, self.schema_changes, self.drift, self.statistics, self.personal)
+        page = check_page(self.rows, self.results, self.schema_changes, self.drift, self.statistics, self.personal)
+        if self.shared is not None:
+            page.section("Rows in both tables", *self.shared.blocks())
+        return page
 
     def __str__(self) -> str:
         return self.text()

@@ -12,7 +12,7 @@ import polars as pl
 from lepton.core import Kind, Schema, Work
 from lepton.data.dataset import Dataset
 from lepton.data.recipes.minhash import Corpus, folded, group
-from lepton.report import show_share
+from lepton.report import Table, Text, show_share
 
 __all__ = ["SharedRow", "SharedRows", "shared_rows"]
 
@@ -97,6 +97,16 @@ class SharedRows:
         if not self.complete:
             lines.append(f"  (the first {_MOST_ROWS:,} rows were compared, and texts of the first {_MOST_TEXTS:,})")
         return "\n".join(lines)
+
+    def blocks(self) -> tuple[Text | Table, ...]:
+        """The same for a page."""
+        if not self.examples:
+            return (Text(self.text()),)
+        head = (
+            f"{show_share(self.share)} of {self.rows:,} rows stand in both tables; {show_share(self.repeated)} of the "
+        )
+        rows = [(each.row, each.other, each.how) for each in self.examples]
+        return Text(f"{head}other table's rows repeat one another."), Table(("row", "of the other table", "how"), rows)
 
     def __str__(self) -> str:
         return self.text()
