@@ -19,6 +19,8 @@ def train(
     target: str,
     within: str | None = None,
     effort: str | None = None,
+    max_size: str | None = None,
+    max_latency: str | None = None,
     output: Output = None,
     task: str | None = None,
     metric: str | None = None,
@@ -41,6 +43,8 @@ def train(
             most 60s.
         effort: fast (a small portfolio), good (a search that ends where nothing better comes; the default with
             --within) or best (a search until the time is used).
+        max_size: largest file, without what training and reports keep in it: 200KB, 1MB.
+        max_latency: slowest answer to one row, at the 99th percentile, on one thread: 1ms.
         output: model file to write; by default the table's name with .lepton, in this folder.
         task: regression, binary or multiclass, by default what the target says; or forecast.
         metric: what to choose by; by default rmse for numbers, log_loss for classes, mase for forecasts.
@@ -67,6 +71,8 @@ def train(
             task=task,
             metric=metric,
             effort=effort,
+            max_size=max_size,
+            max_latency=max_latency,
             series=series,
             horizon=horizon,
             output=path,

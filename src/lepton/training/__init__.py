@@ -1,8 +1,10 @@
 """From a table to a model file: tasks, learners, a portfolio that keeps its time, and the writer of trees."""
 
+from lepton.training.automl import How, how_found
 from lepton.training.base import LEARNERS, Problem, Rows, TableLearner
 from lepton.training.forecast import is_forecast, train_forecast
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
+from lepton.training.limits import Limits, check_verdicts
 from lepton.training.out_of_fold import OutOfFold, out_of_fold
 from lepton.training.tables import TrainingResult, train
 from lepton.training.trees import Forest
@@ -10,13 +12,17 @@ from lepton.training.trees import Forest
 __all__ = [
     "LEARNERS",
     "Forest",
+    "How",
     "Leaderboard",
     "LeaderboardRow",
+    "Limits",
     "OutOfFold",
     "Problem",
     "Rows",
     "TableLearner",
     "TrainingResult",
+    "check_verdicts",
+    "how_found",
     "is_forecast",
     "out_of_fold",
     "train",
