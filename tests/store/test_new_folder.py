@@ -8,6 +8,11 @@ from lepton.core import DataError, ErrorCode, StoreError
 from lepton.store import new_folder, write_scratch
 
 
+def failing():
+    yield b"1"
+    raise DataError(ErrorCode.UNREADABLE, "cut")
+
+
 def test_a_folder_appears_when_it_is_done(tmp_path):
     target = tmp_path / "out"
     with new_folder(target) as folder:
@@ -18,9 +23,8 @@ def test_a_folder_appears_when_it_is_done(tmp_path):
 
 
 def test_an_error_leaves_nothing(tmp_path):
-    with pytest.raises(KeyError), new_folder(tmp_path / "out") as folder:
-        write_scratch(folder / "a", [b"1"])
-        raise KeyError
+    with pytest.raises(DataError, match="cut"), new_folder(tmp_path / "out") as folder:
+        write_scratch(folder / "a", failing())
     assert not list(tmp_path.iterdir())
 
 
@@ -46,9 +50,5 @@ def test_a_file_is_not_written_over(tmp_path):
 
 
 def test_a_failure_of_the_source_passes_as_it_is(tmp_path):
-    def pieces():
-        yield b"1"
-        raise DataError(ErrorCode.UNREADABLE, "cut")
-
     with pytest.raises(DataError, match="cut"):
-        write_scratch(tmp_path / "a", pieces())
+        write_scratch(tmp_path / "a", failing())

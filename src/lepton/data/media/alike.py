@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -25,11 +26,13 @@ _LEAST_SPREAD = 3.0
 _KEPT = 16
 _BANDS = MOST_BITS + 1
 _BLOCK = 2_000_000
+_LOOKED_AT = 4_096  # pairs at a time: what fits in a cache
 
 Hashes = NDArray[np.uint64]
 Rows = NDArray[np.int64]
 
 
+@functools.lru_cache(maxsize=8)
 def _cosines(size: int) -> NDArray[np.float64]:
     """The first 8 rows of the cosine transform (DCT-II) of `size` points."""
     row, place = np.arange(8)[:, None], np.arange(size)[None, :]
@@ -103,21 +106,18 @@ def groups_alike(
     groups = np.arange(len(hashes), dtype=np.int64)
     least = _LEAST_CORRELATION if lengths is None else _LEAST_OF_SOUNDS
     flat = copies.reshape(len(copies), -1)
+    means = flat.mean(axis=1, dtype=np.float32)
+    spreads = np.maximum(flat.std(axis=1, dtype=np.float32), 1e-6)
     for left, right in near_pairs(hashes):
         work.check()
         apart = groups[left] != groups[right]
         if lengths is not None:
             apart &= np.abs(np.log(lengths[left] / lengths[right])) <= _SAME_LENGTH
         left, right = left[apart], right[apart]
-        for start in range(0, len(left), 50_000):
-            one, other = left[start : start + 50_000], right[start : start + 50_000]
-            same = _correlation(flat[one], flat[other]) >= least
+        for start in range(0, len(left), _LOOKED_AT):
+            one, other = left[start : start + _LOOKED_AT], right[start : start + _LOOKED_AT]
+            first, second = (flat[rows].astype(np.float32) - means[rows, None] for rows in (one, other))
+            products = np.einsum("ij,ij->i", first, second) / flat.shape[1]
+            same = products >= least * spreads[one] * spreads[other]
             join(groups, one[same], other[same])
     return groups
-
-
-def _correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float64]:
-    first, second = (values - values.mean(axis=1, keepdims=True) for values in (one.astype(float), other.astype(float)))
-    lengths = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
-    found: NDArray[np.float64] = (first * second).sum(axis=1) / np.maximum(lengths, 1e-9)
-    return found

@@ -29,8 +29,8 @@ __all__ = [
     "thumbnail_uri",
 ]
 
-MAX_PIXELS = 100_000_000
-"""Images of more pixels are not decoded: a file of a few kilobytes can claim any number."""
+MAX_PIXELS = 80_000_000
+"""Images of more pixels are not decoded: a small file can claim any number. Pillow itself warns a little later."""
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 _TURNED = frozenset({5, 6, 7, 8})
@@ -161,7 +161,7 @@ def _opened(file: BinaryIO) -> Any:
     try:
         image = image_module.open(file, formats=_FORMATS)
         width, height = image.size
-    except image_module.DecompressionBombError:
+    except (image_module.DecompressionBombError, image_module.DecompressionBombWarning):
         raise fault("too large", f"it claims more than {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # noqa: BLE001 - a decoder raises anything at all on a hostile file
         raise fault("truncated" if _is_cut(error) else "damaged", error) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from functools import cached_property
@@ -148,8 +149,7 @@ class MediaSource(Source):
         except DataError:
             return (*nothing, None)
         with file:
-            size = file.seek(0, 2)
-            file.seek(0)
+            size = os.fstat(file.fileno()).st_size
             if self.kind is Kind.TEXT:
                 return (size,)
             if size > MAX_FILE:
