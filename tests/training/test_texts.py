@@ -52,8 +52,11 @@ def test_the_graph_answers_as_the_trainer(task, columns):
     strange = {"note": STRANGE, "size": np.arange(8.0), "town": ["A", "B", "C", None] * 2}
     strange = {name: strange[name] for name in columns}
     for name in LEARNERS.names():
-        learner = LEARNERS.load(name)
-        learner = learner(problem, learner.configurations(problem)[0], seed=1)
+        kind = LEARNERS.load(name)
+        if not kind.configurations(problem):
+            assert name == "network"  # it cannot read texts
+            continue
+        learner = kind(problem, kind.configurations(problem)[0], seed=1)
         learner.fit(rows, valid=None, work=Work(resources=Resources(cpus=1)))
         model = TableModel(problem, inputs, learner, labels, Scale())
         given = session(model.graph()[0]).run(None, inputs.tensors(strange))[-1]
