@@ -95,6 +95,9 @@ def read(
     )
     saved, noted = open_saved(source, options)
     if saved is None and is_media_place(source):
+        if any(option is not None for option in (delimiter, header, missing, query)):
+            came = "got delimiter, header, missing or query for a folder or archive of files"
+            raise UsageError(ErrorCode.USAGE, came, wanted="format=, encoding= or labels= alone")
         files = open_media(source, options, format, None if labels is None else _labels(labels))
         return _as_wanted(Dataset(files, files.plans(), files.decisions, Wanted.of(None, None, None)), kinds, roles)
     if labels is not None:

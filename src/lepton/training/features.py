@@ -84,11 +84,14 @@ def choose_features(frame: pl.DataFrame, schema: Schema, target: str) -> Feature
             columns.append(column)
     if not columns:
         told = "; ".join(f"{name}: {reason}" for name, reason in list(ignored.items())[:10])
+        fix = "give a column another kind: lepton.read(…, kinds={'NAME': 'category'})" if ignored else ""
+        if any(column.kind in (Kind.IMAGE, Kind.AUDIO) for column in schema):
+            fix = "no learner takes images or sounds yet; columns of what they show can be learned from"
         raise DataError(
             ErrorCode.EMPTY_DATA,
             f"there is no column to learn {target!r} from" + (f" ({told})" if told else ""),
             wanted="at least one column of numbers, categories, booleans or dates whose values differ",
-            fix="give a column another kind: lepton.read(…, kinds={'NAME': 'category'})" if ignored else "",
+            fix=fix,
         )
     return FeaturePlan(tuple(columns), ignored)
 

@@ -222,3 +222,32 @@ def test_a_model_of_texts_is_trained_on_a_folder_and_reads_others(tmp_path):
     put(tmp_path / "new", {"1": "the money of a win with you free prize now", "2": f"{said} {said}"})
     assert model.predict(tmp_path / "new").to_list() == ["spam", "ham"]
     assert model.evaluate(tmp_path / "mails").metrics["accuracy"].value == 1.0
+
+
+def test_a_model_of_images_says_that_there_is_none_yet(tmp_path):
+    with pytest.raises(DataError, match="no learner takes images or sounds yet"):
+        train(photos(tmp_path, 8), target="label", within=5)
+
+
+@pytest.mark.parametrize("options", [{"delimiter": ";"}, {"header": True}, {"missing": ["?"]}, {"query": "select 1"}])
+def test_what_is_said_of_tables_is_refused_for_folders(tmp_path, options):
+    with pytest.raises(UsageError, match="for a folder or archive of files"):
+        read(photos(tmp_path, 1), **options)
+
+
+def test_a_table_saved_beside_its_files_finds_them_again(tmp_path):
+    table = read(photos(tmp_path, 2))
+    again = read(table.save(tmp_path / "index.parquet"))
+    assert again.references.read(again.frame()["path"][0]) == (tmp_path / "cat/0.jpg").read_bytes()
+    assert read(tmp_path).num_rows == 4
+
+
+def test_files_that_change_after_they_were_listed(tmp_path):
+    table = read(photos(tmp_path, 2))
+    (tmp_path / "cat/0.jpg").unlink()
+    assert table.frame()["width"].null_count() == 1
+    texts = read(mails(tmp_path / "mails", 2))
+    (tmp_path / "mails/ham/0").unlink()
+    with pytest.raises(DataError, match="there is no file") as caught:
+        texts.frame()
+    assert caught.value.code is ErrorCode.NOT_FOUND

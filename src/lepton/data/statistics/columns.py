@@ -23,7 +23,7 @@ _KEY_CHARACTERS = 128
 _SUMMARY_POINTS = 128
 _WITH_NUMBERS = frozenset({Kind.NUMBER, Kind.DATETIME, Kind.TEXT, Kind.IDENTIFIER})
 _WITH_FREQUENT = frozenset({Kind.NUMBER, Kind.BOOLEAN, Kind.CATEGORY})
-_TEXTUAL = frozenset({Kind.CATEGORY, Kind.TEXT, Kind.IDENTIFIER})
+_TEXTUAL = frozenset({Kind.CATEGORY, Kind.TEXT, Kind.IDENTIFIER, Kind.IMAGE, Kind.AUDIO})
 
 
 class ColumnStatistics:
