@@ -91,7 +91,7 @@ class Model:
 
     @property
     def task(self) -> str:
-        """`regression`, `binary`, `multiclass`, `clustering` or `forecast`."""
+        """`regression`, `binary`, `multiclass`, `clustering`, `anomaly` or `forecast`."""
         return self._predictor.task.name
 
     @property
@@ -326,7 +326,7 @@ def check(
 def train(
     source: Source,
     *,
-    target: str,
+    target: str | None = None,
     within: str | float | None = None,
     effort: str | None = None,
     max_size: str | int | None = None,
@@ -344,14 +344,15 @@ def train(
 
     Args:
         source: a `Dataset`, a path or glob, or a table in memory.
-        target: name of the column to predict.
+        target: name of the column to predict; none for `anomaly` and `clustering`.
         within: time allowed, `"5m"`; over by at most 10 % or 2 s. By default what a small portfolio takes, at most
             60 s.
         effort: `fast`, the small portfolio; `good`, a search that ends where nothing better comes, the default where
             a time is given; or `best`, a search until the time is used.
         max_size: of the file without what training and reports keep in it, `"200KB"`.
         max_latency: of one row, its encoding included, on one thread, at the 99th percentile, `"1ms"`.
-        task: `regression`, `binary` or `multiclass`, by default what the target says; or `forecast`.
+        task: `regression`, `binary` or `multiclass`, by default what the target says; `forecast`; or, without a
+            target, `anomaly` or `clustering`.
         metric: what to choose by; by default the task's own.
         time: column of time; cross-validation then learns from the past only.
         series: for forecasts, column that tells several series apart.
@@ -372,7 +373,11 @@ def train(
         with contextlib.ExitStack() as scratch:
             path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
             table = read(source)
-            if training.is_forecast(task, series, horizon):
+            if task in training.UNLABELLED:
+                training.train_unlabelled(table, task=task, target=target, output=path, work=work)
+            elif target is None:
+                raise UsageError(ErrorCode.USAGE, "got no target", wanted="target= (--target): the column to predict")
+            elif training.is_forecast(task, series, horizon):
                 if max_size is not None or max_latency is not None:
                     raise UsageError(
                         ErrorCode.USAGE, "got max_size or max_latency", wanted="a task other than forecast"

@@ -49,7 +49,12 @@ REPORTS = "reports/"
 _OLDEST_ONNXRUNTIME = "1.21"  # the first with a kernel of TreeEnsemble 5: 1.20.1 refuses it, 1.21.1 answers
 _COLUMN_DTYPES = frozenset({"float64", "int64", "bool", "datetime", "string"})
 _OUTPUT_DTYPES = frozenset({"double", "int64", "string"})
-_ANSWER_DTYPES = {"prediction": "double", "cluster": "int64", "forecast": "double"}  # of tasks without labels
+_ANSWER_DTYPES = {
+    "prediction": "double",
+    "cluster": "int64",
+    "score": "double",
+    "forecast": "double",
+}  # of tasks without labels
 _INNER_POINTS = frozenset({"features", "raw"})
 _VERSION = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6}){1,2}", re.ASCII)
 _TIME_ZONE = re.compile(r"(?=.{1,64}$)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,3}", re.ASCII)

@@ -12,11 +12,13 @@ from lepton.core.budgets import within_time
 
 __all__ = ["train"]
 
+_NO_TRUTH = frozenset({"forecast", "anomaly", "clustering"})  # tasks whose answers rows cannot be compared with
+
 
 def train(
     source: str,
     *,
-    target: str,
+    target: str | None = None,
     within: str | None = None,
     effort: str | None = None,
     max_size: str | None = None,
@@ -38,7 +40,7 @@ def train(
 
     Args:
         source: a table: a file (book.xlsx#Sheet too), a glob in quotes, a URL, or sql: and a database.
-        target: column to predict.
+        target: column to predict; none for anomaly and clustering.
         within: time allowed, reading and saving included: 30s, 5m, 1h. By default what a small portfolio takes, at
             most 60s.
         effort: fast (a small portfolio), good (a search that ends where nothing better comes; the default with
@@ -46,7 +48,8 @@ def train(
         max_size: largest file, without what training and reports keep in it: 200KB, 1MB.
         max_latency: slowest answer to one row, at the 99th percentile, on one thread: 1ms.
         output: model file to write; by default the table's name with .lepton, in this folder.
-        task: regression, binary or multiclass, by default what the target says; or forecast.
+        task: regression, binary or multiclass, by default what the target says; forecast; or, without a
+            target, anomaly or clustering.
         metric: what to choose by; by default rmse for numbers, log_loss for classes, mase for forecasts.
         weight: column of sample weights.
         group: column of groups that cross-validation keeps together (patients, shops).
@@ -93,7 +96,7 @@ def train(
         text=f"{board.text()}\n\nSaved {path} ({model.facts()['size']}) after {show_duration(spent)}.",
         notes=notes + tuple(board.notes),
         next=(
-            *(() if model.task == "forecast" else (f"lepton evaluate {path} TEST.csv",)),
+            *(() if model.task in _NO_TRUTH else (f"lepton evaluate {path} TEST.csv",)),
             f"lepton predict {path} NEW.csv -o out.parquet",
             f"lepton serve {path}",
         ),

@@ -57,6 +57,7 @@ TASKS = MappingProxyType(
             TaskRecord("binary", ("prediction", "probabilities"), "log_loss"),
             TaskRecord("multiclass", ("prediction", "probabilities"), "log_loss"),
             TaskRecord("clustering", ("cluster",), "inertia", supervised=False),
+            TaskRecord("anomaly", ("score",), "stability", supervised=False),
             TaskRecord("forecast", ("forecast",), "mase"),
         )
     }

@@ -8,9 +8,11 @@ from lepton.training.limits import Limits, check_verdicts
 from lepton.training.out_of_fold import OutOfFold, out_of_fold
 from lepton.training.tables import TrainingResult, train
 from lepton.training.trees import Forest
+from lepton.training.unlabelled import UNLABELLED, train_unlabelled
 
 __all__ = [
     "LEARNERS",
+    "UNLABELLED",
     "Forest",
     "How",
     "Leaderboard",
@@ -27,4 +29,5 @@ __all__ = [
     "out_of_fold",
     "train",
     "train_forecast",
+    "train_unlabelled",
 ]

@@ -153,6 +153,13 @@ def test_a_history_that_is_too_short_for_folds_still_gives_a_model(tmp_path):
     assert lepton.load(tmp_path / "m.lepton").predict(frame)["forecast"].is_finite().all()
 
 
+def test_rows_that_a_recipe_made_are_refused(tmp_path):
+    table = lepton.Recipe().fill("sales", "median").fit_transform(lepton.read(daily(80, 1)))
+    with pytest.raises(DataError, match="without_recipe"):
+        lepton.train(table, target="sales", task="forecast", horizon=5, output=tmp_path / "m.lepton")
+    lepton.train(table.without_recipe(), target="sales", task="forecast", horizon=5, output=tmp_path / "m.lepton")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

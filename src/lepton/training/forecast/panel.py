@@ -97,6 +97,7 @@ def read_panel(dataset: Dataset, *, target: str, time: str | None, series: str |
     """
     columns, notes = _columns(dataset, target, time, series)
     inputs = SeriesInputs(columns)
+    _check_raw(dataset, inputs)
     frame = dataset.frame().select(inputs.names)
     if not frame.height:
         raise DataError(ErrorCode.EMPTY_DATA, "there are no rows", wanted="rows of history")
@@ -110,6 +111,16 @@ def read_panel(dataset: Dataset, *, target: str, time: str | None, series: str |
         inputs.check_grid(name, clock[part], rows.times[part])
         found.append(_on_grid(name, clock[part], rows.values[part], inputs.frequency))
     return _usable(inputs, found, notes)
+
+
+def _check_raw(dataset: Dataset, inputs: SeriesInputs) -> None:
+    """Refuse series that a recipe's row steps made: the graph takes values by time and has no place for them."""
+    if dataset.lineage is not None and any(step.scope == "row" for step in dataset.lineage.recipe.steps):
+        raise DataError(
+            ErrorCode.NO_GRAPH_FORM,
+            "the table was cleaned by steps on rows, which a forecaster's graph cannot hold",
+            fix="train on table.without_recipe(), or save the cleaned table and train on the file",
+        )
 
 
 def _on_grid(name: str, clock: Integers, values: Doubles, frequency: Frequency) -> Series:
