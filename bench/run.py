@@ -25,6 +25,7 @@ BENCHES = (
     "automl",
     "text",
     "serving_spine",
+    "serving",
     "estimators",
     "data",
     "data_checks",

@@ -163,7 +163,7 @@ def run_together(jobs: Sequence[Job], answer: Callable[[Job, Callable[[], Respon
 
 def overloaded(waiting: int) -> ServingError:
     """What a caller hears whose request does not fit into the queue."""
-    return ServingError(ErrorCode.OVERLOADED, f"{waiting} requests wait for this model already", fix="try again")
+    return ServingError(ErrorCode.OVERLOADED, f"{waiting} requests wait already", fix="try again")
 
 
 def late(timeout: float | None) -> ServingError:

@@ -79,6 +79,7 @@ class Dispatcher:
         self._max_waiting = max_waiting
         self._max_batch = max_batch
         self._max_runs = max(1, cpus - 1)
+        self._full = error_response(overloaded(max_waiting))  # made once: refusing must be cheap
         self._lanes: WeakKeyDictionary[ServedModel, Lane] = WeakKeyDictionary()
         self._lock = threading.Lock()  # guards the lanes and the number of large requests
         self._large = 0
@@ -106,7 +107,7 @@ class Dispatcher:
             return ticket
         if model.row_seconds > CHEAP_SECONDS:
             if not self._lane(model).admits(request.client):  # before a byte of the body is looked at
-                return error_response(overloaded(self._max_waiting))
+                return self._full
             if len(request.body) <= _READ_ON_LOOP:
                 return self._read(ticket, on_loop=True) or ticket
         return self._to_readers(ticket, partial(self._read, ticket, on_loop=False)) or ticket
@@ -141,7 +142,7 @@ class Dispatcher:
         """Have `answer` called in a thread for what is large, unless too much waits there."""
         with self._lock:
             if self._large >= self._max_waiting:
-                return error_response(overloaded(self._large))
+                return self._full
             self._large += 1
         self._readers.submit(self._answer_large, ticket, answer)
         return None
@@ -162,9 +163,9 @@ class Dispatcher:
         ticket.lane, ticket.job = lane, job
         starts, refused = lane.put(job)
         if refused is job:
-            return error_response(overloaded(self._max_waiting))
+            return self._full
         if refused is not None:
-            self._finish([(refused.done, error_response(overloaded(self._max_waiting)))])
+            self._finish([(refused.done, self._full)])
         if starts:
             self._runners.submit(self._run, lane)
         return None
