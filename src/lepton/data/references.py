@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -95,12 +96,13 @@ class References:
             return _decoded(cell, limit)
         try:
             with open_read(self.path(cell)) as file:
-                data = file.read(limit + 1)
+                size = os.fstat(file.fileno()).st_size
+                _check_size(size, limit, cell)
+                data = file.read(size)  # to ask for more than there is would set that much memory aside
         except DataError as error:
             if error.code is ErrorCode.NOT_FOUND and _BASE64.match(cell) and "/" not in cell[:1]:
                 return _decoded(cell, limit)
             raise
-        _check_size(len(data), limit, cell)
         return data
 
 
