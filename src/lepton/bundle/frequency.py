@@ -18,6 +18,7 @@ Integers = NDArray[np.int64]
 DAY = 86_400_000_000
 """Microseconds of a day."""
 
+_LONGEST = 2**53  # numbers up to here are whole in doubles
 _UNITS = {"week": 7 * DAY, "day": DAY, "hour": DAY // 24, "minute": DAY // 1_440, "second": 1_000_000, "microsecond": 1}
 
 
@@ -38,10 +39,18 @@ class Frequency:
     time_zone: str | None = None
 
     def __post_init__(self) -> None:
-        if self.unit not in {"duration", "month", "number"} or type(self.count) is not int or self.count < 1:
+        known = self.unit in {"duration", "month", "number"} and type(self.at_end) is bool
+        if not known or type(self.count) is not int or not 1 <= self.count <= _LONGEST:
             raise UsageError(
                 ErrorCode.USAGE, f"got a step of {self.count!r} {self.unit!r}", wanted="whole durations or months"
             )
+        if self.time_zone is None:
+            return
+        try:
+            pl.Series([0]).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(self.time_zone)
+        except (pl.exceptions.PolarsError, TypeError, ValueError):
+            came = f"got the time zone {self.time_zone!r}"
+            raise UsageError(ErrorCode.USAGE, came, wanted="an IANA name such as 'Europe/Oslo'") from None
 
     @property
     def text(self) -> str:
