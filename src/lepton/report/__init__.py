@@ -2,6 +2,7 @@
 
 from lepton.report.figures import bars, heatmap, histogram, lines, scatter, small_histogram
 from lepton.report.frame import Figure, plural
+from lepton.report.gallery import Gallery, Thumbnail, waveform
 from lepton.report.numbers import show_number, show_share, show_time
 from lepton.report.page import Block, Facts, Page, Points, Table, Text, show_value
 from lepton.report.pairs import flow, overlaid, paired_bars
@@ -13,11 +14,13 @@ __all__ = [
     "Block",
     "Facts",
     "Figure",
+    "Gallery",
     "Page",
     "Points",
     "Table",
     "TerminalProgress",
     "Text",
+    "Thumbnail",
     "bars",
     "flow",
     "heatmap",
@@ -34,4 +37,5 @@ __all__ = [
     "show_time",
     "show_value",
     "small_histogram",
+    "waveform",
 ]

@@ -79,6 +79,9 @@ def test_duplicates_and_labels_that_contradict_each_other(tmp_path):
     assert conflicts == {"cat/3.png": "'cat'; dog/copy.png is 'dog'", "dog/copy.png": "'dog'; cat/3.png is 'cat'"}
     assert "dog/smaller.jpg" in failing(check, "nearly the same images have one label")
     assert broken(check)["the same image has one label"] == (2, "error")
+    html = check.page().html()
+    assert "Broken: the same image has one label" in html
+    assert html.index("cat/3.png · 48 x 40") < html.index("dog/copy.png · 48 x 40")
 
 
 def test_wrong_endings_and_sizes_far_from_the_others(tmp_path):

@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from lepton.core import Kind, Role, Work, printable
 from lepton.data.dataset import Dataset
 from lepton.data.media.alike import groups_alike
+from lepton.data.media.gallery import picture_of
 from lepton.data.media.inspect import Inspected, inspect_file
 from lepton.data.media.parallel import in_parallel
 from lepton.data.recipes.minhash import Corpus, folded, group
-from lepton.report import show_number, show_share
+from lepton.report import Gallery, Thumbnail, show_number, show_share
 
 __all__ = ["FileRule", "check_files", "file_columns"]
 
 _STEP = 512
 _EXAMPLES = 5
+_SHOWN = 6
 _KEPT = 1_000
 _FAR = 5.0
 _LEAST_FACTOR = 3.0
@@ -43,6 +45,7 @@ class FileRule:
         observed: what was found, in words.
         examples: some of the rows, each with what is wrong with it.
         failures: columns `rule`, `row` (from 1), the path, the label if there is one, and `why`; at most 1,000 rows.
+        pictures: some of the files, each beside the one that it is like; None where there is nothing to see.
     """
 
     rule: str
@@ -53,6 +56,7 @@ class FileRule:
     observed: str
     examples: tuple[str, ...]
     failures: pl.DataFrame
+    pictures: Gallery | None = None
 
 
 def file_columns(table: Dataset) -> dict[str, Kind]:
@@ -88,13 +92,14 @@ class _Files:
         self._cells: list[str | None] = []
         self._labels: list[str | None] = []
         self._found: list[Inspected] = []
+        self._references = table.references
         self._corpus = Corpus()
         self._gather(table)
         self.rows = len(self._found)
         self._usable = np.array([not each.fault for each in self._found], dtype=bool)
 
     def _gather(self, table: Dataset) -> None:
-        references = table.references
+        references = self._references
         names = list(dict.fromkeys([self._column, *([self._label] if self._label else [])]))
 
         def look(cell: str | None) -> Inspected:
@@ -123,13 +128,15 @@ class _Files:
         formats = {n: f"it is {e.other_format}" for n, e in enumerate(self._found) if e.other_format}
         yield self._rule("names end as the format says", "warn", formats)
         same, alike = self._same(), self._alike()
-        yield self._rule(f"no {self._one} is there twice", "warn", self._repeats(same))
-        looks = {n: first for n, first in self._repeats(alike).items() if n not in self._repeats(same)}
-        yield self._rule(f"no two {self._several} are nearly the same", "warn", looks)
+        repeats = self._repeats(same)
+        yield self._rule(f"no {self._one} is there twice", "warn", repeats, beside=same)
+        looks = {n: first for n, first in self._repeats(alike).items() if n not in repeats}
+        yield self._rule(f"no two {self._several} are nearly the same", "warn", looks, beside=alike)
         if self._label:
-            yield self._rule(f"the same {self._one} has one label", "error", self._conflicts(same))
-            nearly = {n: why for n, why in self._conflicts(alike).items() if n not in self._conflicts(same)}
-            yield self._rule(f"nearly the same {self._several} have one label", "warn", nearly)
+            conflicts = self._conflicts(same)
+            yield self._rule(f"the same {self._one} has one label", "error", conflicts, beside=same)
+            nearly = {n: why for n, why in self._conflicts(alike).items() if n not in conflicts}
+            yield self._rule(f"nearly the same {self._several} have one label", "warn", nearly, beside=alike)
         yield self._rule(f"no {self._one} is far larger or smaller than most", "warn", self._outliers())
         if self._kind is Kind.AUDIO:
             silent = {n: "nothing is louder than -60 dB" for n, each in enumerate(self._found) if each.silent}
@@ -218,7 +225,15 @@ class _Files:
 
     # --- telling -------------------------------------------------------------------------------------------------
 
-    def _rule(self, rule: str, severity: str, broken: dict[int, str], observed: str = "") -> FileRule:
+    def _rule(
+        self,
+        rule: str,
+        severity: str,
+        broken: dict[int, str],
+        observed: str = "",
+        *,
+        beside: NDArray[np.int64] | None = None,
+    ) -> FileRule:
         examples = [f"{self._name(n)}: {printable(why, 160)}" for n, why in list(broken.items())[:_EXAMPLES]]
         kept: Sequence[tuple[int, str]] = list(broken.items())[:_KEPT]
         columns: dict[str, list[object]] = {
@@ -238,7 +253,22 @@ class _Files:
             observed or f"{share} of the files",
             tuple(examples),
             pl.DataFrame(columns, schema_overrides=dict.fromkeys((self._column, "why"), pl.String)),
+            self._pictures(rule, broken, beside),
         )
+
+    def _pictures(self, rule: str, broken: dict[int, str], beside: NDArray[np.int64] | None) -> Gallery | None:
+        """Some of the files that break a rule, each behind the first one that it is like."""
+        rows = [n for n in broken if not self._found[n].fault][:_SHOWN]
+        if self._kind is Kind.TEXT or not rows:
+            return None
+        if beside is not None:
+            rows = list(dict.fromkeys(place for n in rows for place in (int(beside[n]), n)))
+        items = [(cell, self._name(n)) for n in rows if (cell := self._cells[n]) is not None]
+
+        def picture(item: tuple[str, str]) -> Thumbnail:
+            return picture_of(*item, self._kind, self._references)
+
+        return Gallery(in_parallel(picture, items, self._work), f"Broken: {rule}")
 
     def _name(self, row: int) -> str:
         cell = self._cells[row]

@@ -11,9 +11,9 @@ from lepton.data.media.images import decode_image, thumbnail_uri
 from lepton.data.media.parallel import in_parallel
 from lepton.data.media.sounds import decode_sound
 from lepton.data.references import MAX_FILE, References
-from lepton.report.gallery import Gallery, Thumbnail, waveform
+from lepton.report import Gallery, Thumbnail, waveform
 
-__all__ = ["galleries"]
+__all__ = ["galleries", "picture_of"]
 
 _MOST = 24
 
@@ -62,7 +62,18 @@ def _chosen(rows: pl.DataFrame, target: str | None) -> pl.DataFrame:
 
 def _thumbnail(cell: str, label: str | None, kind: Kind, references: References) -> Thumbnail:
     shown = printable(cell.rpartition("/")[2] if len(cell) <= 1_024 else "bytes in the table", 40)
-    name = shown if label is None else f"{printable(label, 30)} · {shown}"
+    return picture_of(cell, shown if label is None else f"{printable(label, 30)} · {shown}", kind, references)
+
+
+def picture_of(cell: str, name: str, kind: Kind, references: References) -> Thumbnail:
+    """The small picture of one file, with its name and size; words where it cannot be read.
+
+    Args:
+        cell: path or bytes.
+        name: to show.
+        kind: `IMAGE` or `AUDIO`.
+        references: what cells mean.
+    """
     try:
         data = references.read(cell, MAX_FILE)
         if kind is Kind.IMAGE:

@@ -31,7 +31,7 @@ from lepton.data.quality.rules import (
 )
 from lepton.data.recipes.hashes import first_rows, row_hashes
 from lepton.data.recipes.run import memory_limit
-from lepton.report import Page, plain_table, show_number, show_share
+from lepton.report import Gallery, Page, plain_table, show_number, show_share
 from lepton.store import scratch_folder
 
 __all__ = ["MAX_KEPT", "Check", "RuleResult", "check"]
@@ -55,6 +55,7 @@ class Check:
         personal: personal data in the first rows; None where it was not looked for.
         statistics: of the columns of `drift`, in the baseline and in the table.
         shared: rows that stand in the baseline, too; None without one.
+        pictures: some of the files that break rules.
     """
 
     rows: int
@@ -65,6 +66,7 @@ class Check:
     personal: PersonalData | None = None
     statistics: Statistics = field(default_factory=dict, repr=False, compare=False)
     shared: SharedRows | None = None
+    pictures: tuple[Gallery, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def passed(self) -> bool:
@@ -123,6 +125,8 @@ class Check:
         page = check_page(self.rows, self.results, self.schema_changes, self.drift, self.statistics, self.personal)
         if self.shared is not None:
             page.section("Rows in both tables", *self.shared.blocks())
+        if self.pictures:
+            page.section("Some of the files", *self.pictures)
         return page
 
     def __str__(self) -> str:
@@ -172,13 +176,14 @@ def check(
     of_files = check_files(table, work) if has_files else ()
     own = tuple(_of_files(len(rules) + number, each) for number, each in enumerate(of_files, 1))
     lost = [each.failures for each in of_files if each.failures.height]
+    shown = tuple(each.pictures for each in of_files if each.pictures is not None)
     if not rules:
         failures = pl.concat(lost, how="diagonal") if lost else pl.DataFrame()
-        return Check(table.num_rows, own, *told, failures, private, beside.statistics, beside.shared)
+        return Check(table.num_rows, own, *told, failures, private, beside.statistics, beside.shared, shown)
     with scratch_folder(work.resources.scratch) as folder:
         run = _Run(table, rules, dict(tables or {}), work, folder)
         failures = pl.concat([run.failures, *lost], how="diagonal") if lost else run.failures
-        return Check(run.rows, (*run.results, *own), *told, failures, private, beside.statistics, beside.shared)
+        return Check(run.rows, (*run.results, *own), *told, failures, private, beside.statistics, beside.shared, shown)
 
 
 def _of_files(number: int, found: FileRule) -> RuleResult:
