@@ -33,7 +33,7 @@ def learners(monkeypatch, *names):
     for name in names:
         known[name] = LEARNERS.address(name) if name in LEARNERS.names() else f"{faulty.__name__}:{_classes()[name]}"
     registry = Registry("fakes", known)
-    for module in (portfolio_module, search_module):
+    for module in (portfolio_module, search_module, run_module):
         monkeypatch.setattr(module, "LEARNERS", registry)
     monkeypatch.setattr(run_module, "OPENERS", ("baseline",))
 

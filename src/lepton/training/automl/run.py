@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lepton.bundle import machine
-from lepton.compute import LocalEngine
+from lepton.compute import Handle, LocalEngine
 from lepton.core import Resources, Work
 from lepton.core.budgets import time_allowed
 from lepton.evaluation import METRICS, Estimate
@@ -20,7 +21,8 @@ from lepton.store import scratch_folder
 from lepton.training.automl.files import save_table
 from lepton.training.automl.finish import Mix, Picker, candidate_of, fit_mix
 from lepton.training.automl.search import Effort, Search
-from lepton.training.automl.trials import Outside, Setting
+from lepton.training.automl.trials import WARM_UP, Outside, Setting, address_of
+from lepton.training.base import LEARNERS
 from lepton.training.portfolio import Accept, Candidate, Chosen, Portfolio
 
 __all__ = ["OPENERS", "Found", "run_search"]
@@ -73,15 +75,26 @@ def run_search(
     work = portfolio.work
     if work.remaining is not None and work.remaining - portfolio.saving_seconds < _WORTH_SECONDS:
         return None
-    portfolio.run(first_only=OPENERS)
-    if work.cancel.is_set() or portfolio.best() is None:
-        return None
-    remaining = work.remaining
-    if remaining is not None and remaining - portfolio.saving_seconds < _WORTH_SECONDS / 2.0:
-        return None
     workers, resources = _share(portfolio, work)
     with scratch_folder(work.resources.scratch) as folder, LocalEngine(workers) as engine:
+        learners = [address_of(LEARNERS.load(name)) for name in OPENERS]
+        warming = [
+            engine.submit(WARM_UP, {"learners": learners}, resources, within=work.remaining) for _ in range(workers)
+        ]
+        portfolio.run(first_only=OPENERS)
+        if work.cancel.is_set() or portfolio.best() is None:
+            return None
+        _wait(warming, work)
+        remaining = work.remaining
+        if remaining is not None and remaining - portfolio.saving_seconds < _WORTH_SECONDS / 2.0:
+            return None
         return _Run(portfolio, outside, effort, folder, engine, workers, resources, max_trials).found(accept)
+
+
+def _wait(handles: Sequence[Handle], work: Work) -> None:
+    """Until all have ended, or the work should stop."""
+    while not work.stopped and not all(handle.state.final for handle in handles):
+        time.sleep(0.01)
 
 
 def _share(portfolio: Portfolio, work: Work) -> tuple[int, Resources]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import time
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.bundle import TableInputs
-from lepton.core import ErrorCode, Interrupted, TrainingError, Work
+from lepton.core import ErrorCode, Interrupted, MissingExtraError, TrainingError, Work
 from lepton.data.steps import Block
 from lepton.evaluation import metric as metric_named
 from lepton.training.answers import numbers_of, probabilities_of
@@ -23,10 +24,22 @@ from lepton.training.front import Front
 from lepton.training.table_model import TableModel
 from lepton.training.tasks import Scale
 
-__all__ = ["EVALUATE", "FIT", "Outcome", "Outside", "Setting", "address_of", "evaluate_trial", "fit_on_all"]
+__all__ = [
+    "EVALUATE",
+    "FIT",
+    "WARM_UP",
+    "Outcome",
+    "Outside",
+    "Setting",
+    "address_of",
+    "evaluate_trial",
+    "fit_on_all",
+    "warm_up",
+]
 
 EVALUATE = f"{__name__}:evaluate_trial"
 FIT = f"{__name__}:fit_on_all"
+WARM_UP = f"{__name__}:warm_up"
 
 
 @dataclass(frozen=True)
@@ -113,6 +126,19 @@ def _loaded(address: str) -> type[TableLearner]:
     kind: type[TableLearner] = getattr(importlib.import_module(module), name)
     kind.load()
     return kind
+
+
+def warm_up(learners: Sequence[str], *, work: Work) -> None:
+    """Import what learners need, so that the time of trials is their own; what is not installed is passed over.
+
+    Args:
+        learners: `address_of` their classes.
+        work: ends it early.
+    """
+    for learner in learners:
+        work.check()
+        with contextlib.suppress(MissingExtraError):
+            _loaded(learner)
 
 
 def evaluate_trial(
