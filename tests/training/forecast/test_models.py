@@ -24,23 +24,23 @@ from lepton.training.forecast.models import (
 
 def view_of(values: np.ndarray, last: float = 0.0, covariates: int = 0) -> View:
     scale = np.abs(np.diff(values, axis=1)).mean(axis=1, keepdims=True)
-    shape = (len(values), values.shape[1], covariates)
+    shape = (len(values), covariates)
     extra = np.random.default_rng(5).normal(size=shape)
     if covariates:
-        extra[::3, -1, 0] = np.nan
+        extra[::3, 0] = np.nan
     return View(values, scale, np.full(len(values), last) + DAY * np.arange(len(values)), extra)
 
 
 def in_graph(forecaster, view: View, horizon: int) -> np.ndarray:
     builder = GraphBuilder()
-    length, width = view.values.shape[1], view.covariates.shape[2]
+    length, width = view.values.shape[1], view.covariates.shape[1]
     values = builder.input("values", "double", ["N", length])
     scale = builder.input("scale", "double", ["N", 1])
     last = builder.input("last", "double", ["N", 1])
     feeds = {"values": view.values, "scale": view.scale, "last": view.last[:, None]}
     covariates = None
     if width:
-        covariates = builder.input("covariates", "double", ["N", length, width])
+        covariates = builder.input("covariates", "double", ["N", width])
         feeds["covariates"] = view.covariates
     zero = builder.constant(0.0)
     divisor = builder.node("Where", [builder.node("Greater", [scale, zero]), scale, builder.constant(1.0)])

@@ -96,6 +96,13 @@ def test_constant_series_among_others_are_said():
     assert any("1 of 2 series never change" in note for note in panel_of(frame, series="shop").notes)
 
 
+def test_more_covariates_than_are_used_are_said():
+    wide = daily(30, 1).with_columns(**{f"c{number}": pl.col("sales") * number for number in range(300)})
+    panel = panel_of(wide)
+    assert len(panel.inputs.covariates) == 198
+    assert any("102 more are not used" in note for note in panel.notes)
+
+
 def test_texts_are_not_used_and_said():
     frame = daily(30, 1)
     assert any("'shop'" in note for note in panel_of(frame).notes)
@@ -112,6 +119,7 @@ def test_texts_are_not_used_and_said():
         (at(*range(10)).with_columns(sales=pl.Series([1.0, np.inf] * 5)), {}, "infinite in 5 rows"),
         (at(*range(10)).with_columns(when=pl.when(pl.int_range(10) != 4).then("when")), {}, "missing in 1"),
         (at(0), {}, "one time only"),
+        (at(*(np.arange(10) / 864e5), *(9_999 + np.arange(3) / 864e5)), {}, "more than 20,000,000 steps"),
         (at(*range(10)), {"time": "nothing"}, "no column 'nothing'"),
         (at(*range(10)), {"target": "nothing"}, "no column 'nothing'"),
         (at(*range(10)), {"time": "sales"}, "different columns"),

@@ -68,7 +68,7 @@ def test_windows_are_padded_before_the_first_step_and_end_before_the_future():
     series = panel.series[0]
     windows = cut_windows(panel, 4, 2, lambda each: range(each.first - 1, each.first + 12))
     assert len(windows) == 8  # one or more steps of history, two of future
-    assert np.isnan(windows.history[0, :3, 1]).all()
-    assert windows.history[0, 3, 1] == series.target[0]
-    assert windows.history[5, :, 1].tolist() == series.target[2:6].tolist()
+    assert np.isnan(windows.target[0, :3]).all()
+    assert windows.target[0, 3] == series.target[0]
+    assert windows.target[5].tolist() == series.target[2:6].tolist()
     assert windows.future[5].tolist() == series.target[6:8].tolist()

@@ -139,8 +139,8 @@ def _learnable(panel: Panel, length: int, horizon: int, end: int) -> Windows:
 
 def view_of(windows: Windows, season: int) -> View:
     """Windows as forecasters see them."""
-    filled = fill(windows.history[:, :, 1], season)
-    return View(filled.values, filled.scale[:, None], windows.history[:, -1, 0], windows.history[:, :, 2:])
+    filled = fill(windows.target, season)
+    return View(filled.values, filled.scale[:, None], windows.last, windows.covariates)
 
 
 @dataclass
@@ -176,7 +176,7 @@ class Candidate:
     def judged(self, folds: tuple[Fold, ...], season: int, horizon: int) -> Judged:
         """Its forecasts of `folds`, which are the first or all."""
         windows = [fold.valid for fold in folds]
-        scale = [fill(each.history[:, :, 1], season).scale[:, None] for each in windows]
+        scale = [fill(each.target, season).scale[:, None] for each in windows]
         origins = np.concatenate([each.origins for each in windows])
         series = np.concatenate([each.series for each in windows])
         return Judged(

@@ -79,8 +79,7 @@ class LagPlan:
         around = (view.values - level) / view.divisor
         means = np.column_stack([around @ mean for mean in self.means])
         shared = [around[:, self.lags], means]
-        if view.covariates.shape[2]:
-            shared.append(view.covariates[:, -1])
+        shared.append(view.covariates)
         parts = [
             np.repeat(np.hstack(shared)[:, None, :], horizon, axis=1),
             ((base - level) / view.divisor)[:, :, None],
@@ -107,7 +106,7 @@ class LagPlan:
             node("MatMul", [around, constant(np.column_stack(self.means))]),
         ]
         if traced.covariates is not None:
-            shared.append(node("Gather", [traced.covariates, constant(np.array(self.length - 1))], axis=1))
+            shared.append(traced.covariates)
         together = node("Unsqueeze", [node("Concat", shared, axis=1), constant([1])])
         # Copied by its shape, not by adding zeros: missing covariates stay, infinite ones too.
         rows = node("Shape", [traced.values], start=0, end=1)

@@ -34,7 +34,7 @@ class View:
         values: the target without missing values [B, L].
         scale: of its changes over a season [B, 1]; 0 where it is constant.
         last: time of the last step on the clock [B].
-        covariates: of the last steps, NaN where missing [B, L, F - 2].
+        covariates: of the last step, NaN where missing [B, F - 2].
     """
 
     values: Doubles

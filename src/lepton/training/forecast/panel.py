@@ -21,6 +21,7 @@ Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _MOST_STEPS = 20_000_000  # of all grids together
+_MOST_COLUMNS = 200
 _MOST_SHARE_OF_GAPS = 0.75
 _SHORTEST_MONTH, _LONGEST_MONTH = 28 * DAY, 31 * DAY
 
@@ -105,11 +106,12 @@ def read_panel(dataset: Dataset, *, target: str, time: str | None, series: str |
     inputs.frequency = _frequency(rows, inputs.time)
     notes.append(f"the series go {inputs.frequency.text} (by the times of '{printable(inputs.time.name)}')")
     clock = inputs.frequency.on_clock(rows.times)
-    found = []
+    found, steps = [], 0
     for number, name in enumerate(rows.names):
         part = slice(rows.starts[number], rows.starts[number + 1])
         inputs.check_grid(name, clock[part], rows.times[part])
-        found.append(_on_grid(name, clock[part], rows.values[part], inputs.frequency))
+        found.append(_on_grid(name, clock[part], rows.values[part], inputs.frequency, _MOST_STEPS - steps))
+        steps += len(found[-1])
     return _usable(inputs, found, notes)
 
 
@@ -123,13 +125,15 @@ def _check_raw(dataset: Dataset, inputs: SeriesInputs) -> None:
         )
 
 
-def _on_grid(name: str, clock: Integers, values: Doubles, frequency: Frequency) -> Series:
+def _on_grid(name: str, clock: Integers, values: Doubles, frequency: Frequency, most: int) -> Series:
     steps = frequency.steps(clock)
     if frequency.unit != "month":
         steps = steps[0] + (clock - clock[0]) // frequency.count
     length = int(steps[-1] - steps[0]) + 1
-    if length > _MOST_STEPS:
-        came = f"there are {length:,} steps {frequency.text} between the first and the last time"
+    if length > most:
+        came = (
+            f"there are more than {_MOST_STEPS:,} steps {frequency.text} between the first and last times of the series"
+        )
         raise DataError(ErrorCode.BAD_VALUE, came, wanted=f"at most {_MOST_STEPS:,}", fix="summarise to longer steps")
     grid = np.full((length, values.shape[1]), np.nan)
     grid[steps - steps[0]] = values
@@ -220,14 +224,16 @@ def _columns(
         # Numbers that name series are read as their texts, whatever the column was taken for.
         kind = key.kind if key.kind in {Kind.CATEGORY, Kind.TEXT, Kind.IDENTIFIER} else Kind.CATEGORY
         chosen.append(replace(key, role=Role.GROUP, kind=kind))
-    passed_over = []
+    passed_over, too_many = [], list[ColumnRecord]()
     for column in schema:
         if column.name in names or column.role is Role.IGNORED:
             continue
         if column.kind in {Kind.NUMBER, Kind.BOOLEAN} and column.role is Role.FEATURE:
-            chosen.append(column)
+            (chosen if len(chosen) < _MOST_COLUMNS else too_many).append(column)
         else:
             passed_over.append(column.name)
+    if too_many:
+        notes.append(f"past covariates are the first {_MOST_COLUMNS - len(names)}: {len(too_many)} more are not used")
     if passed_over:
         told = ", ".join(f"'{printable(name)}'" for name in passed_over[:10])
         notes.append(f"not used, because history holds numbers only: {told}")

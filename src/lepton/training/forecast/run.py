@@ -90,7 +90,7 @@ def train_forecast(
     builder = GraphBuilder()
     forecast_graph(builder, panel.inputs, plan, forecaster, bounds, search.positive)
     graph = builder.finish({"lepton.inputs": panel.inputs.metadata()})
-    size, micros = measure_graph(graph, plan.everything.history[-1:])
+    size, micros = measure_graph(graph)
     ranked = [*search.ranked(), *(n for n, c in search.candidates.items() if c.score is None)]
     rows = tuple(
         search.candidates[each].row(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -23,23 +23,27 @@ class Windows:
     """Windows of several series.
 
     Attributes:
-        history: time, target and covariates of the last L steps [B, L, F]; NaN where nothing is known.
+        target: of the last L steps [B, L]; NaN where nothing is known.
+        last: time of the last step on the clock [B].
+        covariates: of the last step [B, F - 2].
         future: target of the H steps that follow [B, H].
         series: position of the series of each window [B].
         origins: step at which each future begins [B], counted alike in all series.
     """
 
-    history: Doubles
+    target: Doubles
+    last: Doubles
+    covariates: Doubles
     future: Doubles
     series: Integers
     origins: Integers
 
     def __len__(self) -> int:
-        return len(self.history)
+        return len(self.target)
 
     def take(self, positions: NDArray[Any]) -> Windows:
         """The windows at `positions`."""
-        return Windows(self.history[positions], self.future[positions], self.series[positions], self.origins[positions])
+        return Windows(*(getattr(self, each.name)[positions] for each in fields(self)))
 
 
 def cut_windows(
@@ -53,26 +57,26 @@ def cut_windows(
         horizon: H.
         origins: gives the steps of a series at which futures begin; those beyond its ends are passed over.
     """
-    history, future, owners, begins = [], [], [], []
+    found: list[tuple[Series, int, int]] = []
+    owners = []
     for number, series in enumerate(panel.series):
         for origin in origins(series):
             at = int(origin) - series.first
-            if not 1 <= at <= len(series) - horizon:
-                continue
-            begin = max(at - length, 0)
-            part = np.full((length, series.values.shape[1] + 1), np.nan)
-            part[length - (at - begin) :, 0] = series.times[begin:at]
-            part[length - (at - begin) :, 1:] = series.values[begin:at]
-            history.append(part)
-            future.append(series.target[at : at + horizon])
-            owners.append(number)
-            begins.append(int(origin))
-    width = panel.inputs.width
+            if 1 <= at <= len(series) - horizon:
+                found.append((series, at, int(origin)))
+                owners.append(number)
+    target = np.full((len(found), length), np.nan)
+    for row, (series, at, _) in enumerate(found):
+        begin = max(at - length, 0)
+        target[row, length - (at - begin) :] = series.target[begin:at]
+    covariates = [series.values[at - 1, 1:] for series, at, _ in found]
     return Windows(
-        np.array(history).reshape(-1, length, width),
-        np.array(future).reshape(-1, horizon),
-        np.array(owners, dtype=np.int64),
-        np.array(begins, dtype=np.int64),
+        target=target,
+        last=np.array([series.times[at - 1] for series, at, _ in found], dtype=np.float64),
+        covariates=np.array(covariates).reshape(len(found), panel.inputs.width - 2),
+        future=np.array([series.target[at : at + horizon] for series, at, _ in found]).reshape(-1, horizon),
+        series=np.array(owners, dtype=np.int64),
+        origins=np.array([origin for _, _, origin in found], dtype=np.int64),
     )
 
 
