@@ -365,6 +365,13 @@ def train(
         DataError: the table or the target cannot be learned from; the message says why.
         BudgetError: no model keeps `max_size` or `max_latency`; the one that needs least is saved in `output`.
     """
+    limits = training.Limits(max_size, max_latency)
+    if limits and (task in training.UNLABELLED or training.is_forecast(task, series, horizon)):
+        raise UsageError(
+            ErrorCode.USAGE,
+            f"got max_size={max_size!r}, max_latency={max_latency!r}",
+            wanted="a task that predicts one column: regression, binary or multiclass",
+        )
     with contextlib.ExitStack() as stack:
         if work is None:
             progress = stack.enter_context(TerminalProgress(quiet=not sys.stderr.isatty()))
@@ -378,10 +385,6 @@ def train(
             elif target is None:
                 raise UsageError(ErrorCode.USAGE, "got no target", wanted="target= (--target): the column to predict")
             elif training.is_forecast(task, series, horizon):
-                if max_size is not None or max_latency is not None:
-                    raise UsageError(
-                        ErrorCode.USAGE, "got max_size or max_latency", wanted="a task other than forecast"
-                    )
                 training.train_forecast(
                     table,
                     target=target,
@@ -394,7 +397,6 @@ def train(
                 )
             else:
                 table = table if time is None else table.with_roles({time: "time"})
-                limits = training.Limits(max_size, max_latency)
                 result = training.train(
                     table,
                     target=target,

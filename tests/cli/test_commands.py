@@ -25,6 +25,14 @@ def test_train_says_what_it_did(in_folder: Path, call):
     assert Path("again.lepton").stat().st_size > 1000
 
 
+def test_a_limit_that_no_model_keeps_has_its_own_exit_code(in_folder: Path, call):
+    code, envelope = call("train", "houses.csv", "--target", "price", "--max-size", "2KB", "-o", "least.lepton")
+    assert code == 5
+    assert envelope["error"]["code"] == "budget-missed"
+    assert "max_size is 2 kB, the model needs" in envelope["error"]["message"]
+    assert Path("least.lepton").exists()
+
+
 def test_a_refused_training_leaves_the_earlier_model_alone(in_folder: Path, capsys):
     shutil.copy("houses.lepton", "kept.lepton")
     before = Path("kept.lepton").read_bytes()

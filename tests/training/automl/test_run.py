@@ -1,5 +1,6 @@
 """A whole search: good trials count, bad ones are passed over, the time is kept, the model is one graph."""
 
+import sys
 import threading
 import time
 from functools import partial
@@ -135,6 +136,15 @@ def test_without_time_for_a_search_the_portfolio_is_the_answer(tmp_path):
     result, path = searched(tmp_path, within=6)
     assert "search" not in read_bundle(path).reports
     assert not any(note.startswith("searched") for note in result.notes)
+
+
+def test_without_optuna_the_known_configurations_are_tried(tmp_path, monkeypatch):
+    learners(monkeypatch, "good")
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    result, _ = searched(tmp_path, within=60)
+    assert sum(note.startswith("nothing was searched beyond") for note in result.notes) == 1
+    assert any("there was nothing left to try" in note for note in result.notes)
+    assert [row.configuration for row in result.leaderboard if row.learner == "good"] == ["start"]
 
 
 def test_an_effort_that_is_none(tmp_path):

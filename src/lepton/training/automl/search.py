@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from lepton.compute import Handle, LocalEngine
-from lepton.core import ErrorCode, LeptonError, Resources, UsageError, Work
+from lepton.core import ErrorCode, LeptonError, MissingExtraError, Resources, UsageError, Work
 from lepton.training.automl.sampler import Sampler
 from lepton.training.automl.trials import EVALUATE, Outcome, Setting, address_of
 from lepton.training.base import LEARNERS, TableLearner
 from lepton.training.portfolio import Candidate, Portfolio
+from lepton.training.spaces import Dimension
 
 __all__ = ["EFFORTS", "Effort", "Family", "Search", "effort_of"]
 
@@ -164,8 +165,8 @@ class Search:
             done = [dict(candidate.configuration) for candidate in own]
             starts = [c for c in learner.configurations(problem) if dict(c) not in done]
             space = learner.space(problem)
-            sampler = Sampler(space, self.work.seed_for("search", learner.name)) if space else None
-            family = Family(learner, starts, sampler, proposals=_PROPOSALS * len(space))
+            sampler = self._sampler(learner, space)
+            family = Family(learner, starts, sampler, proposals=_PROPOSALS * len(space) if sampler else 0)
             for candidate in own:
                 if candidate.estimate is not None and candidate.estimate.value is not None:
                     loss = self.portfolio.loss_of(candidate.raw)
@@ -174,6 +175,14 @@ class Search:
                         sampler.start(candidate.configuration, loss)
             families.append(family)
         return families
+
+    def _sampler(self, learner: type[TableLearner], space: Mapping[str, Dimension]) -> Sampler | None:
+        """What proposes points of the space; None without a space, or without the library that does it."""
+        try:
+            return Sampler(space, self.work.seed_for("search", learner.name)) if space else None
+        except MissingExtraError as error:
+            self.portfolio.notes.append(f"nothing was searched beyond configurations known to be good: {error}")
+            return None
 
     def _note(self, family: Family, candidate: Candidate, loss: float, fold_losses: tuple[float, ...]) -> None:
         family.losses.append(loss)
