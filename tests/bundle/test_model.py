@@ -176,8 +176,13 @@ def test_unseen_categories_are_counted(regression: Predictor) -> None:
     assert regression.unseen == {"town": 2}
 
 
+def tensors_of(predictor: Predictor, rows: Any) -> dict[str, Any]:
+    assert isinstance(predictor.inputs, TableInputs)
+    return predictor.inputs.tensors(rows)
+
+
 def test_counting_loses_nothing_among_threads(regression: Predictor) -> None:
-    tensors = regression.inputs.tensors(ROWS)
+    tensors = tensors_of(regression, ROWS)
     threads = [threading.Thread(target=lambda: [regression.run(tensors) for _ in range(50)]) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -190,7 +195,7 @@ def test_outputs_are_the_graphs_own(binary: Predictor) -> None:
     outputs = binary.outputs(ROWS)
     assert list(outputs) == ["prediction", "probabilities"]
     assert outputs["prediction"].tolist() == LABELS
-    assert binary.run(binary.inputs.tensors(ROWS), ["probabilities"]).keys() == {"probabilities"}
+    assert binary.run(tensors_of(binary, ROWS), ["probabilities"]).keys() == {"probabilities"}
 
 
 @given(st.data())
@@ -208,7 +213,7 @@ def test_chunks_give_the_same_as_one_call(binary: Predictor, monkeypatch: pytest
     cut = binary.outputs(rows)
     assert all(np.array_equal(whole[name], cut[name]) for name in whole)
     assert cut["prediction"].tolist() == LABELS * 50
-    tensors = binary.inputs.tensors(rows)
+    tensors = tensors_of(binary, rows)
     tensors["strings"] = tensors["strings"][:-1]
     with pytest.raises(SchemaError, match="with the same N"):
         binary.run(tensors)
@@ -230,7 +235,7 @@ def test_chunks_give_the_same_as_one_call(binary: Predictor, monkeypatch: pytest
 )
 def test_wrong_tensors_are_refused(binary: Predictor, change: Any, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SchemaError, match=r"numbers double \[N, 3\], strings string \[N, 1\]"):
-        binary.run(change(binary.inputs.tensors(ROWS)))
+        binary.run(change(tensors_of(binary, ROWS)))
     assert capfd.readouterr() == ("", "")
 
 

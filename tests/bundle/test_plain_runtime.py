@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lepton.bundle import open_model
+from lepton.bundle import TableInputs, open_model
 from tests.bundle.bundles import ROWS, make_binary_bundle, make_regression_bundle
 
 # What a stranger would write who has nothing but the graph, the tensors and onnxruntime.
@@ -34,6 +34,7 @@ def test_plain_onnxruntime_gives_the_same_answers(make: object, tmp_path: Path) 
     make(tmp_path / "m.lepton")  # type: ignore[operator]
     model = open_model(tmp_path / "m.lepton")
     rows = pl.concat([ROWS, ROWS.with_columns(pl.lit("e\u0301").alias("town"), pl.lit(np.inf).alias("rooms"))])
+    assert isinstance(model.inputs, TableInputs)
     tensors = model.inputs.tensors(rows)
     assert np.isnan(tensors["numbers"]).any()
     (tmp_path / "model.onnx").write_bytes(model.bundle.graph)

@@ -18,9 +18,8 @@ def test_labels_of_any_table(tmp_path):
 
 def test_annotators_of_any_table():
     frame = pl.DataFrame({"i": list("aabbcc"), "w": list("xyxyxy"), "l": list("pppqqq")})
-    names = {"item": "i", "annotator": "w", "label": "l"}
-    assert lepton.measure_agreement(frame, **names).items == 3
-    assert lepton.consensus_labels(frame, **names).items == ("a", "b", "c")
+    assert lepton.measure_agreement(frame, item="i", annotator="w", label="l").items == 3
+    assert lepton.consensus_labels(frame, item="i", annotator="w", label="l").items == ("a", "b", "c")
 
 
 def test_leaks_of_any_table():

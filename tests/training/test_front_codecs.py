@@ -60,6 +60,7 @@ def test_a_model_tidies_texts_as_the_recipe_did(tmp_path: Path) -> None:
     assert (columns["size"].kind, columns["size"].tidying) == ("number", ("trim", "squeeze"))
     raw_rows, clean_rows = frame.drop("price"), clean.frame().drop("price")
     plain = TableInputs([replace(clean.schema[name], role=Role.FEATURE) for name in columns], model.manifest.codecs)
+    assert isinstance(model.inputs, TableInputs)
     raw, cleaned = model.inputs.tensors(raw_rows), plain.tensors(clean_rows)
     assert raw["numbers"].tobytes() == cleaned["numbers"].tobytes()
     assert raw["strings"].tolist() == cleaned["strings"].tolist()

@@ -141,7 +141,7 @@ class GraphBuilder:
 
     @contextmanager
     def part(self) -> Iterator[None]:
-        """Build a part of a larger model: its inner points are not marked, and what parts have in common is made once."""
+        """Build a part of a larger model: inner points are not marked, and what parts have in common is made once."""
         self._marking = False
         try:
             yield

@@ -62,7 +62,7 @@ def test_a_table_is_read_from_the_web_and_kept_as_long_as_it_is_used():
     assert [d.what for d in table.decisions][:2] == ["fetched", "format"]
     assert "canary" not in str(table.decisions)
     assert server.connections == 1
-    folder = table._source.files[0].parent  # type: ignore[attr-defined]
+    folder = table._source.files[0].parent
     assert folder.is_dir()
     part = table.split(0.4)[0]
     del table

@@ -184,7 +184,7 @@ def test_a_container_before_the_account_is_no_credential(store):
 def test_names_of_objects_stay_in_their_folder(bucket, name):
     bucket.pipe(f"/bucket/odd/{name}", TABLE)
     table = read(f"memory://bucket/odd/{name}")
-    (file,) = table._source.files  # type: ignore[attr-defined]
+    (file,) = table._source.files
     assert file.parent.name == "0"
     assert not file.name.startswith(".")
 

@@ -16,7 +16,7 @@ FAIR = {
     "id": RNG.permutation(ROWS),
     "signal": SIGNAL,
     "town": RNG.choice(["Ulm", "Bonn", "Kiel"], ROWS),
-    "dose": np.where(RNG.random(ROWS) < 0.2, None, RNG.normal(5, 1, ROWS)),
+    "dose": np.where(RNG.random(ROWS) < 0.2, np.nan, RNG.normal(5, 1, ROWS)),
     "sick": SICK,
 }
 
@@ -46,7 +46,7 @@ def test_a_fair_table_has_none(seed):
         (np.where(SICK == "sick", "D1", "D0"), "encoding"),
         (np.where(SICK == "sick", 7, 3), "encoding"),
         (np.where(SICK == "sick", RNG.integers(0, 5, ROWS), RNG.integers(5, 9, ROWS)), "alone"),
-        (np.where(SICK == "sick", RNG.normal(0, 1, ROWS), None), "missing"),
+        (np.where(SICK == "sick", RNG.normal(0, 1, ROWS), np.nan), "missing"),
     ],
 )
 def test_columns_that_give_it_away(column, what):

@@ -78,6 +78,7 @@ def test_numbers_are_compared_whatever_their_type():
 
 def test_a_check_against_a_baseline_names_them():
     found = check(table(FRAME[90:120]), against=table(FRAME[:100]))
+    assert found.shared is not None
     assert found.shared.equal == 10
     assert "equal in 3 columns" in found.text()
     assert found.to_dict()["shared"]["equal"] == 10

@@ -2,6 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from lepton.data.recipes.faults import Fault
 from lepton.data.suggest.units import find_swapped_units
 
 ROWS = 400
@@ -14,11 +15,16 @@ def swapped(values, rows, factor):
     return values.cast(pl.Float64).scatter(rows, values.gather(rows) * factor)
 
 
+def the(found: Fault | None) -> Fault:
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize("rows", [SOME[:3], SOME, np.arange(0, ROWS, 5)])
 @pytest.mark.parametrize("factor", [10.0, 100.0, 1000.0, 2.54, 2.2046226, 0.01, 1 / 2.54])
 def test_values_in_another_unit(factor, rows):
     values = swapped(HEIGHTS, rows, factor)
-    found = find_swapped_units(values)
+    found = the(find_swapped_units(values))
     assert found.rows == len(rows)
     assert found.details["factor"] == pytest.approx(factor)
     assert values.is_between(found.details["lowest"], found.details["highest"]).arg_true().to_list() == rows.tolist()
@@ -27,7 +33,7 @@ def test_values_in_another_unit(factor, rows):
 def test_columns_over_orders_of_magnitude_have_no_clean_gap():
     wide = pl.Series("people", np.random.default_rng(3).lognormal(7, 0.9, 5_000).round())
     rows = np.arange(0, 5_000, 10)
-    found = find_swapped_units(swapped(wide, rows, 1000.0))
+    found = the(find_swapped_units(swapped(wide, rows, 1000.0)))
     assert found.details["factor"] == 1000
     assert abs(found.rows - len(rows)) <= 10
     assert find_swapped_units(wide) is None
@@ -41,7 +47,7 @@ def test_what_mixes_with_the_rest_cannot_be_told():
 def test_degrees_in_fahrenheit_need_a_column_that_says_so():
     degrees = pl.Series("temperature", np.random.default_rng(2).uniform(5, 31, ROWS))
     mixed = degrees.scatter(SOME, degrees.gather(SOME) * 1.8 + 32)
-    found = find_swapped_units(mixed)
+    found = the(find_swapped_units(mixed))
     assert found.rows == len(SOME)
     assert "Fahrenheit" in found.evidence
     assert find_swapped_units(mixed.rename("hours")) is None

@@ -16,7 +16,9 @@ from lepton.core import UsageError
 from lepton.data import read
 from lepton.data.statistics import Baseline
 from lepton.evaluation import evaluate
-from lepton.serving.protocols.rows import answer_rows
+from lepton.serving import ModelStore
+from lepton.serving.protocols.base import Request
+from lepton.serving.protocols.rows import read_rows
 from lepton.training import train
 from lepton.training.estimators import KMeans, LinearRegression, LogisticRegression, Ridge
 from lepton.verbs import Model
@@ -108,7 +110,9 @@ def test_a_cluster_model_is_served_and_shown(tmp_path):
     model = KMeans(2, random_state=0).fit(X)
     model.to_bundle(path)
     rows = [dict(zip(("x0", "x1", "x2"), row, strict=True)) for row in X[:3].tolist()]
-    assert answer_rows("m", open_model(path), rows)["predictions"] == model.predict(X[:3]).tolist()
+    served = ModelStore({"m": open_model(path)})["m"]
+    response = read_rows(served, Request("POST", "/", body=json.dumps(rows).encode())).run()
+    assert json.loads(response.body)["predictions"] == model.predict(X[:3]).tolist()
     answers = open_model(path).predict(pl.DataFrame(X, schema=["x0", "x1", "x2"]))
     assert answers.name == "cluster"
     assert repr(Model(path)).startswith("<Model 'm': clustering, ")

@@ -106,8 +106,8 @@ class TableDiff:
                 lines += ["  " + printable(", ".join(f"{k}={v}" for k, v in row.items()), 160) for row in examples]
         moved = [record for record in self.drift if record.verdict != "stable"]
         if moved:
-            rows = [(r.column, r.verdict, "" if r.psi is None else f"{r.psi:.2f}") for r in moved]
-            lines += ["", plain_table(("column", "distribution", "PSI"), rows)]
+            shifts = [(r.column, str(r.verdict), "" if r.psi is None else f"{r.psi:.2f}") for r in moved]
+            lines += ["", plain_table(("column", "distribution", "PSI"), shifts)]
         return "\n".join(lines)
 
 
