@@ -114,6 +114,8 @@ def test_what_is_refused(tmp_path, frame, options, message):
 def test_evaluating_without_a_truth_is_refused(trained):
     with pytest.raises(UsageError, match="model for"):
         lepton.load(trained).evaluate(with_everything())
+    with pytest.raises(UsageError, match="model for"):
+        lepton.compare(trained, trained, with_everything())
 
 
 def test_the_manifest_says_what_was_learned(trained):

@@ -264,6 +264,10 @@ def metric(name: str | Metric | MetricFunction | None, task: str) -> Metric:
         UsageError: no such metric, with the closest name and those that fit, or one for another task.
     """
     default = task_record(task)
+    if default.metric not in METRICS:
+        raise UsageError(
+            ErrorCode.USAGE, f"got a model for {task}", wanted="a model whose answers have a truth, row by row"
+        )
     if name is None:
         return METRICS[default.metric]
     fitting = ", ".join(each.name for each in metrics_of(task))

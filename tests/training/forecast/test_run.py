@@ -14,8 +14,10 @@ import pytest
 import lepton
 from lepton import data
 from lepton.bundle import open_model, read_bundle
-from lepton.core import DataError, LeptonError, UsageError, Work
+from lepton.core import DataError, ErrorCode, Interrupted, LeptonError, UsageError, Work
 from lepton.training.forecast import train_forecast
+from lepton.training.forecast.panel import read_panel
+from lepton.training.forecast.planning import search_panel
 from tests.training.forecast.tables import daily, monthly
 
 
@@ -184,12 +186,36 @@ def test_a_short_time_still_gives_a_model(tmp_path):
     table, output = data.read(daily(400, 3)), tmp_path / "m.lepton"
     result = train_forecast(table, target="sales", series="shop", horizon=14, work=Work(0.3), output=output)
     assert any("time ended" in note for note in result.notes)
+    assert result.leaderboard[0].chosen
     assert read_bundle(tmp_path / "m.lepton").manifest.task == "forecast"
+
+
+def test_where_no_time_is_left_the_last_fold_s_fit_is_taken():
+    class Ending(Work):
+        """Work whose time ends when everything was tried."""
+
+        over = False
+
+        def check(self) -> None:
+            if self.over:
+                raise Interrupted(ErrorCode.INTERRUPTED, "the time is over")
+
+    panel = read_panel(data.read(daily(120, 2)), target="sales", time="when", series="shop")
+    work = Ending()
+    search, _ = search_panel(panel, 7, "mase", work)
+    best = next(name for name in search.ranked() if name.startswith("ets"))
+    assert search.fit(best) is not None
+    assert not search.cut_short
+    work.over = True
+    assert search.fit(best) is not None
+    assert search.cut_short
 
 
 def test_evaluating_row_by_row_is_refused(shops):
     with pytest.raises(UsageError, match="forecasts"):
         lepton.load(shops).evaluate(daily(120, 3))
+    with pytest.raises(UsageError, match="forecast"):
+        lepton.compare(shops, shops, daily(120, 3))
 
 
 @pytest.mark.shared

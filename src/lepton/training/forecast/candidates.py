@@ -47,6 +47,8 @@ class Search:
         metric: what to choose by.
         positive: whether no value of the target is below 0.
         work: time, threads, seed, stop signal.
+        stopped: whether the time ended before everything was tried.
+        cut_short: whether it left no time to fit the best on everything.
     """
 
     plan: Plan
@@ -58,7 +60,9 @@ class Search:
     _fits: dict[str, Fit] = field(default_factory=dict)
     _blends: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _views: dict[int, View] = field(default_factory=dict)
+    _latest: dict[str, Forecaster] = field(default_factory=dict)
     stopped: bool = False
+    cut_short: bool = False
 
     def run(self) -> None:
         """Try everything that the time allows; the baseline always."""
@@ -100,7 +104,7 @@ class Search:
         self.candidates[name], self._fits[name] = candidate, fit
         try:
             for number, fold in enumerate(self.plan.folds):
-                forecast = self._forecast(fit, number, fold.train, fold.valid, candidate)
+                forecast = self._forecast(name, number, fold.train, fold.valid)
                 if forecast is None:
                     candidate.note = "too little history before the folds"
                     return
@@ -110,16 +114,17 @@ class Search:
             return
         self._score(candidate)
 
-    def _forecast(self, fit: Fit, number: int, train: Windows, valid: Windows, candidate: Candidate) -> Doubles | None:
+    def _forecast(self, name: str, number: int, train: Windows, valid: Windows) -> Doubles | None:
         found: list[Doubles] = []
 
         def made() -> Doubles:
-            forecaster = fit(self._view(2 * number, train), train.future)
+            forecaster = self._fits[name](self._view(2 * number, train), train.future)
             if forecaster is not None:
+                self._latest[name] = forecaster
                 found.append(self.bounded(forecaster.forecast(self._view(2 * number + 1, valid))))
             return found[0] if found else np.empty(0)
 
-        candidate.timed(made)
+        self.candidates[name].timed(made)
         return found[0] if found else None
 
     def bounded(self, forecast: Doubles) -> Doubles:
@@ -205,12 +210,9 @@ class Search:
             self.candidates[name], self._blends[name] = candidate, parts[:count]
 
     def fit_best(self) -> tuple[str, Forecaster]:
-        """The best candidate that can be fitted on everything in the time that is left, and its name."""
+        """The name of the best candidate, and it: fitted on everything, or, without time, as the last fold left it."""
         for name in self.ranked():
-            try:
-                forecaster = self.fit(name)
-            except Interrupted:
-                continue
+            forecaster = self.fit(name)
             if forecaster is not None:
                 return name, forecaster
         raise TrainingError(ErrorCode.TRAINING_FAILED, "no candidate gave finite forecasts")
@@ -221,8 +223,11 @@ class Search:
             found = [self.fit(part) for part in self._blends[name]]
             parts = tuple(each for each in found if each is not None)
             return MeanForecast(parts) if len(parts) == len(found) else None
-        view = self._view(-1, self.plan.everything)
-        return self._fits[name](view, self.plan.everything.future)
+        try:
+            return self._fits[name](self._view(-1, self.plan.everything), self.plan.everything.future)
+        except Interrupted:
+            self.cut_short = True
+            return self._latest[name]
 
 
 def _ready(forecaster: Forecaster, view: View, future: Doubles) -> Forecaster:

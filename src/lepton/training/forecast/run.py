@@ -138,6 +138,8 @@ def _told(honest: dict[str, Any], search: Search) -> tuple[str, ...]:
     notes = [
         f"scores are of rolling-origin backtests in {len(search.plan.choosing)} folds, each fitted on its past",
     ]
+    if search.cut_short:
+        notes.append("no time was left to fit it once more: it has learned from what lies before the last fold")
     if honest.get("chosen") is not None and honest.get("baseline") is not None:
         notes.append(
             f"on {honest['windows']} later windows that no choice saw: {search.metric} {honest['chosen']:.4g},"
