@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +68,11 @@ def test_a_table_in_memory_has_no_files():
 def test_labels_can_be_written():
     assert label_of("plain é") == "plain é"
     assert label_of("caf\udce9").encode() == rb"caf\xe9"
+
+
+def test_a_folder_is_where_the_process_is_now(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / name / "files").mkdir(parents=True)
+        (tmp_path / name / "files" / "x").write_bytes(name.encode())
+        monkeypatch.chdir(tmp_path / name)
+        assert References(Path("files")).read("x") == name.encode()

@@ -66,7 +66,7 @@ class References:
         if self.root is None:
             came = f"got the path '{shown}' in a table that lies in no folder"
             raise DataError(ErrorCode.NOT_FOUND, came, fix="read the table from a file beside the folder of the files")
-        root = _resolved(self.root)
+        root = _resolved(self.root.absolute())
         try:
             found = (root / self.odd.get(cell, cell)).resolve()
         except (OSError, ValueError, RuntimeError):  # a NUL, a loop of links

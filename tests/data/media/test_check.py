@@ -228,3 +228,11 @@ def test_only_the_rows_of_the_table_are_looked_at(tmp_path):
     put(photos(tmp_path, 10), {"cat/empty.png": b""})
     learn, test = lepton.read(tmp_path).split(0.3, seed=1)
     assert lepton.check(learn).rows + lepton.check(test).rows == 21
+
+
+def test_labels_of_a_table_are_those_that_are_called_so(tmp_path):
+    data = image_bytes(picture())
+    rows = '{"f": "1.png", "label": "a"}\n{"f": "2.png", "label": "b"}\n'
+    put(tmp_path, {"1.png": data, "2.png": data, "rows.jsonl": rows})
+    check = lepton.check(lepton.read(tmp_path / "rows.jsonl", kinds={"f": "image"}))
+    assert broken(check)["the same image has one label"] == (2, "error")

@@ -144,3 +144,10 @@ def test_a_table_without_such_files_is_refused(tmp_path):
     for table in (read({"a": [1]}), read(mails(tmp_path / "mails", 1))):
         with pytest.raises(UsageError, match="Wanted: one column of image files"):
             FileSteps().resize(8).save(table, tmp_path / "out")
+
+
+def test_a_label_that_the_folders_no_longer_say_is_written_down(tmp_path):
+    folder = put(photos(tmp_path / "photos", 2), {"dog/0.jpg": b"", "dog/1.png": b""})
+    found = FileSteps().resize(8).save(read(folder), tmp_path / "out", on_error="drop")
+    assert found.labels is not None
+    assert read(found.path, labels=found.labels).frame()["label"].to_list() == ["cat", "cat"]

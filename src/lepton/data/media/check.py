@@ -17,13 +17,16 @@ from lepton.data.media.gallery import picture_of
 from lepton.data.media.inspect import Inspected, inspect_file
 from lepton.data.media.parallel import in_parallel
 from lepton.data.recipes.minhash import Corpus, folded, group
+from lepton.data.recipes.run import memory_limit
 from lepton.report import Gallery, Thumbnail, show_number, show_share
+from lepton.store import scratch_folder
 
 __all__ = ["FileRule", "check_files", "file_columns"]
 
 _STEP = 512
 _EXAMPLES = 5
 _SHOWN = 6
+_TEXT_SHARE = 4
 _KEPT = 1_000
 _FAR = 5.0
 _LEAST_FACTOR = 3.0
@@ -69,31 +72,34 @@ def file_columns(table: Dataset) -> dict[str, Kind]:
 def check_files(table: Dataset, work: Work) -> tuple[FileRule, ...]:
     """Decode every file of a table once, and tell what is wrong; one list of rules for each column of files.
 
-    Some 500 bytes a file are held, and the texts' letters.
+    Some 500 bytes a file are held; the texts' letters in memory or in temporary files.
 
     Args:
-        table: the rows.
+        table: the rows; labels are the column whose role is target, else the one that is called `label`.
         work: cancel, progress and threads.
     """
-    targets = table.schema.of_role(Role.TARGET)
-    label = next((c.name for c in targets if c.dtype in ("string", "bool", "int64")), "")
+    classes = [c for c in table.schema if c.dtype in ("string", "bool", "int64")]
+    named = [c.name for c in classes if c.role is Role.TARGET] + [c.name for c in classes if c.name == "label"]
+    label = next(iter(named), "")
     found: list[FileRule] = []
     for column, kind in file_columns(table).items():
-        found += _Files(table, column, kind, label, work).rules()
+        with scratch_folder(work.resources.scratch) as folder:
+            corpus = Corpus(folder, memory_limit(work) // _TEXT_SHARE)
+            found += _Files(table, column, kind, label, corpus, work).rules()
     return tuple(found)
 
 
 class _Files:
     """All files of one column, inspected."""
 
-    def __init__(self, table: Dataset, column: str, kind: Kind, label: str, work: Work) -> None:
+    def __init__(self, table: Dataset, column: str, kind: Kind, label: str, corpus: Corpus, work: Work) -> None:
         self._column, self._kind, self._label, self._work = column, kind, label, work
         self._one, self._several = _WORDS[kind]
         self._cells: list[str | None] = []
         self._labels: list[str | None] = []
         self._found: list[Inspected] = []
         self._references = table.references
-        self._corpus = Corpus()
+        self._corpus = corpus
         self._gather(table)
         self.rows = len(self._found)
         self._usable = np.array([not each.fault for each in self._found], dtype=bool)

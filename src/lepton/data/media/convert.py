@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,9 @@ from lepton.data.dataset import Dataset
 from lepton.data.media.changes import Crop, FileChange, Mono, NormaliseText, Resample, Resize, TrimSilence
 from lepton.data.media.check import file_columns
 from lepton.data.media.content import decoded, encoded, most_bytes
+from lepton.data.media.folder import list_folder
 from lepton.data.media.parallel import in_parallel
+from lepton.data.media.signatures import FORMAT_WORDS
 from lepton.data.media.source import OWN_COLUMNS
 from lepton.data.references import References
 from lepton.data.write import write_frame
@@ -23,6 +26,7 @@ from lepton.store import make_folder, new_folder, write_scratch
 __all__ = ["Converted", "FileSteps"]
 
 _STEP = 256
+_FOLDER_WORDS = {kind: word for word, kind in FORMAT_WORDS.items()}
 LABELS = "labels.csv"
 
 
@@ -182,13 +186,13 @@ class _Run:
         if not self._rows:
             return None
         rows = pl.concat(self._rows)
-        told = [set(PurePosixPath(name).parent.parts) for name in self.names]
-        if all(
-            column in ("label", "split")
-            and all(value is None or value in parts for value, parts in zip(rows[column], told, strict=True))
-            for column in rows.columns
-        ):
-            return None
+        listing = list_folder(self._folder, _FOLDER_WORDS[self._kind]) if self.names else None
+        if listing is not None and set(rows.columns) <= {"label", "split"}:
+            places = {path: place for place, path in enumerate(listing.paths)}
+            order = [places.get(unicodedata.normalize("NFC", name), -1) for name in self.names]
+            told: dict[str, Sequence[str | None]] = {"label": listing.labels, "split": listing.splits}
+            if all(told[column.name] and [told[column.name][n] for n in order] == column.to_list() for column in rows):
+                return None
         return rows.insert_column(0, pl.Series("file", self.names, dtype=pl.String))
 
     def _changed(self, cell: str | None) -> tuple[bytes, str] | DataError:

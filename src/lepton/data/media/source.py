@@ -72,7 +72,7 @@ class MediaSource(Source):
         self.kind = listing.kind
         self._listing, self._more, self._options = listing, more, options
         texts = PATH if listing.kind is Kind.TEXT else ""
-        self._references = References(listing.root, listing.odd, texts, options.encoding, listing.holder)
+        self._references = References(listing.root.absolute(), listing.odd, texts, options.encoding, listing.holder)
         self.records = (*self._own_records(), *records)
         self.columns = {record.name: polars_type(record) for record in self.records}
         self.num_rows = len(listing.paths)
