@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import selectors
+import signal
 import socket
 import subprocess
 import sys
@@ -331,7 +332,11 @@ def measure_peer(name: str, folder: Path, seconds: float, connections: int, core
         command = ["taskset", "-c", str(cores[0]), str(python), str(HERE / "peers" / "serving_peer.py")]
         log = (folder / f"{name}.log").open("wb")
         process = subprocess.Popen(
-            [*command, name, str(folder / f"{model}.onnx"), str(port)], stdout=log, stderr=log, cwd=folder
+            [*command, name, str(folder / f"{model}.onnx"), str(port)],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            start_new_session=True,
         )
         try:
             values = np.random.default_rng(0).normal(size=(1, width))
@@ -344,7 +349,7 @@ def measure_peer(name: str, folder: Path, seconds: float, connections: int, core
         except (SystemExit, OSError) as error:
             print(f"{name}, {model}: {error}")
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGKILL)  # it may have workers that outlive it
             process.wait()
             log.close()
 
