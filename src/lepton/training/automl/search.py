@@ -368,4 +368,4 @@ class Search:
 
 def _longest(left: float) -> float:
     """Seconds that one trial may take: one that hangs must not cost the whole search its worker."""
-    return max(left if left < _SHORT_SECONDS else max(_SHORT_SECONDS, left / 2.0), _LEAST_SECONDS)
+    return max(left if left < _SHORT_SECONDS else max(_SHORT_SECONDS, 0.6 * left), _LEAST_SECONDS)
