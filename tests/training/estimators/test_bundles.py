@@ -110,8 +110,9 @@ def test_a_cluster_model_is_served_and_shown(tmp_path):
     model = KMeans(2, random_state=0).fit(X)
     model.to_bundle(path)
     rows = [dict(zip(("x0", "x1", "x2"), row, strict=True)) for row in X[:3].tolist()]
-    served = ModelStore({"m": open_model(path)})["m"]
-    response = read_rows(served, Request("POST", "/", body=json.dumps(rows).encode())).run()
+    store = ModelStore({"m": path})
+    store.open_all()
+    response = read_rows(store["m"], Request("POST", "/", body=json.dumps(rows).encode())).run()
     assert json.loads(response.body)["predictions"] == model.predict(X[:3]).tolist()
     answers = open_model(path).predict(pl.DataFrame(X, schema=["x0", "x1", "x2"]))
     assert answers.name == "cluster"
