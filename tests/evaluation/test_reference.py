@@ -22,7 +22,7 @@ def test_every_metric_has_a_heading_that_says_its_tasks_and_direction() -> None:
 
 
 def test_the_table_lists_the_metrics_of_each_task_default_first() -> None:
-    for task in (each.name for each in TASKS.values() if each.supervised):
+    for task in (each.name for each in TASKS.values() if each.supervised and metrics_of(each.name)):
         row = re.search(rf"^\| {task} \| (.*) \|$", PAGE, re.M)
         assert row, task
         named = re.findall(r"`(\w+)`", row[1])
