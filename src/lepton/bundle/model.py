@@ -41,7 +41,7 @@ __all__ = ["CHUNK_ROWS", "Predictor", "open_model"]
 
 CHUNK_ROWS = 16_384
 """Rows of one onnxruntime call: large enough that a call's own cost is lost in it, small enough to stay in cache."""
-_TEXT_CHUNK_ROWS = 256  # n-grams of texts are some ten thousand columns, and a chunk holds them all
+_WIDE_CHUNK_ROWS = 256  # n-grams of texts are some ten thousand columns, steps ahead of series a row each
 
 _VOCABULARY = "assets/vocabulary.json"
 _FORECAST = "assets/forecast.json"
@@ -90,7 +90,7 @@ class Predictor:
         self.bundle = bundle
         self.inputs = _inputs_of(bundle, session)
         self.unseen: dict[str, int] = {}
-        self._has_texts = "characters/1" in self.manifest.codecs.values()
+        self._is_wide = self.manifest.task == "forecast" or "characters/1" in self.manifest.codecs.values()
         self._session = session
         self._cpus = resources.cpus
         self._lock = threading.Lock()
@@ -215,7 +215,7 @@ class Predictor:
             return {name: self._empty(name) for name in names}
         if self._known and "strings" in tensors:
             self._count_unseen(tensors["strings"])
-        chunk_rows = _TEXT_CHUNK_ROWS if self._has_texts else CHUNK_ROWS
+        chunk_rows = _WIDE_CHUNK_ROWS if self._is_wide else CHUNK_ROWS
         if num_rows <= chunk_rows:
             return dict(zip(names, self._call(names, tensors), strict=True))
         chunks = [

@@ -53,6 +53,15 @@ def test_scale_is_of_known_pairs_only():
     assert fill(np.array([[1.0, NAN, 3.0, 7.0]]), 2).scale.tolist() == [2.0]
 
 
+def test_rows_are_added_alike_however_many_there_are():
+    values = np.random.default_rng(0).normal(50.0, 10.0, (200, 61))
+    values[::7, ::5] = NAN
+    together = in_graph(values, 3)[1]
+    for rows in (values[:1], values[7:10], values[100:117]):
+        first = int(np.flatnonzero(values[:, 1] == rows[0, 1])[0])
+        np.testing.assert_array_equal(in_graph(rows, 3)[1], together[first : first + len(rows)])
+
+
 @given(
     arrays.arrays(np.float64, (3, 9), elements=st.sampled_from([NAN, np.inf, 0.0, 1.5, -2.0, 1e12])), st.integers(1, 4)
 )

@@ -16,7 +16,8 @@ from lepton.bundle import GraphBuilder
 from lepton.bundle.frequency import DAY, Frequency
 from lepton.core import MissingExtraError, Work
 from lepton.data.steps import Block, Calendar, Tensors
-from lepton.training.forecast.models import LinearForecast, Traced, View, level_vector, seasonal_positions
+from lepton.training.forecast.models import LinearForecast, Traced, View, seasonal_positions
+from lepton.training.forecast.windows import emit_row_sum, row_sum
 from lepton.training.learners.lightgbm_forest import forest_from_text
 from lepton.training.trees import Forest
 
@@ -25,9 +26,10 @@ __all__ = ["BoostedForecast", "LagPlan", "calendar_parts", "fit_boosted"]
 Doubles = NDArray[np.float64]
 
 _MOST_LAGS = 24
-_MOST_ROWS = 150_000
+_MOST_ROWS, _MOST_CELLS = 150_000, 15_000_000
 _ROUNDS, _PATIENCE = 300, 20
 _LEAST_WINDOWS = 40
+_CELLS_AT_ONCE = 8_000_000
 _CELLS_A_THREAD = 2_000_000  # threads wait for each other at every split
 _YEAR = 365 * DAY
 
@@ -60,9 +62,9 @@ class LagPlan:
         return np.arange(self.length - min(_MOST_LAGS, self.length), self.length)
 
     @property
-    def means(self) -> tuple[Doubles, ...]:
-        """What histories are multiplied with to give means over the last two seasons and over all."""
-        return (level_vector(self.length, min(2 * self.season, self.length)), level_vector(self.length, self.length))
+    def means(self) -> tuple[int, ...]:
+        """How many last steps means are taken of: two seasons, and all."""
+        return (min(2 * self.season, self.length), self.length)
 
     @property
     def aligned(self) -> tuple[NDArray[np.int64], ...]:
@@ -75,9 +77,9 @@ class LagPlan:
     def columns(self, view: View, base: Doubles) -> Doubles:
         """The columns [B * H, K]."""
         rows, horizon = len(view.values), self.horizon
-        level = (view.values @ level_vector(self.length, self.season))[:, None]
+        level = row_sum(view.values[:, self.length - self.season :]) / self.season
         around = (view.values - level) / view.divisor
-        means = np.column_stack([around @ mean for mean in self.means])
+        means = np.hstack([row_sum(around[:, self.length - steps :]) / steps for steps in self.means])
         shared = [around[:, self.lags], means]
         shared.append(view.covariates)
         parts = [
@@ -99,11 +101,16 @@ class LagPlan:
             column: str = node("Unsqueeze", [value, last_axis])
             return column
 
-        level = node("MatMul", [traced.values, constant(level_vector(self.length, self.season)[:, None])])
+        def mean(value: str, steps: int) -> str:
+            last = node("Slice", [value, constant([self.length - steps]), constant([self.length]), constant([1])])
+            found: str = node("Div", [emit_row_sum(builder, last, steps), constant(float(steps))])
+            return found
+
+        level = mean(traced.values, self.season)
         around = node("Div", [node("Sub", [traced.values, level]), traced.divisor])
         shared = [
             node("Gather", [around, constant(self.lags)], axis=1),
-            node("MatMul", [around, constant(np.column_stack(self.means))]),
+            *(mean(around, steps) for steps in self.means),
         ]
         if traced.covariates is not None:
             shared.append(traced.covariates)
@@ -191,8 +198,14 @@ class BoostedForecast:
     def forecast(self, view: View) -> Doubles:
         """The next steps [B, H]."""
         base = self.base.forecast(view)
-        columns = self.plan.columns(view, base)
-        found = self.booster.predict(columns, num_threads=1)  # type: ignore[attr-defined]
+        # Many steps ahead of many windows would need more memory than there is; the columns are made in parts.
+        most = max(_CELLS_AT_ONCE // (base.shape[1] * self.forest.num_features), 1)
+        parts = []
+        for first in range(0, len(base), most):
+            rows = np.arange(first, min(first + most, len(base)))
+            columns = self.plan.columns(view.take(rows), base[rows])
+            parts.append(self.booster.predict(columns, num_threads=1))  # type: ignore[attr-defined]
+        found = np.concatenate(parts) if parts else np.empty(0)
         forecast: Doubles = base + found.reshape(base.shape) * view.scale
         return forecast
 
@@ -228,7 +241,8 @@ def fit_boosted(
     except ImportError:
         raise MissingExtraError("lightgbm", "train", "Boosted trees") from None
     usable = np.flatnonzero((view.scale[:, 0] > 0.0) & ~np.isnan(future).all(axis=1))
-    most = max(_MOST_ROWS // plan.horizon, _LEAST_WINDOWS)
+    cells = plan.horizon * (_MOST_LAGS + view.covariates.shape[1])
+    most = max(min(_MOST_ROWS // plan.horizon, _MOST_CELLS // cells), _LEAST_WINDOWS)
     if len(usable) > most:
         usable = usable[np.linspace(0, len(usable) - 1, most).astype(np.int64)]
     if len(usable) < _LEAST_WINDOWS:

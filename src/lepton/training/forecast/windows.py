@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lepton.bundle import GraphBuilder
 from lepton.training.forecast.panel import Panel, Series
 
-__all__ = ["Filled", "Windows", "cut_windows", "emit_fill", "fill"]
+__all__ = ["Filled", "Windows", "cut_windows", "emit_fill", "emit_row_sum", "fill", "row_sum"]
 
 Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -107,7 +107,7 @@ def fill(target: Doubles, season: int) -> Filled:
     target = np.where(np.isinf(target), np.nan, target)
     change = np.abs(target[:, season:] - target[:, :-season])
     known = ~np.isnan(change)
-    scale = np.where(known, change, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    scale = row_sum(np.where(known, change, 0.0))[:, 0] / np.maximum(known.sum(axis=1), 1)
     before = np.concatenate([np.full((len(target), season), np.nan), target[:, :-season]], axis=1)
     values = np.where(np.isnan(target), before, target)
     positions = np.arange(length, dtype=np.float64)
@@ -119,6 +119,23 @@ def fill(target: Doubles, season: int) -> Filled:
     # A step that lies seasons later may itself be missing: the last value known there stands for it.
     index = np.clip(np.take_along_axis(last, index, axis=1), 0, length - 1).astype(np.int64)
     return Filled(np.take_along_axis(values, index, axis=1), scale)
+
+
+def row_sum(values: Doubles) -> Doubles:
+    """The sum of each row [B, 1], from left to right."""
+    return np.asarray(np.cumsum(values, axis=1)[:, -1:])
+
+
+def emit_row_sum(builder: GraphBuilder, values: str, width: int) -> str:
+    """`row_sum` in a graph, of the double tensor `values` [N, width].
+
+    The running sum goes from left to right whatever N is. The last bit of what `ReduceSum`, `ReduceMean` and narrow
+    `MatMul` give depends on N, and a row's answer must not.
+    """
+    running = builder.node("CumSum", [values, builder.constant(np.array(1))])
+    ends = [builder.constant([end]) for end in (width - 1, width, 1)]
+    total: str = builder.node("Slice", [running, *ends])
+    return total
 
 
 def emit_fill(builder: GraphBuilder, target: str, length: int, season: int) -> tuple[str, str]:
@@ -134,7 +151,7 @@ def emit_fill(builder: GraphBuilder, target: str, length: int, season: int) -> t
     change = node("Abs", [node("Sub", [part(target, season, length), part(target, 0, length - season)])])
     unknown = node("IsNaN", [change])
     axis = constant([1])
-    total = node("ReduceSum", [node("Where", [unknown, constant(0.0), change]), axis], keepdims=1)
+    total = emit_row_sum(builder, node("Where", [unknown, constant(0.0), change]), length - season)
     count = node("ReduceSum", [node("Where", [unknown, constant(0.0), constant(1.0)]), axis], keepdims=1)
     scale = node("Div", [total, node("Max", [count, constant(1.0)])])
     start = node("Mul", [part(target, 0, season), nan])
