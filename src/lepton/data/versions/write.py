@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,25 +43,31 @@ def write_part(
     rows = 0
     types = {column.name: polars_type(column) for column in schema}
 
-    def noted() -> Iterator[pl.DataFrame]:
-        nonlocal rows
-        for frame in frames:
-            work.check()
-            frame = frame.select(list(types))
-            rows += frame.height
-            fingerprint.update(frame)
-            for parts, series in zip(summaries, frame, strict=True):
-                parts.append((frame.height, _summary(series)))
-            yield frame
-            if max_rows is not None and rows >= max_rows:
-                return
+    def note(frame: pl.DataFrame) -> None:
+        fingerprint.update(frame)
+        for parts, series in zip(summaries, frame, strict=True):
+            parts.append((frame.height, _summary(series)))
 
     def read(
         _names: list[str] | None, _predicate: pl.Expr | None, _limit: int | None, _size: int | None
     ) -> Iterator[pl.DataFrame]:
-        yield from noted()
+        nonlocal rows
+        noting: Future[None] | None = None
+        for frame in frames:
+            work.check()
+            frame = frame.select(list(types))
+            if noting is not None:
+                noting.result()
+            # Beside the writing, and beside whatever makes the next frame.
+            noting = beside.submit(note, frame)
+            rows += frame.height
+            yield frame
+            if max_rows is not None and rows >= max_rows:
+                break
+        if noting is not None:
+            noting.result()
 
-    with replace_path(path) as temporary:
+    with replace_path(path) as temporary, ThreadPoolExecutor(1, thread_name_prefix="noting") as beside:
         register_io_source(read, schema=types).sink_parquet(temporary)
         size = temporary.stat().st_size
         whole, tail = hash_file(temporary), hash_file(temporary, last=TAIL)
