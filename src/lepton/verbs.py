@@ -332,7 +332,12 @@ def train(
     max_size: str | int | None = None,
     max_latency: str | float | None = None,
     task: str | None = None,
-    metric: str | None = None,
+    metric: str | Callable[..., float] | None = None,
+    weight: str | None = None,
+    group: str | None = None,
+    class_weight: str | Mapping[Any, float] | None = None,
+    costs: Mapping[Any, Any] | Sequence[Sequence[float]] | None = None,
+    monotone: Mapping[str, int] | None = None,
     time: str | None = None,
     series: str | None = None,
     horizon: int | None = None,
@@ -353,7 +358,14 @@ def train(
         max_latency: of one row, its encoding included, on one thread, at the 99th percentile, `"1ms"`.
         task: `regression`, `binary` or `multiclass`, by default what the target says; `forecast`; or, without a
             target, `anomaly` or `clustering`.
-        metric: what to choose by; by default the task's own.
+        metric: what to choose by; by default the task's own. A function `(y, answer, weight, labels) -> float` is
+            given labels or numbers, and greater is better.
+        weight: column of sample weights.
+        group: column of groups that cross-validation keeps together.
+        class_weight: for classes, `"balanced"`, or how much the rows of each label count in learning.
+        costs: for classes, what mistakes cost: `{"false_positive": 1, "false_negative": 5}`, truth → call → cost, or a
+            matrix in the order of the labels. The model calls the label whose expected cost is least.
+        monotone: number column → 1 where the answer must not fall as it grows, -1 where it must not rise.
         time: column of time; cross-validation then learns from the past only.
         series: for forecasts, column that tells several series apart.
         horizon: for forecasts, how many steps ahead.
@@ -366,10 +378,11 @@ def train(
         BudgetError: no model keeps `max_size` or `max_latency`; the one that needs least is saved in `output`.
     """
     limits = training.Limits(max_size, max_latency)
-    if limits and (task in training.UNLABELLED or training.is_forecast(task, series, horizon)):
+    options = training.Options(class_weight, costs, monotone)
+    if (limits or options) and (task in training.UNLABELLED or training.is_forecast(task, series, horizon)):
         raise UsageError(
             ErrorCode.USAGE,
-            f"got max_size={max_size!r}, max_latency={max_latency!r}",
+            "got max_size, max_latency, class_weight, costs or monotone",
             wanted="a task that predicts one column: regression, binary or multiclass",
         )
     with contextlib.ExitStack() as stack:
@@ -385,6 +398,8 @@ def train(
             elif target is None:
                 raise UsageError(ErrorCode.USAGE, "got no target", wanted="target= (--target): the column to predict")
             elif training.is_forecast(task, series, horizon):
+                if callable(metric):
+                    raise UsageError(ErrorCode.USAGE, "got a function as metric", wanted="for forecasts, a name")
                 training.train_forecast(
                     table,
                     target=target,
@@ -396,7 +411,8 @@ def train(
                     work=work,
                 )
             else:
-                table = table if time is None else table.with_roles({time: "time"})
+                roles = ((weight, "weight"), (group, "group"), (time, "time"))
+                table = table.with_roles({name: role for name, role in roles if name is not None})
                 result = training.train(
                     table,
                     target=target,
@@ -404,6 +420,7 @@ def train(
                     metric=metric,
                     effort=effort or "fast",
                     limits=limits,
+                    options=options,
                     output=path,
                     work=work,
                 )

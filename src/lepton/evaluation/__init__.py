@@ -7,12 +7,13 @@ from lepton.evaluation.importance import FeatureImportance, Importance, importan
 from lepton.evaluation.metrics import METRICS, Metric, metric, metrics_of
 from lepton.evaluation.result import Evaluation, LabelRecord, Residuals
 from lepton.evaluation.segments import Segment
-from lepton.evaluation.threshold import Decision
+from lepton.evaluation.threshold import Costs, Decision, cost_matrix
 
 __all__ = [
     "METRICS",
     "Comparison",
     "Contender",
+    "Costs",
     "Decision",
     "Estimate",
     "Evaluation",
@@ -23,6 +24,7 @@ __all__ = [
     "Residuals",
     "Segment",
     "compare",
+    "cost_matrix",
     "difference",
     "evaluate",
     "importance",

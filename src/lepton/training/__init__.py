@@ -5,6 +5,7 @@ from lepton.training.base import LEARNERS, Problem, Rows, TableLearner
 from lepton.training.forecast import is_forecast, train_forecast
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.limits import Limits, check_verdicts
+from lepton.training.options import Options
 from lepton.training.out_of_fold import OutOfFold, out_of_fold
 from lepton.training.tables import TrainingResult, train
 from lepton.training.trees import Forest
@@ -18,6 +19,7 @@ __all__ = [
     "Leaderboard",
     "LeaderboardRow",
     "Limits",
+    "Options",
     "OutOfFold",
     "Problem",
     "Rows",

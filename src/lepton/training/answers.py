@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lepton.bundle import GraphBuilder, OutputRecord
 from lepton.training.base import Doubles, Problem
 from lepton.training.tasks import Scale
 
-__all__ = ["emit_answers", "numbers_of", "probabilities_of"]
+__all__ = ["decided", "emit_answers", "numbers_of", "probabilities_of"]
 
 
 def numbers_of(raw: Doubles, scale: Scale) -> Doubles:
@@ -25,6 +26,14 @@ def probabilities_of(problem: Problem, raw: Doubles) -> Doubles:
     powers = np.exp(raw - raw.max(axis=1, keepdims=True))
     shares: Doubles = powers / powers.sum(axis=1, keepdims=True)
     return shares
+
+
+def decided(problem: Problem, probabilities: Doubles) -> NDArray[np.int64]:
+    """Classes that are called [N]: the most probable, or those whose expected costs are least."""
+    called: NDArray[np.int64] = probabilities.argmax(axis=1)
+    if problem.costs:
+        called = (probabilities @ np.array(problem.costs)).argmin(axis=1)
+    return called
 
 
 def emit_answers(
@@ -45,7 +54,11 @@ def emit_answers(
             probabilities = builder.node("Concat", [first, second], axis=1)
         else:
             probabilities = builder.node("Softmax", [raw], axis=1)
-        best = builder.node("ArgMax", [probabilities], axis=1, keepdims=0)
+        if problem.costs:
+            expected = builder.node("MatMul", [probabilities, builder.constant(np.array(problem.costs))])
+            best = builder.node("ArgMin", [expected], axis=1, keepdims=0)
+        else:
+            best = builder.node("ArgMax", [probabilities], axis=1, keepdims=0)
         texts = isinstance(labels[0], str)
         names = np.array(labels, dtype=object if texts else np.int64)
         outputs = {

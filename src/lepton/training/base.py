@@ -16,7 +16,7 @@ from lepton.core import MissingExtraError, Registry, Work
 from lepton.data.steps import Block, Ordinal, Step, Tensors
 from lepton.training.spaces import Dimension
 
-__all__ = ["LEARNERS", "Doubles", "Problem", "Rows", "TableLearner"]
+__all__ = ["LEARNERS", "Doubles", "Problem", "Rows", "TableLearner", "learners_for"]
 
 Doubles = NDArray[np.float64]
 
@@ -45,6 +45,9 @@ class Problem:
         dates: number columns that hold dates, as microseconds since 1970 UTC.
         categories: string columns of categories.
         texts: string columns of free text, as codec `characters/1` gives them.
+        class_weights: how much rows of each class count in learning [C]; () where all count alike.
+        costs: of calling a row of one class (row) another (column); () where the most probable class is called.
+        monotone: number columns with 1 where raw scores must not fall as they grow, -1 where they must not rise.
     """
 
     task: str
@@ -53,6 +56,9 @@ class Problem:
     dates: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    class_weights: tuple[float, ...] = ()
+    costs: tuple[tuple[float, ...], ...] = ()
+    monotone: tuple[tuple[str, int], ...] = ()
 
     @property
     def num_scores(self) -> int:
@@ -78,6 +84,19 @@ class Rows:
         """The rows at the given positions."""
         return Rows(self.block.take(rows), self.target[rows], None if self.weight is None else self.weight[rows])
 
+    def to_learn(self, problem: Problem) -> Rows:
+        """The rows as learning counts them: their weights times those of their classes."""
+        if not problem.class_weights:
+            return self
+        weight = np.array(problem.class_weights)[self.target.astype(np.int64)]
+        return Rows(self.block, self.target, weight if self.weight is None else weight * self.weight)
+
+
+def learners_for(problem: Problem) -> tuple[type[TableLearner], ...]:
+    """The learners that can do what is asked, in the order in which they are tried."""
+    learners: list[type[TableLearner]] = [LEARNERS.load(name) for name in LEARNERS.names()]
+    return tuple(learner for learner in learners if learner.keeps_directions or not problem.monotone)
+
 
 class TableLearner(ABC):
     """One way to learn a table, with its own preprocessing; a third party registers it in the group `learners`.
@@ -100,6 +119,8 @@ class TableLearner(ABC):
     """About how long importing that library takes for the first time."""
     searched_only: ClassVar[bool] = False
     """Whether only the search tries it, and not the small portfolio."""
+    keeps_directions: ClassVar[bool] = False
+    """Whether it keeps to `Problem.monotone`; others are not tried where there is such a column."""
 
     def __init__(self, problem: Problem, configuration: Mapping[str, Any], seed: int = 0) -> None:
         self.problem = problem

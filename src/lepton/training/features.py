@@ -25,7 +25,7 @@ from lepton.data.steps import (
 )
 from lepton.training.base import Problem
 
-__all__ = ["FeaturePlan", "choose_features", "linear_steps", "plain_steps", "text_steps", "tree_steps"]
+__all__ = ["FeaturePlan", "choose_features", "directions_of", "linear_steps", "plain_steps", "text_steps", "tree_steps"]
 
 _RARE = 10  # rows: rarer categories of large tables are one category, which also keeps them out of the file
 _LARGE = 10_000
@@ -119,6 +119,12 @@ def tree_steps(problem: Problem, block: Block) -> tuple[tuple[Step, ...], Block]
         block = apply_steps(steps, block)
     rest, block = plain_steps(problem, block)
     return (*steps, *rest), block
+
+
+def directions_of(problem: Problem, block: Block) -> tuple[int, ...]:
+    """For each column of features 1 where scores must not fall as it grows, -1 where they must not rise, else 0."""
+    asked = dict(problem.monotone)
+    return tuple(asked.get(name, 0) for name in block.number_names)
 
 
 def plain_steps(problem: Problem, block: Block) -> tuple[tuple[Step, ...], Block]:

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from lepton.core import ErrorCode, Interrupted, LeptonError, TrainingError, Work
 from lepton.core.budgets import time_allowed
 from lepton.evaluation import Estimate, Metric, intervals
-from lepton.training.answers import numbers_of, probabilities_of
-from lepton.training.base import LEARNERS, Doubles, Problem, Rows, TableLearner
+from lepton.training.answers import decided, numbers_of, probabilities_of
+from lepton.training.base import Doubles, Problem, Rows, TableLearner, learners_for
 from lepton.training.calibration import temperature_for
 from lepton.training.folds import Fold
 from lepton.training.leaderboard import LeaderboardRow, with_front
@@ -186,7 +186,7 @@ class Portfolio:
         Args:
             first_only: learners of which the first configuration is tried, and nothing else; None for all.
         """
-        classes = [learner for learner in map(LEARNERS.load, LEARNERS.names()) if not learner.searched_only]
+        classes = [learner for learner in learners_for(self.problem) if not learner.searched_only]
         plan = [(learner, list(learner.configurations(self.problem))) for learner in classes]
         if first_only is not None:
             plan = [(learner, configurations[:1]) for learner, configurations in plan if learner.name in first_only]
@@ -254,10 +254,11 @@ class Portfolio:
     def _fit_together(self, candidate: Candidate, folds: Sequence[Fold], work: Work) -> list[TableLearner]:
         """One fitted learner for each fold, on a thread each."""
         seed = self.work.seed_for(candidate.learner.name)
+        rows = self.rows.to_learn(self.problem)
 
         def fitted(fold: Fold) -> TableLearner:
             learner = candidate.learner(self.problem, candidate.configuration, seed)
-            return learner.fit(self.rows.take(fold.train), valid=self.rows.take(fold.valid), work=work)
+            return learner.fit(rows.take(fold.train), valid=rows.take(fold.valid), work=work)
 
         with _algebra_threads(work.resources.cpus):
             return _together(fitted, folds)
@@ -311,7 +312,7 @@ class Portfolio:
         if among is not None:
             rows = self.scored_rows()[among]
         answers, weight = self._answers(scores), self._weight(rows)
-        given = answers.argmax(axis=1) if self.metric.needs == "labels" else answers
+        given = decided(self.problem, answers) if self.metric.needs == "labels" else answers
         value = self.metric(self.truth[rows], given, weight, labels=range(self.problem.num_classes))
         return -value if self.metric.greater_is_better else value
 
@@ -329,7 +330,7 @@ class Portfolio:
     def estimate_of(self, raw: Doubles) -> Estimate:
         """Score and interval of raw scores of `scored_rows`."""
         rows, answers = self.scored_rows(), self._answers(raw)
-        given = answers.argmax(axis=1) if self.metric.needs == "labels" else answers
+        given = decided(self.problem, answers) if self.metric.needs == "labels" else answers
         score = self.metric.over(self.truth[rows], given, range(self.problem.num_classes))
         groups = None if self.groups is None else np.unique(self.groups[rows], return_inverse=True)[1]
         found = intervals(
@@ -413,7 +414,8 @@ class Portfolio:
         if self.problem.task == "regression":
             return 1.0
         rows = self.scored_rows()
-        weight = None if self.rows.weight is None else self.rows.weight[rows]
+        learned = self.rows.to_learn(self.problem).weight  # probabilities are to be true of rows that count so
+        weight = None if learned is None else learned[rows]
         raw = np.concatenate(best.raw[: self.num_folds])
         temperature, saved = temperature_for(
             self.problem, raw, self.truth[rows], weight, self.work.seed_for("calibration")
@@ -421,7 +423,7 @@ class Portfolio:
         if temperature != 1.0:
             self.notes.append(
                 f"probabilities are calibrated: raw scores are divided by {temperature:.3g}, which lowers the log-loss"
-                f" of rows out of fold by {saved:.1%}; labels are the same"
+                f" of rows out of fold by {saved:.1%}" + ("" if self.problem.costs else "; labels are the same")
             )
         return temperature
 
@@ -436,7 +438,7 @@ class Portfolio:
             self.work.report(self._done(), None, "fits", note=f"{best.learner.name}, on all rows")
             learner = best.learner(self.problem, best.settled, self.work.seed_for(best.learner.name))
             try:
-                learner.fit(self.rows, valid=None, work=part)
+                learner.fit(self.rows.to_learn(self.problem), valid=None, work=part)
             except Interrupted:
                 pass
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -28,6 +28,7 @@ from lepton.training.automl import Outside, effort_of, run_search
 from lepton.training.folds import Fold, make_folds, num_folds_for
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.limits import Limits
+from lepton.training.options import Options, by_labels, cost_notes
 from lepton.training.portfolio import Chosen, Portfolio
 from lepton.training.prepared import DEFAULT_WITHIN, PreparedTable, prepare_table
 from lepton.training.table_model import versions
@@ -64,11 +65,12 @@ def train(
     *,
     target: str,
     task: str | None = None,
-    metric: str | Metric | None = None,
+    metric: str | Metric | Callable[..., float] | None = None,
     name: str | None = None,
     work: Work | None = None,
     effort: str = "fast",
     limits: Limits | None = None,
+    options: Options | None = None,
     output: Path,
 ) -> TrainingResult:
     """Learn `target` from the other columns and write the best model that the effort finds.
@@ -77,7 +79,7 @@ def train(
         dataset: the table; roles say which columns are weights, groups, time or to be ignored.
         target: column to predict.
         task: `regression`, `binary` or `multiclass`; None for what the target means.
-        metric: what to choose by; None for the task's own.
+        metric: what to choose by, by name or as a function; None for the task's own.
         name: of the model; None for the name of `output`.
         work: time, threads, seed, stop signal; the time includes what has passed since it began. Stopped, the best so
             far is saved.
@@ -85,12 +87,13 @@ def train(
             nothing better comes.
         limits: on size and latency, which are measured on the file; the best model that keeps them is chosen. Where
             none does, the one that needs least is saved, and the verdicts of the result say so.
+        options: weights of classes, costs of mistakes, directions of columns.
         output: model file to write.
 
     Raises:
         DataError: a target or a table that cannot be learned, or a folder of `output` that is not there; the message
             says which and why.
-        UsageError: no such task, metric or effort.
+        UsageError: no such task, metric or effort; options that do not fit.
         TrainingError: no candidate could be fitted.
         StoreError: the file cannot be written; an earlier one is intact.
     """
@@ -103,10 +106,11 @@ def train(
     if work.within is None:
         work = work.part(DEFAULT_WITHIN)
         notes.append(f"no time was given: at most {show_duration(DEFAULT_WITHIN)} were used (within=)")
-    table = prepare_table(dataset, target, task, work)
+    options = options or Options()
+    table = options.applied(prepare_table(dataset, target, task, work))
     # What the file says of the data is gathered before the search, so that its time is known and not guessed.
     fingerprint, statistics = dataset.fingerprint(), input_statistics(table)
-    measured_by = metric_named(metric, table.problem.task)
+    measured_by = by_labels(metric_named(metric or options.metric, table.problem.task), table.target.labels)
     folds, fold_notes = _folds(table, work)
     portfolio = Portfolio(
         problem=table.problem,
@@ -135,7 +139,7 @@ def train(
     if found is None:
         portfolio.run()
     chosen = portfolio.choose(accept) if found is None else found.chosen
-    notes = [*table.notes, *fold_notes, *chosen.notes, *notes]
+    notes = [*table.notes, *fold_notes, *chosen.notes, *cost_notes(table, chosen.scored, chosen.answers), *notes]
     board = Leaderboard(
         measured_by.name, measured_by.greater_is_better, portfolio.leaderboard_rows(chosen.candidate), tuple(notes)
     )
@@ -203,6 +207,11 @@ def _lineage(
         "ignored": list(table.features.ignored),
         "notes": list(table.notes),
         "metric": metric.name,
+        "options": {
+            "class_weights": list(table.problem.class_weights),
+            "costs": [list(row) for row in table.problem.costs],
+            "monotone": dict(table.problem.monotone),
+        },
         "learner": chosen.learner.name,
         "configuration": dict(chosen.learner.configuration),
     }

@@ -15,6 +15,7 @@ from lepton.core import BudgetVerdict, Role, Schema, Work
 from lepton.data import Baseline
 from lepton.data.steps import Block
 from lepton.store import scratch_folder
+from lepton.training.answers import decided
 from lepton.training.base import TableLearner
 from lepton.training.limits import Limits
 from lepton.training.portfolio import Chosen
@@ -108,5 +109,5 @@ def _baseline(table: PreparedTable, statistics: Baseline, chosen: Chosen) -> Bas
     outputs: dict[str, NDArray[Any]] = {"prediction": chosen.answers}
     if table.target.labels is not None:
         names = np.array(table.target.labels, dtype=object)
-        outputs = {"prediction": names[chosen.answers.argmax(axis=1)], "probabilities": chosen.answers}
+        outputs = {"prediction": names[decided(table.problem, chosen.answers)], "probabilities": chosen.answers}
     return replace(statistics, outputs=Baseline.of(pl.DataFrame(), Schema(()), outputs).outputs)

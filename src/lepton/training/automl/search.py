@@ -13,7 +13,7 @@ from lepton.compute import Handle, LocalEngine
 from lepton.core import ErrorCode, LeptonError, MissingExtraError, Resources, UsageError, Work
 from lepton.training.automl.sampler import Sampler
 from lepton.training.automl.trials import EVALUATE, Outcome, Setting, address_of
-from lepton.training.base import LEARNERS, TableLearner
+from lepton.training.base import TableLearner, learners_for
 from lepton.training.portfolio import Candidate, Portfolio
 from lepton.training.spaces import Dimension
 
@@ -160,7 +160,7 @@ class Search:
     def _families(self) -> list[Family]:
         problem, tried = self.setting.problem, self.portfolio.candidates
         families = []
-        for learner in map(LEARNERS.load, LEARNERS.names()):
+        for learner in learners_for(problem):
             own = [candidate for candidate in tried if candidate.learner is learner]
             done = [dict(candidate.configuration) for candidate in own]
             starts = [c for c in learner.configurations(problem) if dict(c) not in done]

@@ -16,7 +16,7 @@ from lepton.bundle import TableInputs
 from lepton.core import ErrorCode, Interrupted, MissingExtraError, TrainingError, Work
 from lepton.data.steps import Block
 from lepton.evaluation import metric as metric_named
-from lepton.training.answers import numbers_of, probabilities_of
+from lepton.training.answers import decided, numbers_of, probabilities_of
 from lepton.training.automl.files import load_table
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
 from lepton.training.folds import Fold
@@ -170,6 +170,7 @@ def evaluate_trial(
     """
     kind = _loaded(learner)
     rows, folds = load_table(setting.folder, setting.number_names, setting.num_folds)
+    learned = rows.to_learn(setting.problem)
     fitted: list[TableLearner] = []
     raw: list[Doubles] = []
     losses: list[float] = []
@@ -181,7 +182,7 @@ def evaluate_trial(
         one = kind(setting.problem, configuration, seed)
         # A fit that the clock ends counts as stopped early: it is scored as it is.
         share = None if work.remaining is None else _FIT_SHARE * work.remaining / (len(folds) - position)
-        one.fit(rows.take(fold.train), valid=rows.take(fold.valid), work=work.part(share))
+        one.fit(learned.take(fold.train), valid=learned.take(fold.valid), work=work.part(share))
         seconds.append(time.monotonic() - start)
         fitted.append(one)
         raw.append(one.raw(rows.block.take(fold.valid)))
@@ -217,13 +218,14 @@ def _loss(setting: Setting, metric: str, rows: Rows, folds: Sequence[Fold], raw:
     scores, target = np.concatenate(raw), rows.target[scored]
     problem, scale = setting.problem, setting.scale
     measured_by = metric_named(metric, problem.task)
+    given: NDArray[Any]
     truth: NDArray[Any]
     if problem.task == "regression":
         given, truth = numbers_of(scores, scale), target * scale.factor + scale.offset
     else:
         given, truth = probabilities_of(problem, scores), target.astype(np.int64)
         if measured_by.needs == "labels":
-            given = given.argmax(axis=1)
+            given = decided(problem, given)
     weight = None if rows.weight is None else rows.weight[scored]
     if weight is not None and not weight.any():
         weight = None
@@ -240,7 +242,7 @@ def fit_on_all(setting: Setting, learner: str, configuration: Mapping[str, Any],
     kind = _loaded(learner)
     rows, _ = load_table(setting.folder, setting.number_names, setting.num_folds)
     fitted = kind(setting.problem, configuration, Work(seed=setting.seed).seed_for(kind.name))
-    fitted.fit(rows, valid=None, work=work)
+    fitted.fit(rows.to_learn(setting.problem), valid=None, work=work)
     if fitted.cut_short:
         raise Interrupted(ErrorCode.INTERRUPTED, "the last fit was not finished in the time")
     return fitted

@@ -22,6 +22,7 @@ class Baseline(TableLearner):
     """Answers the same for every row."""
 
     name = "baseline"
+    keeps_directions = True
 
     @classmethod
     def configurations(cls, problem: Problem) -> tuple[Mapping[str, Any], ...]:

@@ -22,6 +22,7 @@ class Blend(TableLearner):
     """
 
     name = "blend"
+    keeps_directions = True
 
     @classmethod
     def configurations(cls, problem: Problem) -> tuple[Mapping[str, Any], ...]:

@@ -14,7 +14,7 @@ from lepton.bundle import GraphBuilder
 from lepton.core import MissingExtraError, Work
 from lepton.data.steps import Block, Tensors, apply_steps, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
-from lepton.training.features import tree_steps
+from lepton.training.features import directions_of, tree_steps
 from lepton.training.learners.lightgbm_forest import forest_from_text
 from lepton.training.spaces import Choice, Dimension, Real, Whole
 
@@ -34,6 +34,7 @@ class LightGBM(TableLearner):
     kind = "lightgbm"
     library = "lightgbm"
     load_seconds = 1.5
+    keeps_directions = True
 
     @classmethod
     def configurations(cls, problem: Problem) -> tuple[Mapping[str, Any], ...]:
@@ -93,6 +94,7 @@ class LightGBM(TableLearner):
         """Boost until `valid` has not improved for `patience` rounds, or for `max_rounds`."""
         lightgbm = _lightgbm()
         self.steps, block = tree_steps(self.problem, rows.block)
+        self._directions = directions_of(self.problem, block)
         work.check()
         # Threads wait for each other at every split, which costs more than it gives where there is little to do.
         self._num_threads = min(work.resources.cpus, 1 + block.numbers.size // _CELLS_A_THREAD)
@@ -135,6 +137,8 @@ class LightGBM(TableLearner):
         }
         if self.problem.task == "multiclass":
             parameters["num_class"] = self.problem.num_classes
+        if self.problem.monotone:
+            parameters["monotone_constraints"] = list(self._directions)
         return parameters
 
     @property

@@ -15,7 +15,7 @@ from lepton.bundle import GraphBuilder
 from lepton.core import MissingExtraError, Work
 from lepton.data.steps import Block, Clip, Tensors, apply_steps, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
-from lepton.training.features import tree_steps
+from lepton.training.features import directions_of, tree_steps
 from lepton.training.learners.xgboost_forest import forest_of, trees_of
 from lepton.training.spaces import Choice, Dimension, Real, Whole
 
@@ -38,6 +38,7 @@ class XGBoost(TableLearner):
     library = "xgboost"
     load_seconds = 1.5
     searched_only = True
+    keeps_directions = True
 
     @classmethod
     def configurations(cls, problem: Problem) -> tuple[Mapping[str, Any], ...]:
@@ -72,6 +73,7 @@ class XGBoost(TableLearner):
         """Boost until `valid` has not improved for `patience` rounds, or for `max_rounds`."""
         xgboost = _xgboost()
         steps, block = tree_steps(self.problem, rows.block)
+        self._directions = directions_of(self.problem, block)
         clip = Clip.fit(block)  # XGBoost refuses infinities
         self.steps = (*steps, clip)
         work.check()
@@ -118,6 +120,8 @@ class XGBoost(TableLearner):
         }
         if self.problem.task == "multiclass":
             parameters |= {"num_class": self.problem.num_classes, "eval_metric": "mlogloss"}
+        if self.problem.monotone:
+            parameters["monotone_constraints"] = self._directions
         return parameters
 
     @property
