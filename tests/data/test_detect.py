@@ -155,3 +155,12 @@ def test_wide_tables_are_quick(tmp_path):
     table = read(path)
     assert table.frame().shape == (20, 3000)
     assert [str(c.kind) for c in table.schema.columns[:3]] == ["number", "category", "number"]
+
+
+@pytest.mark.parametrize("name", ["step", "id"])
+def test_a_kind_that_is_declared_wins_over_counting(tmp_path, name):
+    counting = pl.DataFrame({name: range(40)})
+    assert read(counting).schema[name].kind is Kind.IDENTIFIER
+    asked = read(counting, kinds={name: "number"})
+    assert (asked.schema[name].kind, asked.schema[name].role) == (Kind.NUMBER, Role.FEATURE)
+    assert of_text(tmp_path, list(map(str, range(40))), name, kinds={name: "number"}).schema[name].kind is Kind.NUMBER

@@ -493,3 +493,13 @@ class TestBaseline:
     def test_damaged_members_are_refused(self, data):
         with pytest.raises(BundleError, match="baseline cannot be read"):
             Baseline.from_members({"inputs.json": data, "outputs.json": data})
+
+
+def test_there_are_no_more_different_values_than_values():
+    columns = []
+    for seed in range(6):
+        column = ColumnStatistics("x", Kind.NUMBER)
+        column.update(pl.Series(np.random.default_rng(seed).random(5_000)))
+        columns.append(column)
+    assert any(column.distinct.estimate > 5_000 for column in columns)
+    assert all(4_500 < column.num_distinct <= 5_000 for column in columns)

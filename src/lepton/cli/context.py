@@ -9,10 +9,16 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from lepton.cli.output import Console
 from lepton.core import Resources, Settings, Work
-from lepton.report.progress import TerminalProgress
+from lepton.core.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from lepton import report
+else:
+    report = LazyModule("lepton.report")  # who asks for help does not wait for its figures
 
 __all__ = ["Context"]
 
@@ -53,7 +59,7 @@ class Context:
         main_thread = threading.current_thread() is threading.main_thread()
         earlier = signal.signal(signal.SIGINT, stop) if main_thread else None
         try:
-            with TerminalProgress(quiet=not show) as progress:
+            with report.TerminalProgress(quiet=not show) as progress:
                 yield Work(
                     within,
                     cancel=cancel,

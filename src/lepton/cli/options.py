@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from lepton import data
 from lepton.cli.context import Context
 from lepton.core import ErrorCode, Kind, UsageError, Work
+from lepton.core.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from lepton import data
+else:
+    data = LazyModule("lepton.data")  # who asks for help does not wait for it
 
 __all__ = ["Injected", "Output", "ReadOptions", "Seed", "Tables", "Workers", "named_tables"]
 

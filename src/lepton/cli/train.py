@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lepton import data, verbs
 from lepton.cli.options import Injected, Output, ReadOptions, Seed, Workers
 from lepton.cli.output import Result
 from lepton.core import BudgetError, ErrorCode, Interrupted, LeptonError, Work, show_duration
 from lepton.core.budgets import within_time
+from lepton.core.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from lepton import data, verbs
+else:
+    # Who asks for help does not wait for what training needs.
+    data, verbs = map(LazyModule, ("lepton.data", "lepton.verbs"))
 
 __all__ = ["train"]
 

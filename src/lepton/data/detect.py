@@ -263,10 +263,12 @@ class _Numbers:
     markers: tuple[str, ...]
 
 
-def _decide_numbers(seen: _Numbers, number_format: NumberFormat) -> tuple[ColumnPlan, list[DecisionRecord]]:
-    """Identifier or number, for values that all are numbers."""
+def _decide_numbers(
+    seen: _Numbers, number_format: NumberFormat, asked: bool = False
+) -> tuple[ColumnPlan, list[DecisionRecord]]:
+    """Identifier or number, for values that all are numbers; a number where that was `asked` for."""
     name, count = seen.name, len(seen.values)
-    if seen.whole and seen.distinct == count == seen.num_rows >= 5:
+    if not asked and seen.whole and seen.distinct == count == seen.num_rows >= 5:
         named = _ID_NAME.search(name) is not None
         counting = count >= 20 and seen.values[0] in (0, 1) and bool((seen.values.diff().drop_nulls() == 1).all())
         if named or counting:
@@ -348,19 +350,20 @@ def _decide_typed(
         if isinstance(dtype, pl.Date | pl.Datetime)
         else Kind.NUMBER
     )
-    kind = kind or own
+    asked, kind = kind is not None, kind or own
     evidence = f"stored as {dtype}"
     about = [DecisionRecord(name, "kind", str(kind), evidence, f"kinds={{{name!r}: 'category'}}")]
     if own is Kind.NUMBER and kind is Kind.NUMBER:
         whole = dtype.is_integer() and not isinstance(dtype, pl.UInt64 | pl.Int128)
         if dtype.is_integer():
-            plan, about = _decide_numbers(_Numbers(name, values, distinct, whole, len(raw), markers), NumberFormat())
+            numbers = _Numbers(name, values, distinct, whole, len(raw), markers)
+            plan, about = _decide_numbers(numbers, NumberFormat(), asked)
             about[0] = replace(about[0], evidence=f"{evidence}; {about[0].evidence}")
             return plan, about
         unit = "s" if isinstance(dtype, pl.Duration) else None
-        numbers = values.dt.total_microseconds() / 1e6 if isinstance(dtype, pl.Duration) else values.cast(pl.Float64)
+        floats = values.dt.total_microseconds() / 1e6 if isinstance(dtype, pl.Duration) else values.cast(pl.Float64)
         record = ColumnRecord(name, Kind.NUMBER, "float64", unit=unit, missing_markers=markers)
-        return ColumnPlan(record), about + _number_reports(name, numbers, distinct)
+        return ColumnPlan(record), about + _number_reports(name, floats, distinct)
     zone = dtype.time_zone if isinstance(dtype, pl.Datetime) else None
     storage = {Kind.NUMBER: "float64", Kind.BOOLEAN: "bool", Kind.DATETIME: "datetime"}.get(kind, "string")
     record = ColumnRecord(name, kind, storage, time_zone=zone, missing_markers=markers)

@@ -20,9 +20,11 @@ MIN_CALIBRATION_ROWS = 200
 _PARTS = 5
 _SURE = 2.0  # standard errors that the gain must be above 0
 _LEAST_GAIN = 0.005  # of the loss: less is not worth another step
-_RANGE = (-3.0, 3.0)  # log of the temperature
+_RANGE = (np.exp(-3.0), np.exp(3.0))  # of what scores are multiplied with
 _STEPS = 60
-_GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
+_CLOSE = 1e-9  # change of that factor, as a share
+_CELLS = 200_000  # raw scores that a temperature is learned from: more say little more about one number
+_LEAST_ROWS = 1_000
 _TINY = 1e-15
 
 
@@ -42,11 +44,16 @@ def temperature_for(
         The temperature, and the share of the log-loss that it saves on rows that it was not learned from (0 for 1).
     """
     weight = np.ones(len(raw)) if weight is None else weight
+    random = np.random.default_rng(seed)
+    most = max(_LEAST_ROWS, _CELLS // raw.shape[1])
+    if len(raw) > most:
+        drawn = np.sort(random.choice(len(raw), most, replace=False))
+        raw, classes, weight = raw[drawn], classes[drawn], weight[drawn]
     if len(raw) < MIN_CALIBRATION_ROWS or not weight.any():
         return 1.0, 0.0
     before = _losses(problem, raw, classes)
     after = np.empty_like(before)
-    parts = np.random.default_rng(seed).permutation(len(raw)) % _PARTS
+    parts = random.permutation(len(raw)) % _PARTS
     for part in range(_PARTS):
         rest, own = parts != part, parts == part
         temperature = temperature_of(problem, raw[rest], classes[rest], weight[rest])
@@ -60,24 +67,29 @@ def temperature_for(
 
 
 def temperature_of(problem: Problem, raw: Doubles, classes: NDArray[np.int64], weight: Doubles) -> float:
-    """The temperature with the least log-loss, by golden section: the loss has one minimum over its logarithm."""
-
-    def loss(log: float) -> float:
-        return float(weight @ _losses(problem, raw / np.exp(log), classes))
-
+    """The temperature with the least log-loss, by Newton's method: the loss is convex in its inverse."""
+    rows = np.arange(len(raw))
     low, high = _RANGE
-    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    at_left, at_right = loss(left), loss(right)
+    factor = 1.0
     for _ in range(_STEPS):
-        if at_left <= at_right:
-            high, right, at_right = right, left, at_left
-            left = high - _GOLDEN * (high - low)
-            at_left = loss(left)
+        shares = probabilities_of(problem, raw * factor)
+        if problem.task == "binary":
+            score = raw[:, 0]
+            slope = score * (shares[:, 1] - classes)
+            bend = score * score * shares[:, 0] * shares[:, 1]
         else:
-            low, left, at_left = left, right, at_right
-            right = low + _GOLDEN * (high - low)
-            at_right = loss(right)
-    return float(np.exp((low + high) / 2.0))
+            mean = np.einsum("ij,ij->i", shares, raw)
+            slope = mean - raw[rows, classes]
+            bend = np.einsum("ij,ij,ij->i", shares, raw, raw) - mean * mean
+        down, curve = float(weight @ slope), float(weight @ bend)
+        low, high = (low, factor) if down > 0.0 else (factor, high)
+        before = factor
+        factor = before - down / curve if curve > 0.0 else low
+        if not low < factor < high:
+            factor = float(np.sqrt(low * high))
+        if abs(factor - before) <= _CLOSE * before:
+            break
+    return float(1.0 / factor)
 
 
 def _losses(problem: Problem, raw: Doubles, classes: NDArray[np.int64]) -> Doubles:

@@ -225,3 +225,14 @@ def test_air_in_beijing_is_forecast_better_than_by_yesterday(shared_data, tmp_pa
     lepton.train(air, target="TEMP", task="forecast", horizon=24, output=tmp_path / "m.lepton")
     scores = scores_of(lepton.load(tmp_path / "m.lepton"))
     assert scores["best"] < 0.95 * scores["naive"]
+
+
+def test_a_series_that_repeats_exactly(tmp_path):
+    week = [5.0, 6.0, 7.0, 8.0, 9.0, 1.0, 2.0]
+    frame = daily(140, 1).with_columns(sales=pl.Series(week * 20))
+    model = lepton.train(frame, target="sales", task="forecast", horizon=7, output=tmp_path / "m.lepton")
+    board = model.leaderboard()
+    assert (board.metric, board.rows[0].metric) == ("mae", 0.0)
+    assert any("mase is undefined" in note for note in board.notes)
+    found = model.predict(frame)
+    assert found["forecast"].to_list() == found["lower"].to_list() == found["upper"].to_list() == week

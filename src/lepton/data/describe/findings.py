@@ -53,7 +53,7 @@ def column_findings(record: ColumnRecord, statistics: ColumnStatistics) -> Itera
     if not statistics.present:
         yield Finding(name, "empty", "warning", "every row is missing")
         return
-    if statistics.distinct.is_exact and statistics.distinct.estimate == 1 and not missing:
+    if statistics.distinct.is_exact and statistics.num_distinct == 1 and not missing:
         yield Finding(name, "constant", "warning", "every row has the same value: nothing can be learned from it")
         return
     if missing >= _MOSTLY:
@@ -69,7 +69,7 @@ def _identifier(record: ColumnRecord, statistics: ColumnStatistics) -> Iterator[
     """Values that hardly repeat say which row it is, not what it is like."""
     if record.role is not Role.FEATURE or statistics.present < 50:
         return
-    unique = statistics.distinct.estimate / statistics.present
+    unique = statistics.num_distinct / statistics.present
     limit = 1 - 3 * statistics.distinct.relative_error
     whole = record.kind is Kind.NUMBER and record.dtype == "int64" and _is_dense(statistics)
     if record.kind is Kind.IDENTIFIER:
@@ -79,7 +79,7 @@ def _identifier(record: ColumnRecord, statistics: ColumnStatistics) -> Iterator[
             record.name,
             "identifier",
             "warning",
-            f"{show_number(min(statistics.distinct.estimate, statistics.present))} different values in "
+            f"{show_number(statistics.num_distinct)} different values in "
             f"{show_number(statistics.present)} rows: "
             "likely an identifier, which a model would only memorise",
         )
@@ -101,18 +101,18 @@ def _number(name: str, statistics: ColumnStatistics) -> Iterator[Finding]:
     if numbers.infinities:
         yield Finding(name, "infinities", "warning", f"{show_number(numbers.infinities)} rows are infinite")
     zeros = numbers.zeros / numbers.sketch.count
-    if zeros >= _MOSTLY and statistics.distinct.estimate > 10:
+    if zeros >= _MOSTLY and statistics.num_distinct > 10:
         yield Finding(name, "zeros", "note", f"{show_share(zeros)} of the rows are 0")
     yield from _piles(name, statistics)
     skew = numbers.moments.skew
-    if skew is not None and abs(skew) > 3 and statistics.distinct.estimate > 10:
+    if skew is not None and abs(skew) > 3 and statistics.num_distinct > 10:
         side = "large" if skew > 0 else "small"
         yield Finding(name, "skew", "note", f"a few values are very {side} (skew {show_number(skew, 3)})")
 
 
 def _piles(name: str, statistics: ColumnStatistics) -> Iterator[Finding]:
     """Values at either end that are far too frequent: markers of missing values, or limits of the measurement."""
-    if statistics.numbers is None or statistics.frequent is None or statistics.distinct.estimate <= 20:
+    if statistics.numbers is None or statistics.frequent is None or statistics.num_distinct <= 20:
         return
     sketch = statistics.numbers.sketch
     low, high = sketch.quantile([0.25, 0.75]).tolist()
@@ -149,8 +149,8 @@ def _category(name: str, statistics: ColumnStatistics) -> Iterator[Finding]:
     share = top[0][1] / statistics.present if top else 0.0
     if share >= _NEARLY_ALL:
         yield Finding(name, "constant", "note", f"{show_share(share)} of the rows have the same value")
-    if statistics.distinct.estimate > 1_000:
-        text = f"{show_number(statistics.distinct.estimate)} different values: most are too rare to learn from"
+    if statistics.num_distinct > 1_000:
+        text = f"{show_number(statistics.num_distinct)} different values: most are too rare to learn from"
         yield Finding(name, "many-categories", "note", text)
 
 

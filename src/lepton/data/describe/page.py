@@ -134,7 +134,7 @@ def _columns(description: TableDescription, shown: Sequence[ColumnDescription], 
             column.record.name,
             str(column.record.kind),
             show_share(column.missing_share),
-            exact + show_number(column.statistics.distinct.estimate),
+            exact + show_number(column.statistics.num_distinct),
             small_histogram(counts, alt=f"Distribution of {column.record.name}"),
             "not shown" if column.record.name in hidden else column.values_text(),
         ]

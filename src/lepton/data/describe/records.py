@@ -110,7 +110,7 @@ class ColumnDescription:
             "rows": statistics.rows,
             "missing": statistics.missing,
             "missing_share": self.missing_share,
-            "distinct": statistics.distinct.estimate,
+            "distinct": statistics.num_distinct,
             "distinct_exact": statistics.distinct.is_exact,
         }
         if statistics.numbers is not None and statistics.numbers.sketch.count:

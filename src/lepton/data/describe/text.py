@@ -46,7 +46,7 @@ def _table(columns: Sequence[ColumnDescription], has_target: bool, width: int) -
             printable(c.record.name, 60),
             str(c.record.kind),
             show_share(c.missing_share),
-            ("" if c.statistics.distinct.is_exact else "~") + show_number(c.statistics.distinct.estimate, 3),
+            ("" if c.statistics.distinct.is_exact else "~") + show_number(c.statistics.num_distinct, 3),
             small_bars(c),
             printable(c.values_text()),
         ]

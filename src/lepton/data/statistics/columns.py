@@ -61,6 +61,11 @@ class ColumnStatistics:
         """Rows that are not missing."""
         return self.rows - self.missing
 
+    @property
+    def num_distinct(self) -> int:
+        """Different values: at most `present`, beyond which the estimate of many can stray."""
+        return min(self.distinct.estimate, self.present)
+
     def update(self, series: pl.Series) -> None:
         """Add a series of the dtype that the kind has in a frame; null and NaN are missing.
 

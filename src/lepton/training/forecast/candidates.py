@@ -106,7 +106,7 @@ class Search:
             for number, fold in enumerate(self.plan.folds):
                 forecast = self._forecast(name, number, fold.train, fold.valid)
                 if forecast is None:
-                    candidate.note = "too little history before the folds"
+                    candidate.note = "too little history before the folds, or none that changes"
                     return
         except Interrupted:
             self.stopped = True
@@ -186,9 +186,9 @@ class Search:
         return None if found is None else found[0]
 
     def _base(self) -> str:
-        """The best linear candidate."""
+        """The best linear candidate; the baseline where none has a score."""
         linear = [name for name in self.ranked() if self.candidates[name].learner in {"ridge", "ets", "drift", "naive"}]
-        return linear[0]
+        return next(iter(linear), f"naive: {BASELINE}")
 
     # --- choosing ------------------------------------------------------------------------------------------
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from lepton.core import Work
-from lepton.training.forecast.backtest import plan_backtest
+from lepton.training.forecast.backtest import Plan, plan_backtest
 from lepton.training.forecast.boosting import LagPlan, calendar_parts
 from lepton.training.forecast.candidates import Search
 from lepton.training.forecast.panel import Panel
 from lepton.training.forecast.seasons import find_seasons
+from lepton.training.forecast.windows import fill
 
 __all__ = ["search_panel"]
 
@@ -45,12 +46,22 @@ def search_panel(panel: Panel, horizon: int, metric: str, work: Work) -> tuple[S
         notes.append("no value is below 0, so no forecast is")
     remaining = work.remaining
     trying = work if remaining is None else work.part(_SHARE_OF_TRYING * remaining)
+    if metric == "mase" and _repeats_exactly(plan):
+        metric = "mae"
+        notes.append(
+            "the values repeat exactly from season to season, where mase is undefined: candidates are compared by mae"
+        )
     search = Search(plan, lags, metric, positive, trying)
     search.run()
     search.work = work  # what is left is for the final fit
     if search.stopped:
         notes.append("the time ended before all candidates were tried")
     return search, notes
+
+
+def _repeats_exactly(plan: Plan) -> bool:
+    """Whether no window that candidates are compared on changes from season to season."""
+    return all((fill(fold.valid.target, plan.season).scale == 0.0).all() for fold in plan.choosing)
 
 
 def _told_seasons(season: int, longer: int) -> str:

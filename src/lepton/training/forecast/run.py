@@ -99,7 +99,7 @@ def train_forecast(
         for each in ranked
     )
     honest = _honest(search, best)
-    board = Leaderboard(measured_by, False, rows, (*notes, *_told(honest, search)))
+    board = Leaderboard(search.metric, False, rows, (*notes, *_told(honest, search)))
     model_id = write_bundle(
         output,
         manifest=manifest_of(dataset, panel, search, best, name, work),
