@@ -379,12 +379,11 @@ def train(
     """
     limits = training.Limits(max_size, max_latency)
     options = training.Options(class_weight, costs, monotone)
-    if (limits or options) and (task in training.UNLABELLED or training.is_forecast(task, series, horizon)):
-        raise UsageError(
-            ErrorCode.USAGE,
-            "got max_size, max_latency, class_weight, costs or monotone",
-            wanted="a task that predicts one column: regression, binary or multiclass",
-        )
+    of_tables = {"max_size": max_size, "max_latency": max_latency, **dataclasses.asdict(options)}
+    if task in training.UNLABELLED:
+        training.refuse_options(task, metric=metric, series=series, horizon=horizon, **of_tables)
+    elif training.is_forecast(task, series, horizon):
+        training.refuse_options(task, **of_tables)
     with contextlib.ExitStack() as stack:
         if work is None:
             progress = stack.enter_context(TerminalProgress(quiet=not sys.stderr.isatty()))

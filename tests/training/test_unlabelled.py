@@ -122,3 +122,20 @@ def test_the_manifest_says_what_was_learned(trained):
     manifest = json.loads(open_model(trained).bundle.member("manifest.json"))
     assert manifest["target"] is None
     assert manifest["task"] == trained.stem
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [
+        ("anomaly", {"max_size": "10KB"}),
+        ("clustering", {"max_latency": "1ms"}),
+        ("anomaly", {"metric": "rmse"}),
+        ("clustering", {"horizon": 3}),
+        ("anomaly", {"costs": {"false_positive": 2}}),
+        ("forecast", {"target": "y", "horizon": 3, "max_size": "10KB"}),
+    ],
+)
+def test_options_that_a_task_has_no_use_for(task, options, tmp_path):
+    with pytest.raises(UsageError, match=f"{list(options)[-1]}=.*{task}"):
+        lepton.train(blobs(), task=task, output=tmp_path / "m.lepton", **options)
+    assert not list(tmp_path.iterdir())

@@ -9,7 +9,7 @@ from lepton.training.options import Options
 from lepton.training.out_of_fold import OutOfFold, out_of_fold
 from lepton.training.tables import TrainingResult, train
 from lepton.training.trees import Forest
-from lepton.training.unlabelled import UNLABELLED, train_unlabelled
+from lepton.training.unlabelled import UNLABELLED, refuse_options, train_unlabelled
 
 __all__ = [
     "LEARNERS",
@@ -29,6 +29,7 @@ __all__ = [
     "how_found",
     "is_forecast",
     "out_of_fold",
+    "refuse_options",
     "train",
     "train_forecast",
     "train_unlabelled",

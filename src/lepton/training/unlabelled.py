@@ -33,7 +33,7 @@ from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.table_model import block_of, versions
 from lepton.training.tables import TrainingResult
 
-__all__ = ["UNLABELLED", "train_unlabelled"]
+__all__ = ["UNLABELLED", "refuse_options", "train_unlabelled"]
 
 UNLABELLED = ("anomaly", "clustering")
 """Tasks without a target."""
@@ -56,6 +56,26 @@ class _Learned:
     outputs: tuple[OutputRecord, ...]
     emit: Any
     board: Leaderboard
+
+
+def refuse_options(task: str | None, **options: object) -> None:
+    """Refuse what a task has no use for, rather than leave it out silently.
+
+    Args:
+        task: one of `UNLABELLED`, or `forecast`.
+        options: by name; None for those that were not given.
+
+    Raises:
+        UsageError: one was given.
+    """
+    given = [f"{name}={value!r}" for name, value in options.items() if value is not None]
+    if given:
+        raise UsageError(
+            ErrorCode.USAGE,
+            f"got {', '.join(given)} with task={task!r}",
+            wanted="for it, none of these: they are for regression, binary and multiclass",
+            fix="leave them out",
+        )
 
 
 def train_unlabelled(
