@@ -16,7 +16,6 @@ import os
 import platform
 import resource
 import subprocess
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import polars as pl
+from peers.environments import interpreter
 
 from lepton.bundle import bundle_size, measure_latency, open_model
 from lepton.core import Kind, Resources, Role, Work
@@ -35,7 +35,6 @@ from lepton.training import Leaderboard, train
 
 HERE = Path(__file__).parent
 SHARED = Path(os.environ.get("SHARED_DATA", HERE.parents[1] / "shared" / "data"))
-PEERS = Path(os.environ.get("LEPTON_PEERS", HERE / "out" / "peers"))
 TABLES = {  # name: file, target, columns that give the answer away
     "houses": ("tabular/california_housing.csv", "median_house_value", ()),
     "adult": ("tabular/adult-train.csv", "column_15", ()),
@@ -60,20 +59,6 @@ SYSTEMS = {
     "autogluon-best": "autogluon",
     "autogluon-best-sequential": "autogluon",
 }
-
-
-def interpreter(name):
-    """The interpreter of an environment, made where it is not there; or why there is none."""
-    python = PEERS / name / "bin" / "python"
-    if python.exists():
-        return python, ""
-    PEERS.mkdir(parents=True, exist_ok=True)
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    made = subprocess.run(["uv", "venv", "-q", "--python", version, str(PEERS / name)], check=False, **TOLD)
-    if made.returncode == 0:
-        command = ["uv", "pip", "install", "-q", "--python", str(python), *ENVIRONMENTS[name]]
-        made = subprocess.run(command, check=False, **TOLD)
-    return (python, "") if made.returncode == 0 else (None, made.stderr.strip()[-300:])
 
 
 def ours(learned, test, target, within, seed, folder, effort):
@@ -214,7 +199,7 @@ def main():
     systems = {}
     wanted = options.systems if options.systems is not None else SYSTEMS
     for system in wanted:
-        python, reason = interpreter(SYSTEMS[system])
+        python, reason = interpreter(SYSTEMS[system], ENVIRONMENTS[SYSTEMS[system]])
         if python is None:
             print(f"{system}: SKIPPED, its environment cannot be made: {reason}")
         else:

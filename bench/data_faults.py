@@ -40,9 +40,7 @@ kind, it counts neither way either: ten times too large is an outlier and anothe
 import argparse
 import json
 import os
-import shutil
 import subprocess
-import sys
 import tempfile
 import warnings
 from collections import defaultdict
@@ -50,6 +48,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from peers.environments import interpreter
 
 from lepton.core import Kind
 from lepton.data import read
@@ -86,7 +85,6 @@ AGREED = {
     ("sms", "message", "personal_data"): "telephone numbers and addresses of e-mail in messages",
 }
 MOST_ROWS = 20_000
-UV = shutil.which("uv", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))) or "uv"
 KINDS = ("markers", "duplicates", "units", "typos", "dates", "outliers", "personal")
 SHARES = {
     "markers": (0.005, 0.02, 0.1),
@@ -456,18 +454,14 @@ JUDGES = {
 
 def persons(scratch, wanted):
     """Made-up persons by seed and locale, or why there are none."""
-    commands = [
-        [UV, "venv", "-q", str(scratch / "faker")],
-        [UV, "pip", "install", "-q", "--python", str(scratch / "faker/bin/python"), "faker"],
-        [
-            str(scratch / "faker/bin/python"), "-c", FAKER, json.dumps(wanted),
-            json.dumps([call for call, _ in PERSONAL.values()]), str(scratch / "persons.json"),
-        ],
-    ]  # fmt: skip
-    for command in commands:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            return None, done.stderr.strip()[-300:]
+    python, reason = interpreter("faker", ["faker"])
+    if python is None:
+        return None, reason
+    calls = json.dumps([call for call, _ in PERSONAL.values()])
+    command = [str(python), "-c", FAKER, json.dumps(wanted), calls, str(scratch / "persons.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return None, done.stderr.strip()[-300:]
     return json.loads((scratch / "persons.json").read_text()), ""
 
 

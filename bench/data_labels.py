@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from peers.environments import interpreter
 
 from lepton.core import Work
 from lepton.data import read
@@ -63,15 +64,6 @@ def figures(wrong, found, score):
     }
 
 
-def peer_environment(folder):
-    """The interpreter of an environment with cleanlab, or why there is none."""
-    made = subprocess.run(["uv", "venv", "-q", str(folder)], capture_output=True, text=True, check=False)
-    if made.returncode == 0:
-        command = ["uv", "pip", "install", "-q", "--python", str(folder / "bin/python"), "cleanlab"]
-        made = subprocess.run(command, capture_output=True, text=True, check=False)
-    return (folder / "bin/python", "") if made.returncode == 0 else (None, made.stderr.strip()[-300:])
-
-
 def planted(path, target, seed):
     table = read(path)
     target = target or table.schema.names[-1]
@@ -93,7 +85,7 @@ def planted(path, target, seed):
 def main(quick):
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
-        python, reason = peer_environment(Path(scratch) / "peer")
+        python, reason = interpreter("cleanlab", ["cleanlab"])
         if python is None:
             print(f"cleanlab: SKIPPED, its environment cannot be made: {reason}")
         for name, (path, target, _) in TABLES.items():

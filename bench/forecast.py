@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from peers.environments import interpreter
 
 import lepton
 
@@ -56,15 +57,6 @@ def series_of(quick):
         yield f"{target}, hourly", frame.slice(frame.height - 12_000) if quick else frame, target, 24, 24
     for target, others in daily:
         yield f"{target}, daily", days.select("when", target, *others), target, 7, 14
-
-
-def peer_environment(folder):
-    """The interpreter of an environment with statsforecast, or why there is none."""
-    made = subprocess.run(["uv", "venv", "-q", str(folder)], capture_output=True, text=True, check=False)
-    if made.returncode == 0:
-        command = ["uv", "pip", "install", "-q", "--python", str(folder / "bin/python"), "statsforecast"]
-        made = subprocess.run(command, capture_output=True, text=True, check=False)
-    return (folder / "bin/python", "") if made.returncode == 0 else (None, made.stderr.strip()[-300:])
 
 
 def of_peer(python, scratch, values, origins, season, horizon):
@@ -122,7 +114,7 @@ def main(quick):
     print("|---|--:|--:|--:|---|---|---|--:|---|---|")
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        python, reason = peer_environment(scratch / "peer")
+        python, reason = interpreter("statsforecast", ["statsforecast"])
         if python is None:
             print(f"statsforecast: SKIPPED, its environment cannot be made: {reason}")
         for label, frame, target, season, horizon in series_of(quick):

@@ -30,6 +30,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
+from peers.environments import interpreter
 from serving_spine import COLUMNS, cpu_seconds, write_tree
 
 from lepton.bundle import Manifest, OutputRecord, Predictor, open_model, write_bundle
@@ -38,7 +39,6 @@ from lepton.bundle.interface import INPUTS_KEY, describe_inputs
 from lepton.core import ColumnRecord, Kind
 
 HERE = Path(__file__).parent
-PEERS = Path(os.environ.get("LEPTON_PEERS", HERE / "out" / "peers"))
 ENVIRONMENTS = {  # of each peer: what is installed
     "fastapi": ["fastapi", "uvicorn[standard]", "onnxruntime", "numpy"],
     "litserve": ["litserve", "onnxruntime", "numpy"],
@@ -305,23 +305,9 @@ def measure_overload(folder: Path, seconds: float, cores: list[int], peak: float
             )
 
 
-def interpreter(name: str) -> tuple[Path | None, str]:
-    """The interpreter of a peer's environment, made where it is not there; or why there is none."""
-    python = PEERS / name / "bin" / "python"
-    if python.exists():
-        return python, ""
-    PEERS.mkdir(parents=True, exist_ok=True)
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    made = subprocess.run(["uv", "venv", "-q", "--python", version, str(PEERS / name)], check=False, **TOLD)
-    if made.returncode == 0:
-        command = ["uv", "pip", "install", "-q", "--python", str(python), *ENVIRONMENTS[name]]
-        made = subprocess.run(command, check=False, **TOLD)
-    return (python, "") if made.returncode == 0 else (None, made.stderr.strip()[-300:])
-
-
 def measure_peer(name: str, folder: Path, seconds: float, connections: int, cores: list[int]) -> None:
     """One row in JSON, on both models."""
-    python, reason = interpreter(name)
+    python, reason = interpreter(name, ENVIRONMENTS[name])
     if python is None:
         print(f"{name}: not installed: {reason}")
         return
