@@ -58,6 +58,7 @@ class Candidate:
         measured: bytes of the graph and µs a row.
         refused: whether a file that was made of it broke a limit.
         note: why it was not finished, or "".
+        scored_after: seconds from the beginning of the work to its score; None without one.
     """
 
     learner: type[TableLearner]
@@ -71,6 +72,7 @@ class Candidate:
     measured: tuple[int, float] | None = None
     refused: bool = False
     note: str = ""
+    scored_after: float | None = None
 
     @property
     def cut_short(self) -> bool:
@@ -281,6 +283,7 @@ class Portfolio:
             candidate.note = "gave scores that are not finite"
             return
         candidate.estimate = self._estimate(candidate)
+        candidate.scored_after = self.work.elapsed
         remaining = self.work.remaining
         if self.limits or remaining is None or remaining > 2.0 + self.saving_seconds:
             candidate.measured = self.measure(candidate.fitted[-1])
@@ -319,6 +322,7 @@ class Portfolio:
     def score_later(self, candidate: Candidate, loss: float) -> None:
         """Give a candidate its score; the interval is for those that are shown."""
         candidate.estimate = Estimate(-loss if self.metric.greater_is_better else loss)
+        candidate.scored_after = self.work.elapsed
 
     def _weight(self, rows: NDArray[np.int64]) -> Doubles | None:
         weight = None if self.rows.weight is None else self.rows.weight[rows]

@@ -253,6 +253,7 @@ class _Run:
                     "configuration": dict(c.configuration),
                     "score": None if c.estimate is None else c.estimate.value,
                     "fit_seconds": c.fit_seconds,
+                    "scored_after": c.scored_after,
                     "size": None if c.measured is None else c.measured[0],
                     "predict_us": None if c.measured is None else c.measured[1],
                     "note": c.note,

@@ -34,6 +34,7 @@ __all__ = [
     "address_of",
     "evaluate_trial",
     "fit_on_all",
+    "loaded_learner",
     "warm_up",
 ]
 
@@ -123,7 +124,12 @@ def address_of(learner: type[TableLearner]) -> str:
     return f"{learner.__module__}:{learner.__qualname__}"
 
 
-def _loaded(address: str) -> type[TableLearner]:
+def loaded_learner(address: str) -> type[TableLearner]:
+    """The class at `address`, with its library imported.
+
+    Raises:
+        MissingExtraError: the library is not installed.
+    """
     module, _, name = address.partition(":")
     kind: type[TableLearner] = getattr(importlib.import_module(module), name)
     kind.load()
@@ -140,7 +146,7 @@ def warm_up(learners: Sequence[str], *, work: Work) -> None:
     for learner in learners:
         work.check()
         with contextlib.suppress(MissingExtraError):
-            _loaded(learner)
+            loaded_learner(learner)
 
 
 def evaluate_trial(
@@ -168,7 +174,7 @@ def evaluate_trial(
         Interrupted: the time was over before there was anything to score.
         TrainingError: raw scores are not finite.
     """
-    kind = _loaded(learner)
+    kind = loaded_learner(learner)
     rows, folds = load_table(setting.folder, setting.number_names, setting.num_folds)
     learned = rows.to_learn(setting.problem)
     fitted: list[TableLearner] = []
@@ -239,7 +245,7 @@ def fit_on_all(setting: Setting, learner: str, configuration: Mapping[str, Any],
     Raises:
         Interrupted: the time was over before the end of the fit.
     """
-    kind = _loaded(learner)
+    kind = loaded_learner(learner)
     rows, _ = load_table(setting.folder, setting.number_names, setting.num_folds)
     fitted = kind(setting.problem, configuration, Work(seed=setting.seed).seed_for(kind.name))
     fitted.fit(rows.to_learn(setting.problem), valid=None, work=work)
