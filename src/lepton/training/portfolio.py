@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from lepton.core import ErrorCode, Interrupted, LeptonError, TrainingError, Work
 from lepton.core.budgets import time_allowed
 from lepton.evaluation import Estimate, Metric, intervals
+from lepton.evaluation.classification import Score
 from lepton.training.answers import decided, numbers_of, probabilities_of
 from lepton.training.base import Doubles, Problem, Rows, TableLearner, learners_for
 from lepton.training.calibration import temperature_for
@@ -138,6 +139,7 @@ class Portfolio:
         measure: size and µs a row of a fitted learner.
         work: the time; without a deadline everything is tried.
         limits: on size and latency of the model.
+        order: time of each row, or None.
     """
 
     def __init__(
@@ -154,12 +156,13 @@ class Portfolio:
         measure: Any,
         work: Work,
         limits: Limits | None = None,
+        order: Doubles | None = None,
     ) -> None:
         self.problem, self.rows, self.folds = problem, rows, tuple(folds)
         self.num_folds = len(self.folds)  # fewer where the time does not allow all
         self.metric, self.truth, self.scale, self.groups = metric, truth, scale, groups
         self.saving_seconds, self.measure, self.work = saving_seconds, measure, work
-        self.limits = limits or Limits()
+        self.limits, self.order = limits or Limits(), order
         self.candidates: list[Candidate] = []
         self.notes: list[str] = []
 
@@ -188,7 +191,8 @@ class Portfolio:
         Args:
             first_only: learners of which the first configuration is tried, and nothing else; None for all.
         """
-        classes = [learner for learner in learners_for(self.problem) if not learner.searched_only]
+        able = learners_for(self.problem)
+        classes = [learner for learner in able if self.problem.learners or not learner.searched_only]
         plan = [(learner, list(learner.configurations(self.problem))) for learner in classes]
         if first_only is not None:
             plan = [(learner, configurations[:1]) for learner, configurations in plan if learner.name in first_only]
@@ -333,20 +337,27 @@ class Portfolio:
 
     def estimate_of(self, raw: Doubles) -> Estimate:
         """Score and interval of raw scores of `scored_rows`."""
-        rows, answers = self.scored_rows(), self._answers(raw)
+        rows = self.scored_rows()
+        return self.estimates({self.metric.name: self.score_over(raw, rows)}, rows)[self.metric.name]
+
+    def score_over(self, raw: Doubles, rows: NDArray[np.int64]) -> Score:
+        """The metric of raw scores of the rows at some positions, as a function of weights."""
+        answers = self._answers(raw)
         given = decided(self.problem, answers) if self.metric.needs == "labels" else answers
-        score = self.metric.over(self.truth[rows], given, range(self.problem.num_classes))
+        return self.metric.over(self.truth[rows], given, range(self.problem.num_classes))
+
+    def estimates(self, scores: Mapping[str, Score], rows: NDArray[np.int64]) -> dict[str, Estimate]:
+        """Values of scores of the same rows with intervals over the same resamples."""
         groups = None if self.groups is None else np.unique(self.groups[rows], return_inverse=True)[1]
-        found = intervals(
-            {self.metric.name: score},
+        return intervals(
+            scores,
             len(rows),
-            undefined={self.metric.name: self.metric.undefined},
+            undefined=dict.fromkeys(scores, self.metric.undefined),
             weight=self._weight(rows),
             groups=groups,
             resamples=max(_MIN_RESAMPLES, min(_RESAMPLES, _RESAMPLED_ROWS // len(rows))),
             seed=self.work.seed_for("intervals"),
         )
-        return found[self.metric.name]
 
     def best(self) -> Candidate | None:
         """The best finished candidate within the limits; the earlier of two that are equal.
@@ -365,7 +376,9 @@ class Portfolio:
         return best
 
     def is_allowed(self, candidates: Sequence[Candidate]) -> bool:
-        """Whether candidates together would keep the limits."""
+        """Whether candidates together would keep the limits, and may stand together."""
+        if len(candidates) > 1 and not all(candidate.learner.blends for candidate in candidates):
+            return False
         return self.limits.allow(candidates) and not (len(candidates) == 1 and candidates[0].refused)
 
     def cheapest(self, finished: Sequence[Candidate]) -> Candidate:

@@ -126,6 +126,7 @@ def train(
         measure=lambda learner: measured(table, learner),
         work=work,
         limits=limits,
+        order=table.order,
     )
     file = ModelFile(
         table, statistics, name, lambda chosen: _lineage(dataset, fingerprint, table, chosen, measured_by, work)
