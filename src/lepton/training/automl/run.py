@@ -14,10 +14,10 @@ import numpy as np
 
 from lepton.bundle import machine
 from lepton.compute import Handle, LocalEngine
-from lepton.core import Resources, Work
-from lepton.core.budgets import time_allowed
+from lepton.core import Resources, Work, time_allowed
 from lepton.evaluation import METRICS, Estimate
 from lepton.store import scratch_folder
+from lepton.training.automl.closer import Closer, look_closer
 from lepton.training.automl.files import save_table
 from lepton.training.automl.finish import Mix, Picker, candidate_of, fit_mix
 from lepton.training.automl.search import Effort, Search
@@ -36,6 +36,8 @@ _MEMORY_SHARE = 0.8
 _SLACK = 1.3  # of the time that is kept for the last fits
 _MOST_RESERVED = 0.3  # of the whole time
 _SHOWN_INTERVALS = 12
+_LOOK_SHARE = 0.05  # of the time that is for looking closer at the model, half of it for fits
+_LOOK_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,15 @@ class Found:
         chosen: as of the portfolio.
         score: of the choice, on rows that had no say in it.
         report: `reports/search.json`.
+        closer: what a closer look at a strong model gave.
+        look_seconds: what is left of the time for looking closer.
     """
 
     chosen: Chosen
     score: Estimate
     report: dict[str, Any]
+    closer: Closer
+    look_seconds: float
 
 
 def run_search(
@@ -171,7 +177,7 @@ class _Run:
         fits *= 2 if portfolio.limits else 1  # the first file may turn out to be too large
         needed = _SLACK * max(max(fits, default=0.0), sum(fits) / self.workers)
         within = self.work.within or np.inf
-        return portfolio.saving_seconds + self.picking_seconds + min(needed, _MOST_RESERVED * within)
+        return portfolio.saving_seconds + self.picking_seconds + min(needed, _MOST_RESERVED * within) + self.look_seconds
 
     def found(self, accept: Accept) -> Found:
         why = self.search.run()
@@ -191,7 +197,28 @@ class _Run:
             ),
         )
         chosen = replace(chosen, notes=notes)
-        return Found(chosen, score, self._report(why, score, chosen))
+        start = time.monotonic()
+        closer = self._closer(score)
+        rest = self.look_seconds - (time.monotonic() - start)
+        return Found(chosen, score, {**self._report(why, score, chosen), "closer": closer.report}, closer, rest)
+
+    @property
+    def look_seconds(self) -> float:
+        """Seconds for looking closer."""
+        return min(_LOOK_SHARE * (self.work.within or np.inf), _LOOK_SECONDS)
+
+    def _closer(self, score: Estimate) -> Closer:
+        remaining = self.work.remaining
+        left = np.inf if remaining is None else remaining - self.portfolio.saving_seconds - self.picking_seconds
+        return look_closer(
+            self.portfolio,
+            self.setting,
+            self.engine,
+            workers=self.workers,
+            resources=self.resources,
+            score=score,
+            seconds=0.0 if self.work.cancel.is_set() else min(0.5 * self.look_seconds, left),
+        )
 
     def _accepted(self, accept: Accept) -> tuple[Chosen, Estimate]:
         """The best mix whose file keeps the limits; without time for another, or where none can, the last one."""
