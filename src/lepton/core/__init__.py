@@ -1,6 +1,6 @@
 """Nouns, contracts and errors that every room shares; imports the standard library only."""
 
-from lepton.core.budgets import BudgetVerdict, parse_duration, parse_size, show_duration, show_size
+from lepton.core.budgets import BudgetVerdict, parse_duration, parse_size, show_duration, show_size, time_allowed
 from lepton.core.errors import (
     CATALOGUE,
     BudgetError,
@@ -65,4 +65,5 @@ __all__ = [
     "show_duration",
     "show_size",
     "task_record",
+    "time_allowed",
 ]
