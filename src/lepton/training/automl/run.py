@@ -177,7 +177,8 @@ class _Run:
         fits *= 2 if portfolio.limits else 1  # the first file may turn out to be too large
         needed = _SLACK * max(max(fits, default=0.0), sum(fits) / self.workers)
         within = self.work.within or np.inf
-        return portfolio.saving_seconds + self.picking_seconds + min(needed, _MOST_RESERVED * within) + self.look_seconds
+        fitting = min(needed, _MOST_RESERVED * within)
+        return portfolio.saving_seconds + self.picking_seconds + fitting + self.look_seconds
 
     def found(self, accept: Accept) -> Found:
         why = self.search.run()
