@@ -8,7 +8,7 @@ are killed when their time is over; the point of the curve with all rows is know
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,6 @@ from lepton.training.automl.refit import REFIT, Refitted
 from lepton.training.automl.trials import Setting, address_of
 from lepton.training.base import Doubles, TableLearner
 from lepton.training.folds import Fold
-from lepton.training.learners.blend import Blend
 from lepton.training.portfolio import Candidate, Portfolio
 
 __all__ = ["Closer", "look_closer", "next_gain"]
@@ -287,14 +286,15 @@ def next_gain(points: Sequence[Score], sign: float) -> Score:
     """
 
     def gain(weights: Floats) -> Floats:
-        values = np.array([score(weights) for score in points])
+        values: Floats = np.array([score(weights) for score in points])
         gains = sign * np.diff(values, axis=0)
-        last = gains[-1]
+        last: Floats = gains[-1]
         if len(gains) == 1:
             return last
         earlier, later = gains[:-1].sum(axis=0), gains[1:].sum(axis=0)
         share = np.clip(np.divide(later, earlier, out=np.ones_like(later), where=earlier > 0.0), 0.0, 1.0)
-        return np.where(last > 0.0, share * last, last)
+        expected: Floats = np.where(last > 0.0, share * last, last)
+        return expected
 
     return gain
 
