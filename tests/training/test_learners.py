@@ -31,8 +31,19 @@ def prepared(task, num_rows=240, weight=None):
     return problem, inputs, Rows(block, target.values, weight), target.labels
 
 
+ABLE = [
+    (name, task)
+    for name in LEARNERS.names()
+    for task in TASKS
+    if LEARNERS.load(name).configurations(Problem(task, {"regression": 0, "binary": 2, "multiclass": 3}[task], 240))
+]
+"""Each learner with each task that it can do."""
+
+
 def configured(name, problem):
     learner = LEARNERS.load(name)
+    if learner.where_present:
+        pytest.importorskip(learner.library)
     return [learner(problem, configuration, seed=1) for configuration in learner.configurations(problem)]
 
 
@@ -67,8 +78,7 @@ SINGLE = {"network"}
 """Learners that count in single precision, in which sums depend on their order."""
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("name", LEARNERS.names())
+@pytest.mark.parametrize(("name", "task"), ABLE)
 def test_the_graph_answers_as_the_trainer(name, task):
     problem, inputs, rows, labels = prepared(task)
     for learner in configured(name, problem):
@@ -131,8 +141,7 @@ def test_learning_beats_the_baseline(name, task):
     assert loss(learner.raw(valid.block)) < 0.9 * loss(baseline.raw(valid.block))
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("name", LEARNERS.names())
+@pytest.mark.parametrize(("name", "task"), ABLE)
 def test_weights_count_as_repeated_rows(name, task):
     problem, _, rows, _ = prepared(task)
     weight = np.array([0.0, 1.0, 3.0] * 80)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -29,6 +30,7 @@ LEARNERS = Registry(
         "forest": "lepton.training.learners.forest:RandomForest",
         "xgboost": "lepton.training.learners.xgboost:XGBoost",
         "network": "lepton.training.learners.network:Network",
+        "naive-bayes": "lepton.training.learners.naive_bayes:NaiveBayes",
     },
 )
 """Learners by name, in the order in which they are tried; third parties use the group `lepton.learners`."""
@@ -48,6 +50,8 @@ class Problem:
         class_weights: how much rows of each class count in learning [C]; () where all count alike.
         costs: of calling a row of one class (row) another (column); () where the most probable class is called.
         monotone: number columns with 1 where raw scores must not fall as they grow, -1 where they must not rise.
+        learners: names of those that are asked for, beside the baseline; () for all that are offered.
+        keep_rows: whether a model may hold rows of the table.
     """
 
     task: str
@@ -59,6 +63,8 @@ class Problem:
     class_weights: tuple[float, ...] = ()
     costs: tuple[tuple[float, ...], ...] = ()
     monotone: tuple[tuple[str, int], ...] = ()
+    learners: tuple[str, ...] = ()
+    keep_rows: bool = False
 
     @property
     def num_scores(self) -> int:
@@ -94,8 +100,9 @@ class Rows:
 
 def learners_for(problem: Problem) -> tuple[type[TableLearner], ...]:
     """The learners that can do what is asked, in the order in which they are tried."""
-    learners: list[type[TableLearner]] = [LEARNERS.load(name) for name in LEARNERS.names()]
-    return tuple(learner for learner in learners if learner.keeps_directions or not problem.monotone)
+    asked = dict.fromkeys(("baseline", *problem.learners)) if problem.learners else {}
+    learners: list[type[TableLearner]] = [LEARNERS.load(name) for name in asked or LEARNERS.names()]
+    return tuple(learner for learner in learners if (asked or learner.offered()) and learner.suits(problem))
 
 
 class TableLearner(ABC):
@@ -121,12 +128,32 @@ class TableLearner(ABC):
     """Whether only the search tries it, and not the small portfolio."""
     keeps_directions: ClassVar[bool] = False
     """Whether it keeps to `Problem.monotone`; others are not tried where there is such a column."""
+    asked_only: ClassVar[bool] = False
+    """Whether it is tried only where its name is asked for."""
+    where_present: ClassVar[bool] = False
+    """Whether nobody misses it where its library is not installed."""
+    keeps_rows: ClassVar[bool] = False
+    """Whether its model holds rows of the table; it is tried only where `Problem.keep_rows` allows that."""
+    blends: ClassVar[bool] = True
+    """Whether it may be averaged with others; one that is there to be read may not."""
 
     def __init__(self, problem: Problem, configuration: Mapping[str, Any], seed: int = 0) -> None:
         self.problem = problem
         self.configuration = dict(configuration)
         self.seed = seed
         self.steps: tuple[Step, ...] = ()
+
+    @classmethod
+    def offered(cls) -> bool:
+        """Whether it is tried without being asked for."""
+        if cls.where_present and importlib.util.find_spec(cls.library.partition(".")[0]) is None:
+            return False
+        return not cls.asked_only
+
+    @classmethod
+    def suits(cls, problem: Problem) -> bool:
+        """Whether it can do what is asked beside the task."""
+        return (cls.keeps_directions or not problem.monotone) and (problem.keep_rows or not cls.keeps_rows)
 
     @classmethod
     @abstractmethod
@@ -204,6 +231,19 @@ class TableLearner(ABC):
     def training_state(self) -> dict[str, bytes]:
         """Members of `training/` that going on with the model needs; beside `kind`."""
         return {}
+
+    @property
+    def num_kept_rows(self) -> int:
+        """Rows of the table that the model holds."""
+        return 0
+
+    def told(self, answers: Callable[[Doubles], Sequence[str]]) -> tuple[str, ...]:
+        """The whole model in words, a line each; () where it is not for reading.
+
+        Args:
+            answers: raw scores [N, S] → what they mean, in words.
+        """
+        return ()
 
     def vocabulary(self) -> dict[str, tuple[str, ...]]:
         """The texts of each text column that the model knows."""
