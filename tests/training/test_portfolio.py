@@ -9,7 +9,7 @@ import pytest
 from lepton.core import Interrupted, Registry, Resources, TrainingError, Work
 from lepton.data.steps import Block
 from lepton.evaluation import metric
-from lepton.training import portfolio as portfolio_module
+from lepton.training import base
 from lepton.training.base import Problem, Rows, TableLearner
 from lepton.training.folds import make_folds
 from lepton.training.portfolio import Portfolio
@@ -88,7 +88,7 @@ def portfolio(monkeypatch, learners, within=None, cpus=1):
     addresses = {learner.name: f"{__name__}:{learner.__name__}" for learner in learners}
     registry = Registry("fakes", addresses)
     monkeypatch.setattr(registry, "load", lambda name: next(each for each in learners if each.name == name))
-    monkeypatch.setattr(portfolio_module, "LEARNERS", registry)
+    monkeypatch.setattr(base, "LEARNERS", registry)
     target = np.ones(NUM_ROWS)
     return Portfolio(
         problem=Problem("regression", 0, NUM_ROWS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lepton.cli.model_options import ModelOptions
 from lepton.cli.options import Injected, Output, ReadOptions, Seed, Workers
 from lepton.cli.output import Result
 from lepton.core import BudgetError, ErrorCode, Interrupted, LeptonError, Work, show_duration
@@ -38,6 +39,7 @@ def train(
     time: str | None = None,
     series: str | None = None,
     horizon: int | None = None,
+    asked: ModelOptions | None = None,
     reading: ReadOptions | None = None,
     seed: Seed = None,
     workers: Workers = None,
@@ -63,6 +65,7 @@ def train(
         time: column of time; cross-validation then learns from the past only.
         series: for forecasts, column that tells several series apart.
         horizon: for forecasts, how many steps ahead.
+        asked: weights of classes, costs of mistakes, directions of columns.
         reading: how to read the table.
         seed: reaches everything random.
         workers: threads to use.
@@ -85,6 +88,7 @@ def train(
             max_latency=max_latency,
             series=series,
             horizon=horizon,
+            **(asked or ModelOptions()).arguments(),
             output=path,
             work=work,
         )

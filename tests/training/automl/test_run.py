@@ -14,7 +14,7 @@ import pytest
 from lepton.bundle import TableInputs, open_model, read_bundle
 from lepton.core import Kind, Registry, Resources, UsageError, Work
 from lepton.data import read
-from lepton.training import automl, portfolio as portfolio_module, train
+from lepton.training import automl, base, train
 from lepton.training.automl import Effort, finish, run as run_module, search as search_module
 from lepton.training.base import LEARNERS
 from lepton.training.table_model import block_of
@@ -34,7 +34,7 @@ def learners(monkeypatch, *names):
     for name in names:
         known[name] = LEARNERS.address(name) if name in LEARNERS.names() else f"{faulty.__name__}:{_classes()[name]}"
     registry = Registry("fakes", known)
-    for module in (portfolio_module, search_module, run_module):
+    for module in (base, run_module):
         monkeypatch.setattr(module, "LEARNERS", registry)
     monkeypatch.setattr(run_module, "OPENERS", ("baseline",))
 
