@@ -60,6 +60,8 @@ class Candidate:
         refused: whether a file that was made of it broke a limit.
         note: why it was not finished, or "".
         scored_after: seconds from the beginning of the work to its score; None without one.
+        point: of the learner's space, where a search proposed it.
+        given_up: its loss so far and the folds that it is of, where it was given up as a bad one.
     """
 
     learner: type[TableLearner]
@@ -74,6 +76,8 @@ class Candidate:
     refused: bool = False
     note: str = ""
     scored_after: float | None = None
+    point: Mapping[str, Any] | None = None
+    given_up: tuple[float, int] | None = None
 
     @property
     def cut_short(self) -> bool:
