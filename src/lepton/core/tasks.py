@@ -14,6 +14,8 @@ OUTPUT_ORDER = (
     "probabilities",
     "lower",
     "upper",
+    "set",
+    "quantiles",
     "score",
     "cluster",
     "forecast",

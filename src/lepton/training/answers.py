@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from lepton.bundle import GraphBuilder, OutputRecord
 from lepton.training.base import Doubles, Problem
+from lepton.training.conformal import Conformal
 from lepton.training.tasks import Scale
 
 __all__ = ["decided", "emit_answers", "numbers_of", "probabilities_of"]
@@ -37,7 +38,12 @@ def decided(problem: Problem, probabilities: Doubles) -> NDArray[np.int64]:
 
 
 def emit_answers(
-    builder: GraphBuilder, problem: Problem, raw: str, labels: tuple[str, ...] | tuple[int, ...] | None, scale: Scale
+    builder: GraphBuilder,
+    problem: Problem,
+    raw: str,
+    labels: tuple[str, ...] | tuple[int, ...] | None,
+    scale: Scale,
+    conformal: Conformal | None = None,
 ) -> tuple[OutputRecord, ...]:
     """Write the outputs of the task behind the raw scores, and say what they are."""
     if labels is None:
@@ -47,6 +53,9 @@ def emit_answers(
             numbers = builder.node("Add", [scaled, builder.constant(scale.offset)])
         outputs = {"prediction": numbers}
         records = [OutputRecord("prediction", "double", ("N",))]
+        if conformal is not None:
+            outputs["lower"], outputs["upper"] = conformal.emit_bounds(builder, numbers)
+            records += [OutputRecord("lower", "double", ("N",)), OutputRecord("upper", "double", ("N",))]
     else:
         if problem.task == "binary":
             second = builder.node("Sigmoid", [raw])
@@ -69,6 +78,9 @@ def emit_answers(
             OutputRecord("prediction", "string" if texts else "int64", ("N",)),
             OutputRecord("probabilities", "double", ("N", len(labels))),
         ]
+        if conformal is not None:
+            outputs["set"] = conformal.emit_members(builder, probabilities, best, len(labels))
+            records.append(OutputRecord("set", "int64", ("N", len(labels))))
     for record in records:
         builder.output(record.name, outputs[record.name], record.dtype, record.shape)
     return tuple(records)

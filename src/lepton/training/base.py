@@ -31,6 +31,7 @@ LEARNERS = Registry(
         "xgboost": "lepton.training.learners.xgboost:XGBoost",
         "network": "lepton.training.learners.network:Network",
         "naive-bayes": "lepton.training.learners.naive_bayes:NaiveBayes",
+        "rules": "lepton.training.learners.rules:Rules",
     },
 )
 """Learners by name, in the order in which they are tried; third parties use the group `lepton.learners`."""
@@ -46,12 +47,14 @@ class Problem:
         num_rows: rows that training has in all.
         dates: number columns that hold dates, as microseconds since 1970 UTC.
         categories: string columns of categories.
+        many_valued: those of `categories` that have many values.
         texts: string columns of free text, as codec `characters/1` gives them.
         class_weights: how much rows of each class count in learning [C]; () where all count alike.
         costs: of calling a row of one class (row) another (column); () where the most probable class is called.
         monotone: number columns with 1 where raw scores must not fall as they grow, -1 where they must not rise.
         learners: names of those that are asked for, beside the baseline; () for all that are offered.
         keep_rows: whether a model may hold rows of the table.
+        coverage: share of rows whose truth intervals or sets are to hold; None for neither.
     """
 
     task: str
@@ -60,11 +63,13 @@ class Problem:
     dates: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    many_valued: tuple[str, ...] = ()
     class_weights: tuple[float, ...] = ()
     costs: tuple[tuple[float, ...], ...] = ()
     monotone: tuple[tuple[str, int], ...] = ()
     learners: tuple[str, ...] = ()
     keep_rows: bool = False
+    coverage: float | None = None
 
     @property
     def num_scores(self) -> int:

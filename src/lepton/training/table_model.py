@@ -18,6 +18,7 @@ from lepton.bundle import GraphBuilder, Manifest, OutputRecord, TableInputs, wri
 from lepton.data.steps import Block
 from lepton.training.answers import emit_answers, numbers_of, probabilities_of
 from lepton.training.base import Doubles, Problem, TableLearner
+from lepton.training.conformal import Conformal
 from lepton.training.front import Front, graph_inputs
 from lepton.training.tasks import Scale
 from lepton.version import __version__
@@ -57,6 +58,7 @@ class TableModel:
         scale: how numbers were scaled for the learner.
         temperature: what raw scores of classes are divided by to become probabilities that come true.
         front: what makes `inputs` of the rows that come; None where they come so.
+        conformal: what makes intervals or sets of the answers; None for neither.
     """
 
     problem: Problem
@@ -66,6 +68,7 @@ class TableModel:
     scale: Scale
     temperature: float = 1.0
     front: Front | None = None
+    conformal: Conformal | None = None
 
     @property
     def taken(self) -> TableInputs:
@@ -88,7 +91,7 @@ class TableModel:
         raw = self.learner.emit(builder, tensors)
         if self.temperature != 1.0:
             raw = builder.node("Div", [raw, builder.constant(self.temperature)])
-        outputs = emit_answers(builder, self.problem, raw, self.labels, self.scale)
+        outputs = emit_answers(builder, self.problem, raw, self.labels, self.scale, self.conformal)
         return builder.finish({"lepton.inputs": self.taken.metadata()}), outputs, dict(builder.inner)
 
     def to_bundle(

@@ -17,6 +17,7 @@ from lepton.data.steps import Block
 from lepton.store import scratch_folder
 from lepton.training.answers import decided
 from lepton.training.base import TableLearner
+from lepton.training.conformal import Conformal, conformal_classes, conformal_numbers
 from lepton.training.limits import Limits
 from lepton.training.portfolio import Chosen
 from lepton.training.prepared import STATISTICS_COLUMNS, STATISTICS_ROWS, PreparedTable
@@ -66,10 +67,23 @@ class ModelFile:
             self.verdicts, self.measured = limits.check(path, rows.select(taken.names), chosen.candidate, work)
         return all(verdict.kept for verdict in self.verdicts)
 
+    def conformal(self, chosen: Chosen) -> Conformal | None:
+        """What makes intervals or sets of the answers, where a coverage is asked for."""
+        table, rows = self._table, chosen.scored
+        coverage = table.problem.coverage
+        if coverage is None:
+            return None
+        truth, weight = table.target.values[rows], None if table.rows.weight is None else table.rows.weight[rows]
+        weight = weight if weight is not None and weight.any() else None
+        if table.target.labels is None:
+            return conformal_numbers(coverage, truth, chosen.answers, weight)
+        return conformal_classes(coverage, truth.astype(np.int64), chosen.answers, weight)
+
     def write(self, chosen: Chosen, path: Path, reports: Mapping[str, Mapping[str, Any]]) -> str:
         """Write the model file; its `model_id`."""
         table = self._table
-        return _model_of(table, chosen.learner, chosen.temperature).to_bundle(
+        model = replace(_model_of(table, chosen.learner, chosen.temperature), conformal=self.conformal(chosen))
+        return model.to_bundle(
             path,
             name=self._name,
             target=replace(table.target.column, role=Role.TARGET),
