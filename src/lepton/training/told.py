@@ -1,0 +1,192 @@
+"""What a model file tells of its training: the lineage, which can be made again, and reports, which are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from lepton.bundle import machine
+from lepton.core import Kind, Role, Work
+from lepton.data import Dataset
+from lepton.evaluation import Estimate, Metric
+from lepton.evaluation.classification import Floats
+from lepton.training.automl import Found
+from lepton.training.honesty import (
+    MAX_ROWS,
+    Doubt,
+    Judged,
+    calibration_doubt,
+    calibration_of,
+    doubts_of,
+    errors_of,
+    importance_of,
+    order_doubt,
+    too_few,
+)
+from lepton.training.leaderboard import Leaderboard
+from lepton.training.portfolio import Chosen, Portfolio
+from lepton.training.prepared import PreparedTable
+from lepton.training.table_model import versions
+
+__all__ = ["lineage_of", "reports_of"]
+
+_CHECK_SHARE = 0.01  # of the time that each look at single columns may take
+_CHECK_SECONDS = 0.1  # that must be left for anything of it
+_CHECK_SECONDS_A_ROW = 2e-5
+
+
+def lineage_of(
+    dataset: Dataset, fingerprint: str, table: PreparedTable, chosen: Chosen, metric: Metric, work: Work
+) -> dict[str, Any]:
+    """Where the model comes from: nothing in it is measured or dated, so that it can be made again."""
+    return {
+        "dataset": {"fingerprint": fingerprint, "num_rows": dataset.num_rows},
+        "recipe": None if dataset.lineage is None else dataset.lineage.recipe.to_dict(),
+        "table_steps": [] if table.front is None else list(table.front.table_steps),
+        "parents": [str(parent["id"]) for parent in dataset.parents(files=False)],
+        "seed": work.seed,
+        "versions": versions(),
+        "roles": {c.name: str(c.role) for c in dataset.schema if c.role is not Role.FEATURE},
+        "ignored": list(table.features.ignored),
+        "notes": list(table.notes),
+        "metric": metric.name,
+        "options": {
+            "class_weights": list(table.problem.class_weights),
+            "costs": [list(row) for row in table.problem.costs],
+            "monotone": dict(table.problem.monotone),
+            **({} if table.problem.coverage is None else {"coverage": table.problem.coverage}),
+        },
+        "learner": chosen.learner.name,
+        "configuration": dict(chosen.learner.configuration),
+    }
+
+
+def reports_of(
+    dataset: Dataset,
+    table: PreparedTable,
+    portfolio: Portfolio,
+    chosen: Chosen,
+    board: Leaderboard,
+    found: Found | None,
+    limits: Mapping[str, Any],
+) -> dict[str, dict[str, Any]]:
+    """`reports/training.json` and, after a search, `reports/search.json`.
+
+    What makes the score doubtful is looked for as far as the time goes; what was left out for it is said.
+    """
+    work = portfolio.work
+    search = None if found is None else _search_report(table, portfolio, found)
+    honest = _honest(dataset, table, portfolio, chosen, search)
+    training = {
+        **board.to_dict(),
+        "task": table.problem.task,
+        "target": table.target.column.name,
+        "num_rows": table.problem.num_rows,
+        "num_features": len(table.features.columns),
+        "within": work.within,
+        "seconds": work.elapsed,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpus": work.resources.cpus,
+        "machine": machine(),
+        "limits": limits,
+        **honest,
+    }
+    return {"training": training} if search is None else {"training": training, "search": search}
+
+
+def _left(portfolio: Portfolio, share: float) -> float:
+    """Seconds for one look: a share of the time, as long as saving is not touched; less than 0 where it is."""
+    work = portfolio.work
+    if work.cancel.is_set():
+        return 0.0
+    if work.remaining is None or work.within is None:
+        return np.inf
+    return min(share * work.within, work.remaining - portfolio.saving_seconds)
+
+
+def _search_report(table: PreparedTable, portfolio: Portfolio, found: Found) -> dict[str, Any]:
+    closer = found.closer
+    seconds = min(found.look_seconds, _left(portfolio, 1.0))
+    shown = importance_of(table, closer.learner, closer.fold, portfolio.metric, seconds, portfolio.work)
+    return {**found.report, "importance": shown}
+
+
+# --- what makes the score doubtful ----------------------------------------------------------------------------
+
+
+def _honest(
+    dataset: Dataset, table: PreparedTable, portfolio: Portfolio, chosen: Chosen, search: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    if _left(portfolio, 1.0) < _CHECK_SECONDS + _CHECK_SECONDS_A_ROW * min(len(chosen.scored), MAX_ROWS):
+        reason = "there was no time to look for leaks, drift and places of errors"
+        return {"doubts": [], "not_checked": reason, "calibration": None, "errors": []}
+    judged = _judged(dataset, table, portfolio, chosen)
+    doubts, not_checked = doubts_of(judged, _left(portfolio, _CHECK_SHARE))
+    if search is not None:
+        doubts += order_doubt(search["closer"].get("order", {}))
+    doubts += _gain_doubts(portfolio, chosen)
+    calibration = None
+    if judged.labels is not None:
+        groups = None if judged.groups is None else np.unique(judged.groups, return_inverse=True)[1]
+        classes = judged.truth.astype(np.int64)
+        calibration = calibration_of(
+            judged.answers, classes, judged.labels, weight=judged.weight, groups=groups, seed=judged.seed
+        )
+        doubts += calibration_doubt(calibration)
+    return {
+        "doubts": [doubt.to_dict() for doubt in doubts],
+        "not_checked": not_checked,
+        "calibration": calibration,
+        "errors": errors_of(judged, max(_left(portfolio, _CHECK_SHARE), 0.0)),
+    }
+
+
+def _judged(dataset: Dataset, table: PreparedTable, portfolio: Portfolio, chosen: Chosen) -> Judged:
+    sizes = [len(fold.valid) for fold in portfolio.folds[: portfolio.num_folds]]
+    fold = np.repeat(np.arange(len(sizes)), sizes)
+    seed = portfolio.work.seed_for("honesty")
+    kept = np.arange(len(chosen.scored))
+    if len(kept) > MAX_ROWS:
+        kept = np.sort(np.random.default_rng(seed).choice(len(kept), MAX_ROWS, replace=False))
+    # In the order of the table: some checks look at what stands together.
+    kept = kept[np.argsort(chosen.scored[kept], kind="stable")]
+    rows = chosen.scored[kept]
+    weight = None if table.rows.weight is None else table.rows.weight[rows]
+    in_time = dataset.schema.of_role(Role.TIME)
+    return Judged(
+        problem=table.problem,
+        labels=table.target.labels,
+        frame=table.frame[rows],
+        columns=table.features.columns,
+        identifiers=tuple(
+            c for c in dataset.schema if c.kind is Kind.IDENTIFIER and c.role is Role.FEATURE and c.name in table.frame
+        ),
+        truth=portfolio.truth[rows],
+        answers=chosen.answers[kept],
+        fold=fold[kept],
+        weight=None if weight is None or not weight.any() else weight,
+        groups=None if table.groups is None else table.groups[rows],
+        order=None if table.order is None else table.order[rows],
+        time=in_time[0].name if in_time else None,
+        seed=seed,
+    )
+
+
+def _gain_doubts(portfolio: Portfolio, chosen: Chosen) -> list[Doubt]:
+    """Whether the model is better than one that looks at no column, as far as can be told."""
+    baseline = next((c for c in portfolio.candidates if c.learner.name == "baseline" and c.raw), None)
+    if baseline is None or baseline is chosen.candidate:
+        return too_few(Estimate(0.0, 0.0, 0.0), portfolio.metric.name)
+    rows = portfolio.scored_rows()
+    without = portfolio.score_over(np.concatenate(baseline.raw[: portfolio.num_folds]), rows)
+    model = portfolio.score_over(np.concatenate(chosen.candidate.raw[: portfolio.num_folds]), rows)
+    sign = 1.0 if portfolio.metric.greater_is_better else -1.0
+
+    def gain(weights: Floats) -> Floats:
+        gained: Floats = sign * (model(weights) - without(weights))
+        return gained
+
+    return too_few(portfolio.estimates({"gain": gain}, rows)["gain"], portfolio.metric.name)
