@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.bundle import machine
 from lepton.core import (
     BudgetVerdict,
     DataError,
     ErrorCode,
-    Role,
     Work,
     check_name,
     show_duration,
@@ -29,9 +26,9 @@ from lepton.training.folds import Fold, make_folds, num_folds_for
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.limits import Limits
 from lepton.training.options import Options, by_labels, cost_notes
-from lepton.training.portfolio import Chosen, Portfolio
+from lepton.training.portfolio import Portfolio
 from lepton.training.prepared import DEFAULT_WITHIN, PreparedTable, prepare_table
-from lepton.training.table_model import versions
+from lepton.training.told import lineage_of, reports_of
 from lepton.training.writing import ModelFile, input_statistics, measured, sample_row
 
 __all__ = ["TrainingResult", "train"]
@@ -129,7 +126,7 @@ def train(
         order=table.order,
     )
     file = ModelFile(
-        table, statistics, name, lambda chosen: _lineage(dataset, fingerprint, table, chosen, measured_by, work)
+        table, statistics, name, lambda chosen: lineage_of(dataset, fingerprint, table, chosen, measured_by, work)
     )
     file.prepare(portfolio.limits)
     accept = partial(file.keeps, portfolio.limits, work)
@@ -145,9 +142,7 @@ def train(
         measured_by.name, measured_by.greater_is_better, portfolio.leaderboard_rows(chosen.candidate), tuple(notes)
     )
     work.report(1, 1, "files", note="saving")
-    reports = {"training": {**_report(board, table, work), "limits": file.measured}}
-    if found is not None:
-        reports["search"] = found.report
+    reports = reports_of(dataset, table, portfolio, chosen, board, found, file.measured)
     model_id = file.write(chosen, output, reports)
     return TrainingResult(output, model_id, board.rows, board.notes, file.verdicts)
 
@@ -188,46 +183,3 @@ def _folds(table: PreparedTable, work: Work) -> tuple[tuple[Fold, ...], tuple[st
 
 def _truth(table: PreparedTable) -> NDArray[Any]:
     return table.target.values if table.target.labels is None else table.target.values.astype(np.int64)
-
-
-# --- what is said of the model --------------------------------------------------------------------------------
-
-
-def _lineage(
-    dataset: Dataset, fingerprint: str, table: PreparedTable, chosen: Chosen, metric: Metric, work: Work
-) -> dict[str, Any]:
-    """Where the model comes from: nothing in it is measured or dated, so that it can be made again."""
-    return {
-        "dataset": {"fingerprint": fingerprint, "num_rows": dataset.num_rows},
-        "recipe": None if dataset.lineage is None else dataset.lineage.recipe.to_dict(),
-        "table_steps": [] if table.front is None else list(table.front.table_steps),
-        "parents": [str(parent["id"]) for parent in dataset.parents(files=False)],
-        "seed": work.seed,
-        "versions": versions(),
-        "roles": {c.name: str(c.role) for c in dataset.schema if c.role is not Role.FEATURE},
-        "ignored": list(table.features.ignored),
-        "notes": list(table.notes),
-        "metric": metric.name,
-        "options": {
-            "class_weights": list(table.problem.class_weights),
-            "costs": [list(row) for row in table.problem.costs],
-            "monotone": dict(table.problem.monotone),
-        },
-        "learner": chosen.learner.name,
-        "configuration": dict(chosen.learner.configuration),
-    }
-
-
-def _report(board: Leaderboard, table: PreparedTable, work: Work) -> Mapping[str, Any]:
-    return {
-        **board.to_dict(),
-        "task": table.problem.task,
-        "target": table.target.column.name,
-        "num_rows": table.problem.num_rows,
-        "num_features": len(table.features.columns),
-        "within": work.within,
-        "seconds": work.elapsed,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpus": work.resources.cpus,
-        "machine": machine(),
-    }
