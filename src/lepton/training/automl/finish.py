@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,10 +52,16 @@ class Picker:
     Args:
         portfolio: has the candidates.
         max_members: of a mix.
+        in_time: whether several candidates can be fitted on all rows in the time that is left.
     """
 
-    def __init__(self, portfolio: Portfolio, max_members: int) -> None:
-        self._portfolio, self._max_members = portfolio, max_members
+    def __init__(
+        self,
+        portfolio: Portfolio,
+        max_members: int,
+        in_time: Callable[[Sequence[Candidate]], bool] = lambda candidates: True,
+    ) -> None:
+        self._portfolio, self._max_members, self._in_time = portfolio, max_members, in_time
         folds = portfolio.num_folds
         finished = [c for c in portfolio.candidates if c.estimate is not None and c.raw and c.learner is not Blend]
         within = [c for c in finished if portfolio.is_allowed([c])]
@@ -111,9 +117,12 @@ class Picker:
             [self._raw[i][rows] for i in pool],
             lambda raw: self._loss(raw, rows),
             max_members=max_members,
-            allowed=lambda members: self._portfolio.is_allowed([self._finished[pool[i]] for i in members]),
+            allowed=lambda members: self._may_mix([self._finished[pool[i]] for i in members]),
         )
         return weights
+
+    def _may_mix(self, candidates: Sequence[Candidate]) -> bool:
+        return self._portfolio.is_allowed(candidates) and self._in_time(candidates)
 
     def _loss(self, raw: Doubles, rows: NDArray[np.int64]) -> float:
         value = self._portfolio.loss_of(raw, among=rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +35,7 @@ _CELLS_A_WORKER = 3_000_000  # beyond, one trial at a time has all threads
 _MEMORY_SHARE = 0.8
 _SLACK = 1.3  # of the time that is kept for the last fits
 _MOST_RESERVED = 0.3  # of the whole time
+_FITS_RESERVED = 4  # last fits that time is kept for; a mix of more has to do with that
 _SHOWN_INTERVALS = 12
 _LOOK_SHARE = 0.05  # of the time that is for looking closer at the model, half of it for fits
 _LOOK_SECONDS = 20.0
@@ -172,13 +173,16 @@ class _Run:
         portfolio = self.portfolio
         finished = sorted(
             (c for c in portfolio.candidates if c.estimate is not None), key=lambda c: portfolio.loss_of(c.raw)
-        )[: self.effort.max_members]
-        fits = [portfolio.refit_seconds(c) for c in finished]
-        fits *= 2 if portfolio.limits else 1  # the first file may turn out to be too large
-        needed = _SLACK * max(max(fits, default=0.0), sum(fits) / self.workers)
+        )[: min(self.effort.max_members, _FITS_RESERVED)]
+        needed = self._fitting_seconds(finished) * (2 if portfolio.limits else 1)  # the first file may be too large
         within = self.work.within or np.inf
         fitting = min(needed, _MOST_RESERVED * within)
         return portfolio.saving_seconds + self.picking_seconds + fitting + self.look_seconds
+
+    def _fitting_seconds(self, candidates: Sequence[Candidate]) -> float:
+        """About what fitting candidates on all rows takes, side by side."""
+        fits = [self.portfolio.refit_seconds(c) for c in candidates]
+        return _SLACK * max(max(fits, default=0.0), sum(fits) / self.workers)
 
     def found(self, accept: Accept) -> Found:
         why = self.search.run()
@@ -224,7 +228,7 @@ class _Run:
     def _accepted(self, accept: Accept) -> tuple[Chosen, Estimate]:
         """The best mix whose file keeps the limits; without time for another, or where none can, the last one."""
         while True:
-            picker = Picker(self.portfolio, self.effort.max_members)
+            picker = Picker(self.portfolio, self.effort.max_members, self._in_time())
             mix, score = picker.pick()
             chosen = self._fitted(mix, picker)
             hopeless = not self.portfolio.is_allowed([chosen.candidate])
@@ -253,6 +257,14 @@ class _Run:
             key=lambda c: portfolio.loss_of(c.raw),
         )
         return portfolio.chosen_as(best, best.fitted[-1])
+
+    def _in_time(self) -> Callable[[Sequence[Candidate]], bool]:
+        """Whether candidates can all be fitted on all rows in the time that is left when they have been chosen."""
+        remaining = self.work.remaining
+        if remaining is None:
+            return lambda candidates: True
+        left = remaining - self.portfolio.saving_seconds - self.picking_seconds
+        return lambda candidates: self._fitting_seconds(candidates) <= left
 
     def _seconds_to_fit(self) -> float | None:
         """Until saving must begin; half of what the contract allows beyond the time is for a fit that takes longer."""
