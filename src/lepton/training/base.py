@@ -32,6 +32,7 @@ LEARNERS = Registry(
         "network": "lepton.training.learners.network:Network",
         "naive-bayes": "lepton.training.learners.naive_bayes:NaiveBayes",
         "rules": "lepton.training.learners.rules:Rules",
+        "neighbours": "lepton.training.learners.neighbours:Neighbours",
     },
 )
 """Learners by name, in the order in which they are tried; third parties use the group `lepton.learners`."""

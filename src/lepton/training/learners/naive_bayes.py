@@ -34,19 +34,17 @@ class NaiveBayes(TableLearner):
     """
 
     name = "naive-bayes"
-    searched_only = True
+    asked_only = True
 
     @classmethod
     def configurations(cls, problem: Problem) -> tuple[Mapping[str, Any], ...]:
         """One, for classes; numbers are not predicted by it."""
-        return () if problem.task == "regression" else ({"label": "naive Bayes", "prior_rows": 1.0},)
+        return () if problem.task not in {"binary", "multiclass"} else ({"label": "naive Bayes", "prior_rows": 1.0},)
 
     @classmethod
     def space(cls, problem: Problem) -> Mapping[str, Dimension]:
-        """How strongly classes are taken to be alike; it matters little, so that nothing is searched unasked."""
-        if problem.task == "regression" or cls.name not in problem.learners:
-            return {}
-        return {"prior_rows": Real(0.01, 1000.0, 1.0, log=True)}
+        """How strongly classes are taken to be alike."""
+        return {"prior_rows": Real(0.01, 1000.0, 1.0, log=True)} if cls.configurations(problem) else {}
 
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Count, in at most 200,000 of the rows, drawn by the seed."""
