@@ -1,5 +1,6 @@
 """Figures, tables and pages as self-contained HTML and SVG: no script, nothing from outside, light and dark."""
 
+from lepton.report.clouds import clouds
 from lepton.report.figures import bars, heatmap, histogram, lines, scatter, small_histogram
 from lepton.report.frame import Figure, plural
 from lepton.report.gallery import Gallery, Thumbnail, waveform
@@ -22,6 +23,7 @@ __all__ = [
     "Text",
     "Thumbnail",
     "bars",
+    "clouds",
     "flow",
     "heatmap",
     "histogram",

@@ -1,7 +1,8 @@
-"""How a model was found, in words: what was tried, what each learner reached, why this one."""
+"""How a model was found, in words: what was tried and learned, why this one, what is doubtful, what would help."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,12 @@ from typing import Any
 from lepton.core import show_duration
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 
-__all__ = ["How", "how_found"]
+__all__ = ["How", "help_most", "how_found"]
+
+_LEAST_TRIALS = 8  # of a learner, from which good settings are told
+_NARROW = 0.5  # share of the range that was tried in which the best quarter lies
+_STILL_BETTER = 0.002  # of the score, gained in the last third of the time
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,10 @@ def how_found(reports: Mapping[str, Mapping[str, Any]]) -> How:
     board = Leaderboard.from_report(reports.get("training", {}))
     if not board.rows:
         return How(("the file does not say how the model was found",))
-    lines = [*_tried(board), *_reached(board), *_chosen(board)]
+    search = reports.get("search", {})
+    lines = [*_tried(board), *_reached(board), *_settings(search, board), *_features(search), *_chosen(board)]
+    lines += [f"doubtful: {each['evidence']}; {each['fix']}" for each in reports["training"].get("doubts", ())]
+    lines += help_most(reports)
     lines += [f"it was decided: {note}" for note in board.notes]
     return How(tuple(lines))
 
@@ -98,3 +107,127 @@ def _cheaper(rows: Sequence[LeaderboardRow], chosen: LeaderboardRow, board: Lead
         return []
     told = f"cheaper: {least.learner} ({least.configuration}) has {least.size / chosen.size:.0%} of the size and"
     return [f"{told} {board.metric} {least.metric:.5g}; max_size= asks for such a model"]
+
+
+def _settings(search: Mapping[str, Any], board: Leaderboard) -> list[str]:
+    """Where the best quarter of a learner's trials lies, for settings in which that is a narrow part."""
+    sign = -1.0 if board.greater_is_better else 1.0
+    by_learner: dict[str, list[Mapping[str, Any]]] = {}
+    for trial in search.get("trials", ()):
+        if trial["score"] is not None:
+            by_learner.setdefault(trial["learner"], []).append(trial)
+    lines = []
+    for learner, trials in by_learner.items():
+        if len(trials) < _LEAST_TRIALS:
+            continue
+        trials.sort(key=lambda trial: sign * trial["score"])
+        best = [trial["configuration"] for trial in trials[: len(trials) // 4]]
+        told = []
+        for name in best[0]:
+            tried = _numbers([trial["configuration"] for trial in trials], name)
+            good = _numbers(best, name)
+            if len(good) < len(best) or len(set(tried)) < _LEAST_TRIALS // 2:
+                continue
+            if _width(good, tried) <= _NARROW * _width(tried, tried):
+                told.append(f"{name} {min(good):.3g} to {max(good):.3g}")
+        if told:
+            lines.append(f"learned: the best quarter of {len(trials)} trials of {learner} has {', '.join(told)}")
+    return lines
+
+
+def _numbers(configurations: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    values = [configuration.get(name) for configuration in configurations]
+    return [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+
+
+def _width(values: Sequence[float], tried: Sequence[float]) -> float:
+    """How far values spread, in powers where all that was tried is above 0."""
+    if min(tried) > 0.0:
+        return math.log(max(values) / min(values))
+    return max(values) - min(values)
+
+
+def _features(search: Mapping[str, Any]) -> list[str]:
+    """The columns that a strong model leans on most."""
+    leaned_on = [each for each in search.get("importance", {}).get("features", ()) if each["matters"]]
+    if not leaned_on:
+        return []
+    told = ", ".join(f"{each['columns'][0]} ({each['value']:.3g})" for each in leaned_on[:_SHOWN])
+    return [f"learned: the model leans most on {told}: the loss when each is shuffled"]
+
+
+# --- what would help ------------------------------------------------------------------------------------------
+
+
+def help_most(reports: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """What would make the model better, as far as it was measured: rows, and which; time; columns that are no use.
+
+    Args:
+        reports: of the model file, `training` and, where there was a search, `search`.
+    """
+    training, search = reports.get("training", {}), reports.get("search", {})
+    if not search:
+        return tuple(_places(training))
+    return (*_rows(search), *_places(training), *_time(search, training), *_idle(search))
+
+
+def _rows(search: Mapping[str, Any]) -> list[str]:
+    closer = search.get("closer", {})
+    curve = closer.get("learning_curve", {})
+    if not curve.get("points"):
+        reason = closer.get("skipped") or curve.get("skipped")
+        return [f"more rows: not known ({reason})"] if reason else []
+    gain, metric = curve["next_doubling"], curve["metric"]
+    if gain["value"] is None or gain.get("lower") is None:
+        return [f"more rows: not known ({gain.get('reason') or 'the curve has no interval'})"]
+    interval = f"95 % interval {gain['lower']:.2g} to {gain['upper']:.2g}"
+    if gain["lower"] <= 0.0:
+        return [f"more rows: twice as many would bring nothing that can be seen in {metric} ({interval})"]
+    return [f"more rows: twice as many would be worth about {gain['value']:.2g} of {metric} ({interval})"]
+
+
+def _places(training: Mapping[str, Any]) -> list[str]:
+    """Which rows: those that have much more of the loss than of the rows."""
+    lines = []
+    for place in training.get("errors", ())[:_SHOWN]:
+        where = f"class {place['where']}" if place["column"] is None else f"{place['column']}: {place['where']}"
+        shares = f"{place['rows_share']:.0%} of the rows have {place['loss_share']:.0%} of the loss"
+        lines.append(f"which rows: {where}; {shares}")
+    return lines
+
+
+def _time(search: Mapping[str, Any], training: Mapping[str, Any]) -> list[str]:
+    """Whether the last third of the search still found better ones."""
+    sign = -1.0 if training.get("greater_is_better") else 1.0
+    scored = [
+        (trial["scored_after"], sign * trial["score"])
+        for trial in search.get("trials", ())
+        if trial["score"] is not None and trial.get("scored_after") is not None
+    ]
+    if len(scored) < _LEAST_TRIALS:
+        return []
+    first, last = min(scored)[0], max(scored)[0]
+    early = min((loss for after, loss in scored if after <= first + (last - first) * 2.0 / 3.0), default=math.inf)
+    best_loss, best_after = min((loss, after) for after, loss in scored)
+    if early - best_loss > _STILL_BETTER * abs(best_loss):
+        gained = f"the last third of the trials gained {early - best_loss:.2g}"
+        return [f"more time: might help: {gained}, the best came after {show_duration(best_after)}"]
+    when = f"the best came after {show_duration(best_after)} of {show_duration(last)}"
+    return [f"more time: would hardly help: {when}, and nothing clearly better in the last third"]
+
+
+def _idle(search: Mapping[str, Any]) -> list[str]:
+    """Columns whose shuffling costs nothing that can be seen."""
+    features = search.get("importance", {}).get("features", ())
+    idle = [each["columns"][0] for each in features if not each["matters"]]
+    together = {
+        name
+        for group in search.get("importance", {}).get("groups", ())
+        if group["matters"]
+        for name in group["columns"]
+    }
+    idle = [name for name in idle if name not in together]
+    if not idle:
+        return []
+    more = f" and {len(idle) - _SHOWN} more" if len(idle) > _SHOWN else ""
+    return [f"columns that carry nothing that can be seen: {', '.join(idle[:_SHOWN])}{more}"]
