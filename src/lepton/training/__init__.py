@@ -7,6 +7,7 @@ from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.limits import Limits, check_verdicts
 from lepton.training.options import Options
 from lepton.training.out_of_fold import OutOfFold, out_of_fold
+from lepton.training.pages import history_page
 from lepton.training.tables import TrainingResult, train
 from lepton.training.trees import Forest
 from lepton.training.unlabelled import UNLABELLED, refuse_options, train_unlabelled
@@ -26,6 +27,7 @@ __all__ = [
     "TableLearner",
     "TrainingResult",
     "check_verdicts",
+    "history_page",
     "how_found",
     "is_forecast",
     "out_of_fold",
