@@ -199,9 +199,7 @@ class Model:
             ),
             Text(f"Model id {model_id}", tone="note"),
         )
-        board = self.leaderboard()
-        if board.rows:
-            page.section("How it was found", *board.blocks())
+        page.extend(training.history_page(self._predictor.bundle.reports))
         if source is not None:
             page.extend(self.evaluate(source).page())
         return page
