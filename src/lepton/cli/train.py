@@ -32,6 +32,7 @@ def train(
     max_size: str | None = None,
     max_latency: str | None = None,
     output: Output = None,
+    report: Path | None = None,
     task: str | None = None,
     metric: str | None = None,
     weight: str | None = None,
@@ -57,6 +58,7 @@ def train(
         max_size: largest file, without what training and reports keep in it: 200KB, 1MB.
         max_latency: slowest answer to one row, at the 99th percentile, on one thread: 1ms.
         output: model file to write; by default the table's name with .lepton, in this folder.
+        report: HTML page to write: how the model was found, what it leans on, what is doubtful.
         task: regression, binary or multiclass, by default what the target says; forecast; or, without a
             target, anomaly or clustering.
         metric: what to choose by; by default rmse for numbers, log_loss for classes, mase for forecasts.
@@ -96,6 +98,11 @@ def train(
         spent = work.elapsed
     board = model.leaderboard()
     notes = (f"{path} was there and has been replaced",) if replaced else ()
+    doubts = model.reports().get("training", {}).get("doubts", [])
+    text = f"{board.text()}\n\nSaved {path} ({model.facts()['size']}) after {show_duration(spent)}."
+    if report is not None:
+        model.report().write(report)
+        text += f"\nPage written: {report}"
     return Result(
         data={
             "model": str(path),
@@ -103,9 +110,10 @@ def train(
             "seconds": spent,
             "metric": board.metric,
             "leaderboard": board.to_dict()["rows"],
+            "doubts": doubts,
         },
-        text=f"{board.text()}\n\nSaved {path} ({model.facts()['size']}) after {show_duration(spent)}.",
-        notes=notes + tuple(board.notes),
+        text=text,
+        notes=(*notes, *board.notes, *(f"doubtful: {each['evidence']}; {each['fix']}" for each in doubts)),
         next=(
             *(() if model.task in _NO_TRUTH else (f"lepton evaluate {path} TEST.csv",)),
             f"lepton predict {path} NEW.csv -o out.parquet",
