@@ -15,7 +15,7 @@ def test_every_metric_has_a_heading_that_says_its_tasks_and_direction() -> None:
     described = dict(re.findall(r"^### (\w+)\n\n(.*?)(?=^#)", PAGE, re.M | re.S))
     assert set(described) == set(METRICS)
     for name, text in described.items():
-        tasks = re.search(r"((?:Binary|Multiclass|Regression)[a-z, ]*)\.\s*\Z", text)
+        tasks = re.search(r"((?:Binary|Multi(?:class|label)|Quantile|Ranking|Regression)[a-z, ]*)\.\s*\Z", text)
         assert tasks, name
         assert tuple(tasks[1].lower().split(", ")) == tuple(sorted(METRICS[name].tasks)), name
         assert ("higher is better" in text) is METRICS[name].greater_is_better, name

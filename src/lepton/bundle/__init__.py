@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from lepton.bundle.answer_columns import answer_columns, stated_coverage, stated_quantiles
 from lepton.bundle.build import GraphBuilder
 from lepton.bundle.check import CheckRecord, CheckReport, check_bundle
 from lepton.bundle.files import Bundle, add_report, extract_bundle, read_bundle, write_bundle
@@ -32,6 +33,7 @@ __all__ = [
     "SignatureReport",
     "TableInputs",
     "add_report",
+    "answer_columns",
     "bundle_size",
     "check_bundle",
     "extract_bundle",
@@ -41,6 +43,8 @@ __all__ = [
     "open_model",
     "read_bundle",
     "sign_bundle",
+    "stated_coverage",
+    "stated_quantiles",
     "verify_bundle",
     "write_bundle",
 ]

@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import polars as pl
 from numpy.typing import NDArray
 
+from lepton.bundle.answer_columns import answer_columns
 from lepton.bundle.containers import Rows, given_as
 from lepton.bundle.files import Bundle, read_bundle
 from lepton.bundle.frequency import Frequency
@@ -178,6 +180,28 @@ class Predictor:
         read = self._read(rows)
         values = self.run(self.inputs.row_tensors(read), ["probabilities"])["probabilities"]
         return read.give_table(self.label_names, values)
+
+    def predict_all(self, rows: Any) -> Any:
+        """Everything that the model answers, one row for each row: predictions with what stands beside them.
+
+        Args:
+            rows: as for `predict`.
+
+        Returns:
+            A table in the container that came in (a Polars DataFrame for a dict of columns): `prediction` (or what
+            the task gives), `probability_<label>`, `lower` and `upper`, `set_<label>`, `quantile_<share>`, as far as
+            the model has them; for forecasts what `predict` gives.
+
+        Raises:
+            SchemaError: as for `predict`.
+        """
+        if isinstance(self.inputs, SeriesInputs):
+            return self._forecast(self.inputs, rows)
+        return given_as(rows, self.answer_columns(self.outputs(rows)))
+
+    def answer_columns(self, outputs: Mapping[str, NDArray[Any]]) -> pl.DataFrame:
+        """What `run` has given, as columns of a table."""
+        return answer_columns(self.manifest, outputs, self.label_names, boolean=self._boolean)
 
     def outputs(self, rows: Any) -> dict[str, NDArray[Any]]:
         """Everything that the graph answers: output name → array, as plain onnxruntime gives it."""

@@ -26,7 +26,10 @@ def predict(
     workers: Workers = None,
     context: Injected,
 ) -> Result:
-    """One answer a row, in the rows' order: a column `prediction`, and `probability_<class>` for classes.
+    """One answer a row, in the rows' order: a column `prediction`, and what the model gives beside it.
+
+    That is `probability_<label>` for classes; `lower` and `upper`, or `set_<label>`, of a model with a coverage;
+    `quantile_<share>` of one for quantiles.
 
     A forecaster takes rows of history and gives the next steps of each series, one row a step.
 
@@ -80,12 +83,4 @@ def _answers(model: verbs.Model, batch: pl.DataFrame) -> pl.DataFrame:
     if model.task == "forecast":
         forecasts: pl.DataFrame = model.predict(batch)
         return forecasts
-    outputs = model.predictor.outputs(batch)
-    answer = model.predictor.task.answer
-    answers = pl.DataFrame({answer: outputs[answer]})
-    if model.labels is not None and isinstance(model.labels[0], bool):
-        answers = answers.cast(pl.Boolean)
-    names = model.predictor.label_names
-    return answers.with_columns(
-        pl.Series(f"probability_{name}", outputs["probabilities"][:, position]) for position, name in enumerate(names)
-    )
+    return model.predictor.answer_columns(model.predictor.outputs(batch))

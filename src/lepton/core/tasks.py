@@ -60,6 +60,9 @@ TASKS = MappingProxyType(
             TaskRecord("multiclass", ("prediction", "probabilities"), "log_loss"),
             TaskRecord("clustering", ("cluster",), "inertia", supervised=False),
             TaskRecord("anomaly", ("score",), "stability", supervised=False),
+            TaskRecord("quantile", ("prediction", "quantiles"), "pinball"),
+            TaskRecord("multilabel", ("prediction", "probabilities"), "log_loss"),
+            TaskRecord("ranking", ("score",), "ndcg_10"),
             TaskRecord("forecast", ("forecast",), "mase"),
         )
     }

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lepton.bundle import Predictor
+from lepton.bundle import Predictor, stated_quantiles
 from lepton.core import DataError, ErrorCode, Role, SchemaError, UsageError, Work
 from lepton.data import Dataset
 from lepton.evaluation.bootstrap import Estimate, intervals, num_resamples
@@ -20,6 +20,8 @@ from lepton.evaluation.classification import Floats, Labels, Positions, Score, l
 from lepton.evaluation.metrics import Metric, check_weight
 
 __all__ = ["Answers", "gather"]
+
+_BESIDE = ("lower", "upper", "set", "quantiles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Answers:
         weight: sample weights [N], or None for equal ones.
         groups: group of each row [N] as numbers from 0, or None.
         columns: the columns that were asked for beside the target, N rows.
+        beside: further outputs of the model by name, such as `lower` and `upper` [N], `set` [N, C], `quantiles` [N, Q].
+        shares: what the columns of `quantiles` mean.
         num_missing: rows left out because their target is missing or infinite.
         unseen: labels that the model does not know → rows that were left out for it.
     """
@@ -49,6 +53,8 @@ class Answers:
     weight: Floats | None
     groups: Positions | None
     columns: pl.DataFrame
+    beside: dict[str, NDArray[Any]] = field(default_factory=dict)
+    shares: tuple[float, ...] = ()
     num_missing: int = 0
     unseen: dict[str, int] = field(default_factory=dict)
 
@@ -64,12 +70,19 @@ class Answers:
 
     @property
     def positions(self) -> Labels:
-        """The labels as the metrics take them: `y` and `predicted` hold positions already."""
-        return range(len(self.labels))
+        """What metrics take beside: positions of labels, shares of quantiles, or the query of each row."""
+        if self.task == "ranking" and self.groups is not None:
+            queries: list[int] = self.groups.tolist()
+            return queries
+        return self.shares or range(len(self.labels))
 
     def score(self, metric: Metric) -> Score:
         """`metric` as a function of weights [B, N]."""
-        if metric.prepare is None and self.labels:  # a function from outside sees labels as the user knows them
+        if metric.needs == "quantiles":
+            return metric.over(self.y, self.beside["quantiles"], self.positions)
+        if (
+            metric.prepare is None and self.labels and self.y.ndim == 1
+        ):  # a function from outside sees labels as the user knows them
             names = np.array(self.labels, dtype=object)
             answer = self.probabilities if metric.needs == "probabilities" else names[self.predicted]
             return metric.over(names[self.y], answer, self.labels)
@@ -102,6 +115,8 @@ class Answers:
             None if self.weight is None else self.weight[rows],
             groups,
             self.columns.filter(pl.Series(rows)),
+            {name: values[rows] for name, values in self.beside.items()},
+            self.shares,
         )
 
 
@@ -183,7 +198,7 @@ class _Gathering:
         self.num_rows = 0
         self.num_missing = 0
         self.unseen: Counter[str] = Counter()
-        self.parts: list[tuple[NDArray[Any], NDArray[Any], Floats | None, pl.DataFrame]] = []
+        self.parts: list[tuple[NDArray[Any], NDArray[Any], Floats | None, pl.DataFrame, dict[str, NDArray[Any]]]] = []
 
     def add(self, batch: pl.DataFrame) -> None:
         self.num_rows += batch.height
@@ -204,15 +219,17 @@ class _Gathering:
             predicted = label_positions(given["prediction"], self.labels, "the prediction")
             probabilities = np.asarray(given["probabilities"], dtype=np.float64)
         else:
-            predicted, probabilities = np.asarray(given["prediction"], dtype=np.float64).reshape(rows.height), None
-        self.parts.append((y[judged], predicted, probabilities, rows.select(self.kept)))
+            numbers = given[self.predictor.task.answer]
+            predicted, probabilities = np.asarray(numbers, dtype=np.float64).reshape(rows.height), None
+        beside = {name: given[name] for name in _BESIDE if name in given}
+        self.parts.append((y[judged], predicted, probabilities, rows.select(self.kept), beside))
 
     def finish(self, weight: str | None, group: str | None) -> Answers:
         if not self.num_rows:
             raise DataError(ErrorCode.EMPTY_DATA, "the data has no rows", wanted="rows with the target")
         if not self.parts:
             raise DataError(ErrorCode.BAD_TARGET, self._why_none(), details={"num_rows": self.num_rows})
-        y, predicted, probabilities, columns = zip(*self.parts, strict=True)
+        y, predicted, probabilities, columns, beside = zip(*self.parts, strict=True)
         table = pl.concat(columns) if self.kept else pl.DataFrame()
         truth = np.concatenate(y)
         return Answers(
@@ -225,6 +242,8 @@ class _Gathering:
             None if weight is None else _weights(table[weight], len(truth)),
             None if group is None else _groups(table[group]),
             table,
+            {name: np.concatenate([part[name] for part in beside]) for name in beside[0]},
+            stated_quantiles(self.predictor.manifest),
             self.num_missing,
             dict(self.unseen.most_common()),
         )

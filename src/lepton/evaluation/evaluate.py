@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lepton.bundle import Predictor
+from lepton.bundle import Predictor, stated_coverage
 from lepton.core import ErrorCode, UsageError, Work, task_record
 from lepton.data import Dataset
 from lepton.evaluation.answers import Answers, gather
 from lepton.evaluation.bootstrap import Estimate
 from lepton.evaluation.classification import Floats, confusion
+from lepton.evaluation.coverage import Coverage, coverage_of
 from lepton.evaluation.curves import MAX_CURVES, Calibration, RankingCurves, calibration, ranking_curves
 from lepton.evaluation.metrics import METRICS, Metric, metrics_of
 from lepton.evaluation.result import Evaluation, LabelRecord, Residuals
@@ -27,6 +28,7 @@ _SEGMENT_METRICS = {
     "regression": ("rmse", "mae"),
     "binary": ("log_loss", "accuracy"),
     "multiclass": ("log_loss", "accuracy"),
+    "quantile": ("pinball",),
 }
 
 
@@ -76,6 +78,7 @@ def evaluate(
     if costs is not None and answers.probabilities is not None:
         of_positive, drawn = answers.probabilities[:, 1], answers.groups
         decision = decide(answers.y, of_positive, costs, weight=answers.weight, groups=drawn, seed=seed, work=work)
+    coverage = coverage_of(answers, stated_coverage(predictor.manifest), seed=seed, work=work)
     return Evaluation(
         model=predictor.manifest.name,
         model_id=predictor.model_id,
@@ -91,7 +94,8 @@ def evaluate(
         curves=_curves(answers),
         segments={each: segments_of(answers, each, narrow, seed=seed, work=work) for each in dict.fromkeys(segments)},
         decision=decision,
-        warnings=tuple(_warnings(answers, estimates)),
+        coverage=coverage,
+        warnings=(*_short_coverage(coverage), *_warnings(answers, estimates)),
     )
 
 
@@ -106,11 +110,14 @@ def _baseline(answers: Answers, metrics: Sequence[Metric]) -> tuple[dict[str, fl
         probabilities: Floats | None = np.tile(shares, (answers.num_rows, 1))
     else:
         mean = float(np.average(answers.y, weights=weight))
-        words = "the mean of the target in these rows"
+        levels = np.quantile(answers.y, answers.shares) if answers.shares else np.empty(0)
+        words = f"the {'quantiles' if answers.shares else 'mean'} of the target in these rows"
         predicted, probabilities = np.full(answers.num_rows, mean), None
     values = {}
     for each in metrics:
         answer = probabilities if each.needs == "probabilities" else predicted
+        if each.needs == "quantiles":
+            answer = np.tile(levels, (answers.num_rows, 1))
         value = each(answers.y, answer, answers.weight, answers.positions)
         values[each.name] = round(value, 12) if np.isfinite(value) else None  # R² of the mean is 0, not -2e-16
     return values, words
@@ -167,6 +174,12 @@ def _curves(answers: Answers) -> dict[str, RankingCurves]:
         for each in chosen
     }
     return {label: curves for label, curves in found.items() if curves is not None}
+
+
+def _short_coverage(coverage: Coverage | None) -> tuple[str, ...]:
+    if coverage is None or not coverage.short:
+        return ()
+    return (f"The {coverage.of}s hold the truth less often than stated: are these rows like those of the training?",)
 
 
 def _warnings(answers: Answers, estimates: dict[str, Estimate]) -> list[str]:

@@ -15,12 +15,13 @@ from typing import Any, Literal
 import numpy as np
 
 from lepton.core import DataError, ErrorCode, SchemaError, UsageError, task_record
-from lepton.evaluation import classification, regression
+from lepton.evaluation import classification, multilabel, quantiles, ranking, regression
 from lepton.evaluation.classification import Floats, Labels, Score
 
 __all__ = ["METRICS", "Metric", "metric", "metrics_of"]
 
-Needs = Literal["labels", "probabilities", "numbers"]
+Needs = Literal["labels", "probabilities", "numbers", "quantiles"]
+Prepare = Callable[[Any, Any, Labels], Score]
 MetricFunction = Callable[[Any, Any, Any, Labels], float]
 
 
@@ -36,11 +37,13 @@ class Metric:
         name: as it is asked for.
         title: as it is shown.
         tasks: names of the tasks that it fits.
-        needs: what it compares with the target: predicted `labels` [N], `probabilities` [N, C] or `numbers` [N].
+        needs: what it compares with the target: predicted `labels` [N], `probabilities` [N, C], `numbers` [N] or
+            `quantiles` [N, Q]. Where a row has several labels, target and labels are [N, L].
         greater_is_better: which way is good.
         bounded: whether a loss in it is told in absolute terms (metrics in [0, 1] or [-1, 1], and R²) rather than
             relative to the value.
         function: `(y, answer, weight, labels) -> float`; weight is [N] of at least 0 or None; NaN means undefined.
+            `labels` are the labels of classes, the shares of quantiles [Q], or the query of each row [N].
         undefined: when the value is NaN, in words.
         prepare: `(y, answer, labels) -> Score`, the form that scores many weightings of the rows at once; a metric
             without it is called once a weighting.
@@ -115,17 +118,31 @@ def _builtin(
     return Metric(name, title, tasks, needs, greater, bounded, function, undefined, prepare)
 
 
+def _by_shape(one: Prepare, many: Prepare) -> Prepare:
+    """`one` for a label a row, `many` for several."""
+    return lambda y, answer, labels: (many if np.ndim(y) == 2 else one)(y, answer, labels)
+
+
 _CLASSES = ("binary", "multiclass")
+_LABELS = (*_CLASSES, "multilabel")
 _BINARY = ("binary",)
 _NUMBER = ("regression",)
-_C, _R = classification, regression
+_C, _R, _M = classification, regression, multilabel
 _ONE_CLASS = "the rows hold one class only"
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         each.name: each
         for each in (
-            _builtin("accuracy", "Accuracy", _CLASSES, "labels", _C.accuracy, greater=True, bounded=True),
+            _builtin(
+                "accuracy",
+                "Accuracy",
+                _LABELS,
+                "labels",
+                _by_shape(_C.accuracy, _M.exact),
+                greater=True,
+                bounded=True,
+            ),
             _builtin(
                 "balanced_accuracy",
                 "Balanced accuracy",
@@ -165,7 +182,25 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 bounded=True,
                 undefined="no row is positive and none was predicted positive",
             ),
-            _builtin("f1_macro", "F1, mean over labels", _CLASSES, "labels", _C.f1_macro, greater=True, bounded=True),
+            _builtin(
+                "f1_macro",
+                "F1, mean over labels",
+                _LABELS,
+                "labels",
+                _by_shape(_C.f1_macro, _M.f1_macro),
+                greater=True,
+                bounded=True,
+            ),
+            _builtin(
+                "f1_micro",
+                "F1, all labels together",
+                ("multilabel",),
+                "labels",
+                _M.f1_micro,
+                greater=True,
+                bounded=True,
+                undefined="no label holds and none was predicted",
+            ),
             _builtin(
                 "f1_weighted",
                 "F1, weighted by label",
@@ -205,7 +240,15 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 bounded=True,
                 undefined="no row is positive",
             ),
-            _builtin("log_loss", "Log loss", _CLASSES, "probabilities", _C.log_loss, greater=False, bounded=False),
+            _builtin(
+                "log_loss",
+                "Log loss",
+                _LABELS,
+                "probabilities",
+                _by_shape(_C.log_loss, _M.log_loss),
+                greater=False,
+                bounded=False,
+            ),
             _builtin("brier", "Brier score", _CLASSES, "probabilities", _C.brier, greater=False, bounded=True),
             _builtin("rmse", "Root mean squared error", _NUMBER, "numbers", _R.rmse, greater=False, bounded=False),
             _builtin("mae", "Mean absolute error", _NUMBER, "numbers", _R.mae, greater=False, bounded=False),
@@ -238,6 +281,32 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 greater=True,
                 bounded=True,
                 undefined="the target is the same in every row",
+            ),
+            _builtin(
+                "pinball",
+                "Pinball loss",
+                ("quantile",),
+                "quantiles",
+                quantiles.pinball,
+                greater=False,
+                bounded=False,
+            ),
+            *(
+                _builtin(
+                    name,
+                    title,
+                    ("ranking",),
+                    "numbers",
+                    ranking.ndcg_at(most),
+                    greater=True,
+                    bounded=True,
+                    undefined="no query has a relevant row",
+                )
+                for name, title, most in (
+                    ("ndcg_10", "NDCG of the first 10", 10),
+                    ("ndcg_5", "NDCG of the first 5", 5),
+                    ("ndcg", "NDCG of all rows", None),
+                )
             ),
         )
     }

@@ -11,6 +11,7 @@ import numpy as np
 from lepton.core import printable
 from lepton.evaluation.answers import Answers
 from lepton.evaluation.bootstrap import CONFIDENCE, Estimate
+from lepton.evaluation.coverage import Coverage
 from lepton.evaluation.curves import Calibration, RankingCurves
 from lepton.evaluation.metrics import METRICS
 from lepton.evaluation.render import title_of
@@ -97,6 +98,7 @@ class Evaluation:
             label and another one occur.
         segments: column → its parts.
         decision: the threshold that costs least, where costs were given.
+        coverage: how often intervals or sets hold the truth, of a model that gives them.
         warnings: what limits all of this, in words.
     """
 
@@ -114,6 +116,7 @@ class Evaluation:
     curves: dict[str, RankingCurves]
     segments: dict[str, tuple[Segment, ...]]
     decision: Decision | None
+    coverage: Coverage | None
     warnings: tuple[str, ...]
 
     @property
@@ -143,6 +146,7 @@ class Evaluation:
             "curves": {label: each.to_dict() for label, each in self.curves.items()},
             "segments": {name: [each.to_dict() for each in parts] for name, parts in self.segments.items()},
             "decision": None if self.decision is None else self.decision.to_dict(),
+            "coverage": None if self.coverage is None else self.coverage.to_dict(),
             "warnings": list(self.warnings),
         }
 
@@ -151,6 +155,8 @@ class Evaluation:
         parts = [f"{printable(self.model)}: {title_of(self.answers.task, self.answers.target)}, {self.num_rows:,} rows"]
         parts.append(plain_table(_HEAD, self._metric_rows(list(self.metrics))))
         parts.append(f"  Baseline: {printable(self.baseline_of)}. Intervals from {self.resamples:,} resamples.")
+        if self.coverage is not None:
+            parts.append(self.coverage.text())
         if self.labels:
             parts.append(self._confusion_text())
         if self.residuals is not None:
@@ -177,7 +183,8 @@ class Evaluation:
         page.section("Result", Facts(facts), *(Text(each, "warning") for each in self.warnings))
         note = f"Baseline: {self.baseline_of}. Intervals are 95 % percentiles of {self.resamples:,} resamples of rows."
         table = Table(_HEAD, self._metric_rows([METRICS[name].title for name in self.metrics]))
-        page.section("Metrics", table, Text(note, "note"))
+        inside = () if self.coverage is None else (Text(self.coverage.text()),)
+        page.section("Metrics", table, Text(note, "note"), *inside)
         for heading, blocks in (
             ("Labels", self._label_blocks()),
             ("Residuals", self._residual_blocks()),

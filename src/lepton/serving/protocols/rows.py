@@ -23,7 +23,8 @@ def read_rows(served: ServedModel, request: Request) -> Call:
 
     The body is an array of objects, `{"rows": [...]}`, or one object, which is one row. The answer has `model_name`,
     `model_version`, `predictions` and, of a classifier, `probabilities` (an object from label to probability for each
-    row); further outputs of the model stand under their own names.
+    row) and, where it gives them, `sets` (the labels in the set of each row); further outputs of the model stand under
+    their own names.
 
     Raises:
         ServingError: a body of another shape, or a model that is not ready.
@@ -49,6 +50,9 @@ def _respond(served: ServedModel, answers: Answers) -> Response:
     if probabilities is not None:
         labels = predictor.label_names
         out["probabilities"] = [dict(zip(labels, row, strict=True)) for row in probabilities.tolist()]
+    members = left.pop("set", None)
+    if members is not None:
+        out["sets"] = [[label for label, own in zip(predictor.label_names, row, strict=True) if own] for row in members]
     out.update((output, values.tolist()) for output, values in left.items())
     return json_response(out)
 
