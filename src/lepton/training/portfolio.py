@@ -167,6 +167,7 @@ class Portfolio:
         self.metric, self.truth, self.scale, self.groups = metric, truth, scale, groups
         self.saving_seconds, self.measure, self.work = saving_seconds, measure, work
         self.limits, self.order = limits or Limits(), order
+        self.one_thread = False  # a fit, so that sums are the same however many cores there are
         self.candidates: list[Candidate] = []
         self.notes: list[str] = []
 
@@ -243,7 +244,8 @@ class Portfolio:
             work.check()
             folds = self.folds[first : min(first + together, self.num_folds)]
             # Threads of one fit wait for each other at every step; on small tables whole folds share cores better.
-            part = work.part(resources=replace(work.resources, cpus=max(1, work.resources.cpus // len(folds))))
+            cpus = 1 if self.one_thread else max(1, work.resources.cpus // len(folds))
+            part = work.part(resources=replace(work.resources, cpus=cpus))
             start = time.monotonic()
             learners = self._fit_together(candidate, folds, part)
             seconds = time.monotonic() - start
@@ -428,6 +430,11 @@ class Portfolio:
         if best.measured is None and (remaining is None or remaining > self.saving_seconds):
             best.measured = self.measure(learner)
         answers = self.answers(best, temperature)
+        if learner.num_kept_rows:
+            self.notes.append(
+                f"the model file holds {learner.num_kept_rows:,} rows of the table as learners see them (keep_rows=):"
+                " who has the file can read them"
+            )
         return Chosen(best, learner, self.scored_rows(), answers, temperature, tuple(dict.fromkeys(self.notes)))
 
     def _temperature(self, best: Candidate) -> float:

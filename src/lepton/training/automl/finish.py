@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.compute import LocalEngine
+from lepton.compute import Engine
 from lepton.core import LeptonError, Resources, Work
 from lepton.evaluation import Estimate
 from lepton.training.automl.greedy import greedy_weights
@@ -180,7 +180,7 @@ def _together(mix: Mix) -> tuple[int, float] | None:
 
 
 def fit_mix(
-    mix: Mix, setting: Setting, engine: LocalEngine, resources: Resources, seconds: float | None, work: Work
+    mix: Mix, setting: Setting, engine: Engine, resources: Resources, seconds: float | None, work: Work
 ) -> TableLearner | None:
     """The members fitted on all rows, side by side in child processes; None where one of them fails or is too slow."""
     if seconds is not None and seconds <= 0.0:

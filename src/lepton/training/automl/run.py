@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from lepton.bundle import machine
-from lepton.compute import Handle, LocalEngine
-from lepton.core import Resources, Work, time_allowed
+from lepton.compute import Engine, Handle, LocalEngine
+from lepton.core import ErrorCode, Interrupted, Resources, Work, time_allowed
 from lepton.evaluation import METRICS, Estimate
 from lepton.store import scratch_folder
 from lepton.training.automl.closer import Closer, look_closer
@@ -66,36 +66,51 @@ def run_search(
     effort: Effort,
     accept: Accept = lambda chosen: True,
     max_trials: int | None = None,
+    keep: Callable[[Candidate], None] = lambda candidate: None,
+    engine: Engine | None = None,
 ) -> Found | None:
     """Try the openers, then search, then fit the best on all rows.
 
     Args:
-        portfolio: fresh.
+        portfolio: fresh, or with the candidates of an earlier part of the search, which then goes on.
         outside: what stands around the learner.
         effort: how far to go.
         accept: whether a model keeps the limits that were set.
-        max_trials: end after so many.
+        max_trials: end after so many; the same seed then gives the same trials and the same model, unless the time or
+            a limit on latency, which is measured, has a say.
+        keep: takes every trial that has ended.
+        engine: runs trials; None for processes of this machine.
 
     Returns:
         None where the time is not enough for a search: the portfolio should be run as it is.
+
+    Raises:
+        Interrupted: there is no time for the last fit of a model that an earlier part has found.
     """
     work = portfolio.work
-    if work.remaining is not None and work.remaining - portfolio.saving_seconds < _WORTH_SECONDS:
+    known = len(portfolio.candidates)
+    if not known and work.remaining is not None and work.remaining - portfolio.saving_seconds < _WORTH_SECONDS:
         return None
     workers, resources = _share(portfolio, work)
-    with scratch_folder(work.resources.scratch) as folder, LocalEngine(workers) as engine:
+    portfolio.one_thread = max_trials is not None and resources.cpus == 1
+    with scratch_folder(work.resources.scratch) as folder, engine or LocalEngine(workers) as engine:
         learners = [address_of(LEARNERS.load(name)) for name in OPENERS]
         warming = [
             engine.submit(WARM_UP, {"learners": learners}, resources, within=work.remaining) for _ in range(workers)
         ]
-        portfolio.run(first_only=OPENERS)
-        if work.cancel.is_set() or portfolio.best() is None:
-            return None
+        if not known:
+            portfolio.run(first_only=OPENERS)
+            if work.cancel.is_set() or portfolio.best() is None:
+                return None
+            for candidate in portfolio.candidates:
+                if candidate.estimate is not None:
+                    keep(candidate)
         _wait(warming, work)
         remaining = work.remaining
-        if remaining is not None and remaining - portfolio.saving_seconds < _WORTH_SECONDS / 2.0:
+        if not known and remaining is not None and remaining - portfolio.saving_seconds < _WORTH_SECONDS / 2.0:
             return None
-        return _Run(portfolio, outside, effort, folder, engine, workers, resources, max_trials).found(accept)
+        search = _Run(portfolio, outside, effort, folder, engine, workers, resources, max_trials, keep, known)
+        return search.found(accept)
 
 
 def _wait(handles: Sequence[Handle], work: Work) -> None:
@@ -130,10 +145,12 @@ class _Run:
         outside: Outside,
         effort: Effort,
         folder: Path,
-        engine: LocalEngine,
+        engine: Engine,
         workers: int,
         resources: Resources,
         max_trials: int | None,
+        keep: Callable[[Candidate], None],
+        known: int,
     ) -> None:
         self.portfolio, self.effort, self.work = portfolio, effort, portfolio.work
         self.engine, self.workers, self.resources = engine, workers, resources
@@ -159,6 +176,8 @@ class _Run:
             work=self.work,
             reserve=self.reserve,
             max_trials=max_trials,
+            keep=keep,
+            known=known,
         )
 
     def _picking_seconds(self) -> float:
@@ -251,11 +270,15 @@ class _Run:
                 if len(plan.candidates) > 1:
                     portfolio.candidates.append(candidate)
                 return portfolio.chosen_as(candidate, learner)
+        fitted = [c for c in portfolio.candidates if c.fitted and c.estimate is not None]
+        if not fitted:
+            raise Interrupted(
+                ErrorCode.INTERRUPTED,
+                "the work ended before the last fit of what an earlier part of the search has found",
+                fix="allow more time; the folder of the search holds every trial that has ended",
+            )
         portfolio.notes.append("the model has learned from part of the rows: there was no time for a last fit on all")
-        best = min(
-            (c for c in portfolio.candidates if c.fitted and c.estimate is not None),
-            key=lambda c: portfolio.loss_of(c.raw),
-        )
+        best = min(fitted, key=lambda c: portfolio.loss_of(c.raw))
         return portfolio.chosen_as(best, best.fitted[-1])
 
     def _in_time(self) -> Callable[[Sequence[Candidate]], bool]:

@@ -38,13 +38,23 @@ class Sampler:
         self._study = self._optuna.create_study(sampler=sampler)
         self._asked: dict[int, Any] = {}
 
-    def start(self, configuration: Mapping[str, Any], loss: float) -> None:
-        """Tell of a configuration that was not asked for; settings that it does not name have their defaults."""
+    def start(self, configuration: Mapping[str, Any], loss: float, folds: int | None = None) -> None:
+        """Tell of a configuration that was not asked for; settings that it does not name have their defaults.
+
+        With `folds`, it was given up as a bad one after so many.
+        """
         values = {name: configuration.get(name, dimension.default) for name, dimension in self._space.items()}
         if not all(_contains(self._space[name], value) for name, value in values.items()):
             return  # outside of the space
+        states = self._optuna.trial.TrialState
         self._study.add_trial(
-            self._optuna.trial.create_trial(params=values, distributions=self._distributions, value=loss)
+            self._optuna.trial.create_trial(
+                params=values,
+                distributions=self._distributions,
+                value=loss,
+                state=states.COMPLETE if folds is None else states.PRUNED,
+                intermediate_values={} if folds is None else {folds: loss},
+            )
         )
 
     def ask(self) -> tuple[int, dict[str, Any]]:

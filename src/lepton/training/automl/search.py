@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from lepton.compute import Handle, LocalEngine
+from lepton.compute import Engine, Handle
 from lepton.core import ErrorCode, LeptonError, MissingExtraError, Resources, UsageError, Work
 from lepton.training.automl.sampler import Sampler
 from lepton.training.automl.trials import EVALUATE, Outcome, Setting, address_of
@@ -28,6 +29,8 @@ _COMPARED = 4  # finished trials of a learner from which bad ones are told by th
 _PROPOSALS = 15  # for each setting of a learner: one penalty is known soon
 _SHARES = (0.5, 0.25, 0.15, 0.1)  # of the time, for the learners in the order of their best scores
 _LEAST_GAIN = 1e-4  # of the loss that counts as better
+_PASSING = (ErrorCode.INTERRUPTED, ErrorCode.MISSING_EXTRA)  # with more time or a library it may be another
+_WINDOW = 4  # trials under way where their order is fixed: what one is proposed by must not hang on the clock
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Family:
         costs: seconds of each finished trial.
         failures: in a row.
         proposals: that may still be asked for.
+        num_trials: that were begun.
     """
 
     learner: type[TableLearner]
@@ -83,6 +87,7 @@ class Family:
     costs: list[float] = field(default_factory=list)
     failures: int = 0
     proposals: int = 0
+    num_trials: int = 0
 
     @property
     def best(self) -> float:
@@ -130,14 +135,17 @@ class Search:
         reserve: seconds that are kept for choosing, fitting and saving, as a function of nothing: it grows with what
             has been found.
         work: time and stop signal.
-        max_trials: at most so many; None for as many as the time allows.
+        max_trials: at most so many; None for as many as the time allows. With it, trials are taken in in the order in
+            which they began, and learners share trials, not seconds: how many run at a time then changes nothing.
+        keep: takes every trial that has ended.
+        known: trials of earlier parts of the search, for the numbers of those to come.
     """
 
     def __init__(
         self,
         portfolio: Portfolio,
         setting: Setting,
-        engine: LocalEngine,
+        engine: Engine,
         *,
         workers: int,
         resources: Resources,
@@ -145,10 +153,14 @@ class Search:
         work: Work,
         reserve: Any,
         max_trials: int | None = None,
+        keep: Callable[[Candidate], None] = lambda candidate: None,
+        known: int = 0,
     ) -> None:
         self.portfolio, self.setting, self.engine = portfolio, setting, engine
         self.workers, self.resources, self.effort, self.work = workers, resources, effort, work
-        self._reserve, self._max_trials = reserve, max_trials
+        self._reserve, self._max_trials, self._keep, self._known = reserve, max_trials, keep, known
+        self._in_order = max_trials is not None
+        self._window = _WINDOW if self._in_order else workers
         self.families = self._families()
         self.num_trials = 0
         self.num_stopped = 0
@@ -162,24 +174,40 @@ class Search:
         families = []
         for learner in learners_for(problem):
             own = [candidate for candidate in tried if candidate.learner is learner]
-            done = [dict(candidate.configuration) for candidate in own]
-            starts = [c for c in learner.configurations(problem) if dict(c) not in done]
+            done = {_written(candidate.configuration) for candidate in own}
+            starts = [c for c in learner.configurations(problem) if _written(c) not in done]
             space = learner.space(problem)
-            sampler = self._sampler(learner, space)
-            family = Family(learner, starts, sampler, proposals=_PROPOSALS * len(space) if sampler else 0)
+            proposed = sum(candidate.point is not None for candidate in own)
+            sampler = self._sampler(learner, space, proposed)
+            family = Family(learner, starts, sampler, proposals=_PROPOSALS * len(space) - proposed if sampler else 0)
             for candidate in own:
-                if candidate.estimate is not None and candidate.estimate.value is not None:
-                    loss = self.portfolio.loss_of(candidate.raw)
-                    self._note(family, candidate, loss, self._fold_losses(candidate))
-                    if sampler is not None:
-                        sampler.start(candidate.configuration, loss)
+                self._recall(family, candidate)
             families.append(family)
         return families
 
-    def _sampler(self, learner: type[TableLearner], space: Mapping[str, Dimension]) -> Sampler | None:
+    def _recall(self, family: Family, candidate: Candidate) -> None:
+        """Take in what was tried before: by the openers, or by an earlier part of this search."""
+        sampler = family.sampler
+        if candidate.estimate is not None and candidate.estimate.value is not None:
+            loss = self.portfolio.loss_of(candidate.raw)
+            self._note(family, candidate, loss, self._fold_losses(candidate))
+            family.failures = 0
+            if sampler is not None:
+                sampler.start(candidate.configuration if candidate.point is None else candidate.point, loss)
+        elif candidate.given_up is not None:
+            family.seconds += candidate.fit_seconds
+            family.failures = 0
+            if sampler is not None and candidate.point is not None:
+                sampler.start(candidate.point, *candidate.given_up)
+        else:
+            family.failures += 1
+        family.num_trials += 1
+
+    def _sampler(self, learner: type[TableLearner], space: Mapping[str, Dimension], proposed: int) -> Sampler | None:
         """What proposes points of the space; None without a space, or without the library that does it."""
+        seed = self.work.seed_for("search", learner.name, *([proposed] if proposed else []))  # not the same ones again
         try:
-            return Sampler(space, self.work.seed_for("search", learner.name)) if space else None
+            return Sampler(space, seed) if space else None
         except MissingExtraError as error:
             self.portfolio.notes.append(f"nothing was searched beyond configurations known to be good: {error}")
             return None
@@ -205,9 +233,11 @@ class Search:
         while not why:
             left = self.left
             why = self._end(left)
-            while not why and len(self._running) < self.workers:
+            while not why and len(self._running) < self._window:
                 if not self._start_one(left):
                     break
+            if why and self._in_order and left > 0.0 and not self.work.cancel.is_set():
+                why = "" if self._running else why  # those under way have their say, however soon they end
             if not self._running:
                 why = why or "there was nothing left to try in the time"
                 break
@@ -251,18 +281,19 @@ class Search:
         family = self._next_family(left)
         if family is None or self.num_trials == self._max_trials:
             return False
-        number, configuration = None, {}
+        number, values, configuration = None, {}, {}
         if family.starts:
             configuration = dict(family.starts.pop(0))
         elif family.sampler is not None:
             number, values = family.sampler.ask()
             family.proposals -= 1
             configuration = {
-                "label": f"trial {self.num_trials + 1}",
+                "label": f"trial {self._known + self.num_trials + 1}",
                 **family.learner.configured(self.setting.problem, values),
             }
         self.num_trials += 1
-        candidate = Candidate(family.learner, configuration)
+        family.num_trials += 1
+        candidate = Candidate(family.learner, configuration, point=None if number is None else values)
         handle = self.engine.submit(
             EVALUATE,
             {
@@ -287,18 +318,24 @@ class Search:
         for family in possible:
             if family.starts:
                 return family
-        running = {id(r.family): time.monotonic() - r.started for r in self._running}
         ranked = sorted((f for f in possible if f.proposals > 0), key=lambda f: f.best)
-        total = sum(f.seconds for f in ranked) + sum(running.values())
+        spent = {id(f): f.num_trials if self._in_order else self._seconds(f) for f in ranked}
+        total = sum(spent.values())
         shares = {id(f): _SHARES[min(place, len(_SHARES) - 1)] for place, f in enumerate(ranked)}
         whole = sum(shares.values())
         if not ranked:
             return None
-        return max(ranked, key=lambda f: shares[id(f)] / whole * total - f.seconds - running.get(id(f), 0.0))
+        return max(ranked, key=lambda f: shares[id(f)] / whole * total - spent[id(f)])
+
+    def _seconds(self, family: Family) -> float:
+        """Spent on a learner, by what runs too."""
+        now = time.monotonic()
+        return family.seconds + sum(now - running.started for running in self._running if running.family is family)
 
     def _collect(self) -> None:
-        """Take in what has ended."""
-        for running in [running for running in self._running if running.handle.state.final]:
+        """Take in what has ended; where the order is fixed, the oldest alone, whatever has ended before it."""
+        waiting = self._running[:1] if self._in_order else self._running
+        for running in [running for running in waiting if running.handle.state.final]:
             self._running.remove(running)
             try:
                 outcome: Outcome = running.handle.result()
@@ -306,6 +343,7 @@ class Search:
                 self._failed(running, error)
             else:
                 self._ended(running, outcome)
+                self._keep(running.candidate)
             self._report()
 
     def _failed(self, running: _Running, error: LeptonError) -> None:
@@ -314,6 +352,8 @@ class Search:
         running.family.seconds += time.monotonic() - running.started
         self.num_failed += 1
         self._since_better += 1
+        if error.code not in _PASSING:
+            self._keep(running.candidate)
         if running.number is not None and running.family.sampler is not None:
             running.family.sampler.tell(running.number, None)
 
@@ -328,6 +368,7 @@ class Search:
             family.seconds += outcome.fit_seconds
             folds = f"{len(outcome.losses)} of {self.setting.num_folds} folds"
             candidate.note = f"given up after {folds}" if outcome.stopped else "its score is undefined"
+            candidate.given_up = None if np.isnan(loss) else (loss, len(outcome.losses))
             if running.number is not None and family.sampler is not None:
                 family.sampler.tell(running.number, None if np.isnan(loss) else loss, len(outcome.losses))
             return
@@ -364,6 +405,11 @@ class Search:
         shown = "" if value is None else f"{self.portfolio.metric.name} {value:.5g}"
         note = f"{best.learner.name}" if best is not None else ""
         self.work.report(self.num_trials - len(self._running), self._max_trials, "trials", best=shown, note=note)
+
+
+def _written(configuration: Mapping[str, Any]) -> str:
+    """A configuration as a text, the same before and after it was kept in a file."""
+    return json.dumps(configuration, sort_keys=True, default=str)
 
 
 def _longest(left: float) -> float:
