@@ -23,7 +23,8 @@ from lepton.data.steps import (
     TextLength,
     apply_steps,
 )
-from lepton.training.base import Problem
+from lepton.training.base import Problem, Rows
+from lepton.training.target_statistics import target_statistics
 
 __all__ = ["FeaturePlan", "choose_features", "directions_of", "linear_steps", "plain_steps", "text_steps", "tree_steps"]
 
@@ -110,13 +111,23 @@ def _reason_to_ignore(column: ColumnRecord, values: pl.Series) -> str:
     return ""
 
 
-def tree_steps(problem: Problem, block: Block) -> tuple[tuple[Step, ...], Block]:
-    """Steps for trees, fitted, and the block that they give: numbers, texts, calendar parts, then ordinal codes."""
+def tree_steps(problem: Problem, block: Block, statistics_of: Rows | None = None) -> tuple[tuple[Step, ...], Block]:
+    """Steps for trees, fitted, and the block that they give: numbers, texts, calendar parts, then ordinal codes.
+
+    Args:
+        problem: kinds of the columns.
+        block: rows to learn from.
+        statistics_of: the same rows with their target, where its means by category shall stand behind the numbers,
+            for categories of many values; None for none.
+    """
     steps: list[Step] = []
     if problem.texts:
         words = TextGrams.fit(block, columns=problem.texts, unit="word", longest=1, min_count=5, max_grams=_TREE_GRAMS)
         steps = [words, TextGrams.fit(block, columns=problem.texts, longest=2, min_count=5, max_grams=_TREE_GRAMS)]
         block = apply_steps(steps, block)
+    if statistics_of is not None and problem.many_valued:
+        of_target, block = target_statistics(problem, statistics_of, block, _min_count(block))
+        steps.append(of_target)
     rest, block = plain_steps(problem, block)
     return (*steps, *rest), block
 
@@ -133,9 +144,8 @@ def plain_steps(problem: Problem, block: Block) -> tuple[tuple[Step, ...], Block
     if problem.texts:
         steps = [TextLength.fit(block, columns=problem.texts), DropTexts.fit(block, columns=problem.texts)]
         block = apply_steps(steps, block)
-    calendar = Calendar.fit(block, columns=problem.dates)
-    ordinal = _ordinal(block)
-    return (*steps, calendar, ordinal), ordinal.apply(calendar.apply(block))
+    last = Calendar.fit(block, columns=problem.dates), _ordinal(block)
+    return (*steps, *last), apply_steps(last, block)
 
 
 def linear_steps(problem: Problem, block: Block) -> tuple[tuple[Step, ...], Block]:
@@ -160,4 +170,8 @@ def text_steps(problem: Problem, block: Block) -> tuple[TextGrams, ...]:
 
 
 def _ordinal(block: Block) -> Ordinal:
-    return Ordinal.fit(block, min_count=_RARE if block.num_rows >= _LARGE else 2)
+    return Ordinal.fit(block, min_count=_min_count(block))
+
+
+def _min_count(block: Block) -> int:
+    return _RARE if block.num_rows >= _LARGE else 2

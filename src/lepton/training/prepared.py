@@ -15,6 +15,7 @@ from lepton.training.base import Problem, Rows
 from lepton.training.features import FeaturePlan, choose_features
 from lepton.training.front import Front, front_of
 from lepton.training.table_model import block_of
+from lepton.training.target_statistics import MOST_CLASSES, many_valued
 from lepton.training.tasks import Scale, Target, prepare_target, prepare_weight
 
 __all__ = ["DEFAULT_WITHIN", "MIN_ROWS", "STATISTICS_COLUMNS", "STATISTICS_ROWS", "PreparedTable", "prepare_table"]
@@ -55,16 +56,16 @@ def prepare_table(dataset: Dataset, name: str, task: str | None, work: Work) -> 
     """
     schema = dataset.schema
     schema[name]  # the target is asked for before anything large is read
-    frame = dataset.frame()
-    target = prepare_target(frame, schema, name, task)
+    # What decides which rows are learned from comes first: the others then need no memory.
+    deciding = dataset.frame([name, *(c.name for c in schema.of_role(Role.WEIGHT) if c.name != name)])
+    target = prepare_target(deciding, schema, name, task)
     if len(target.rows) < MIN_ROWS:
         raise DataError(
             ErrorCode.TOO_FEW_ROWS, f"there are {len(target.rows)} rows with a target", wanted=f"at least {MIN_ROWS}"
         )
     target, sampled = _sample(target, len(schema) - 1, work)
-    weight_name, weight = prepare_weight(frame, schema, target.rows)
-    if len(target.rows) < len(frame):
-        frame = frame[target.rows]
+    weight_name, weight = prepare_weight(deciding, schema, target.rows)
+    frame = dataset.frame() if len(target.rows) == len(deciding) else _gathered(dataset, target.rows)
     features = choose_features(frame, schema, name)
     texts = tuple(column.name for column in features.columns if column.kind is Kind.TEXT)
     columns = [replace(column, role=Role.FEATURE) for column in features.columns]
@@ -72,12 +73,14 @@ def prepare_table(dataset: Dataset, name: str, task: str | None, work: Work) -> 
     front = front_of(dataset, inputs, name)  # before any work: a step that a model cannot hold is said at once
     block = block_of(inputs, frame.select(inputs.names))
     scale = Scale.of(target.values) if target.labels is None else Scale()
+    categories = tuple(name for name in block.string_names if name not in texts)
     problem = Problem(
         task=target.task,
         num_classes=len(target.labels or ()),
         num_rows=len(frame),
         dates=tuple(c.name for c in inputs.numbers if c.kind is Kind.DATETIME),
-        categories=tuple(name for name in block.string_names if name not in texts),
+        categories=categories,
+        many_valued=many_valued(block.strings, categories) if len(target.labels or ()) <= MOST_CLASSES else (),
         texts=texts,
     )
     notes = [*target.notes, *sampled, *features.notes]
@@ -99,6 +102,16 @@ def prepare_table(dataset: Dataset, name: str, task: str | None, work: Work) -> 
         front=front,
         raw=frame if front is None else front.rows_before(dataset, STATISTICS_ROWS),
     )
+
+
+def _gathered(dataset: Dataset, rows: NDArray[np.int64]) -> pl.DataFrame:
+    """The rows at the given positions, which rise, read in parts."""
+    parts, start = [], 0
+    for part in dataset.batches():
+        own = rows[slice(*np.searchsorted(rows, [start, start + part.height]))] - start
+        parts.append(part[own])
+        start += part.height
+    return pl.concat(parts, rechunk=True)
 
 
 def _sample(target: Target, num_columns: int, work: Work) -> tuple[Target, tuple[str, ...]]:

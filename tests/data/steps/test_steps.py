@@ -15,6 +15,7 @@ from lepton.data.steps import (
     Clip,
     DropTexts,
     Impute,
+    Lookup,
     MissingIndicators,
     OneHot,
     Ordinal,
@@ -37,6 +38,10 @@ class TestOrdinalContract(StepContract):
 
 class TestOneHotContract(StepContract):
     step = OneHot
+
+
+class TestLookupContract(StepContract):
+    step = Lookup
 
 
 class TestImputeContract(StepContract):

@@ -11,6 +11,7 @@ from lepton.data.steps.base import (
 )
 from lepton.data.steps.calendar import PARTS, Calendar
 from lepton.data.steps.categories import OneHot, Ordinal
+from lepton.data.steps.lookup import Lookup
 from lepton.data.steps.missing import Impute, MissingIndicators
 from lepton.data.steps.scaling import Clip, Standardise
 from lepton.data.steps.text import DropTexts, TextGrams, TextLength
@@ -23,6 +24,7 @@ __all__ = [
     "Clip",
     "DropTexts",
     "Impute",
+    "Lookup",
     "MissingIndicators",
     "OneHot",
     "Ordinal",

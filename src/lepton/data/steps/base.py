@@ -37,12 +37,15 @@ __all__ = [
 
 Numbers = NDArray[np.float64]
 
+_ROWS_AT_ONCE = 16_384  # what steps make on their way takes memory for so many rows, and stays in the cache
+
 STEPS = Registry(
     "steps",
     {
         "calendar": "lepton.data.steps.calendar:Calendar",
         "ordinal": "lepton.data.steps.categories:Ordinal",
         "one-hot": "lepton.data.steps.categories:OneHot",
+        "lookup": "lepton.data.steps.lookup:Lookup",
         "impute": "lepton.data.steps.missing:Impute",
         "missing-indicators": "lepton.data.steps.missing:MissingIndicators",
         "clip": "lepton.data.steps.scaling:Clip",
@@ -103,6 +106,10 @@ class Block:
     def take(self, rows: NDArray[np.int64]) -> Block:
         """The rows at the given positions."""
         return Block(self.numbers[rows], self.number_names, self.strings[rows] if self.strings.width else self.strings)
+
+    def part(self, first: int, num_rows: int) -> Block:
+        """At most so many rows from `first` on, where they are: nothing is copied."""
+        return Block(self.numbers[first : first + num_rows], self.number_names, self.strings.slice(first, num_rows))
 
 
 @dataclass(frozen=True)
@@ -165,7 +172,21 @@ def _frozen(value: Any) -> Any:
 
 
 def apply_steps(steps: Iterable[Step], block: Block) -> Block:
-    """All steps, one after the other."""
+    """All steps, one after the other; on many rows part by part, which gives the same."""
+    steps = tuple(steps)
+    if not steps or block.num_rows < 2 * _ROWS_AT_ONCE:
+        return _applied(steps, block)
+    done = _applied(steps, block.part(0, _ROWS_AT_ONCE))
+    numbers = np.empty((block.num_rows, done.numbers.shape[1]))
+    strings = []
+    for first in range(0, block.num_rows, _ROWS_AT_ONCE):
+        done = _applied(steps, block.part(first, _ROWS_AT_ONCE)) if first else done
+        numbers[first : first + done.num_rows] = done.numbers
+        strings.append(done.strings)
+    return Block(numbers, done.number_names, pl.concat(strings) if done.strings.width else pl.DataFrame())
+
+
+def _applied(steps: Iterable[Step], block: Block) -> Block:
     for step in steps:
         block = step.apply(block)
     return block

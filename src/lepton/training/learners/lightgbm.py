@@ -51,6 +51,8 @@ class LightGBM(TableLearner):
             {"label": "large trees, columns drawn by split", **_ORDERED, "num_leaves": 100}
             | {"feature_fraction_bynode": 0.5, "min_data_in_leaf": 10},
         ]
+        if problem.many_valued:
+            tried.append({**tried[2], "label": "medium trees, means of the target", "statistics": True})
         return tuple(tried)
 
     @classmethod
@@ -74,6 +76,8 @@ class LightGBM(TableLearner):
                 "cat_smooth": Real(1.0, 200.0, 10.0, log=True),
                 "cat_l2": Real(1.0, 100.0, 10.0, log=True),
             }
+        if problem.many_valued:
+            space["statistics"] = Choice((False, True), False)
         return space
 
     @classmethod
@@ -93,7 +97,7 @@ class LightGBM(TableLearner):
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Boost until `valid` has not improved for `patience` rounds, or for `max_rounds`."""
         lightgbm = _lightgbm()
-        self.steps, block = tree_steps(self.problem, rows.block)
+        self.steps, block = tree_steps(self.problem, rows.block, rows if self.configuration.get("statistics") else None)
         self._directions = directions_of(self.problem, block)
         work.check()
         # Threads wait for each other at every split, which costs more than it gives where there is little to do.
@@ -125,7 +129,7 @@ class LightGBM(TableLearner):
         return self
 
     def _parameters(self) -> dict[str, Any]:
-        ours = {"label", "native", "max_rounds", "patience"}
+        ours = {"label", "native", "statistics", "max_rounds", "patience"}
         parameters = {
             "objective": _OBJECTIVES[self.problem.task],
             "seed": self.seed % 2**31,
@@ -188,8 +192,10 @@ class LightGBM(TableLearner):
 
 
 def _without_other(features: Doubles, first_code: int) -> Doubles:
-    """Features with NaN for the code of rare categories: in sets, LightGBM takes negative codes for missing anyway."""
-    features = features.copy()
+    """Features with NaN for the code of rare categories: in sets, LightGBM takes negative codes for missing anyway.
+
+    They are changed where they are, which is what the steps made of the rows and no one else's.
+    """
     codes = features[:, first_code:]
     codes[codes < 0.0] = np.nan
     return features

@@ -44,15 +44,18 @@ class XGBoost(TableLearner):
     def configurations(cls, problem: Problem) -> tuple[Mapping[str, Any], ...]:
         """Slow learning that stops early, of medium and of small trees."""
         slow = {"learning_rate": 0.06, "max_rounds": 1500, "patience": 60, "subsample": 0.9}
-        return (
+        tried: list[dict[str, Any]] = [
             {"label": "medium trees", **slow, "max_leaves": 40, "colsample_bytree": 0.6},
             {"label": "small trees", **slow, "max_leaves": 12, "colsample_bytree": 0.6, "reg_lambda": 3.0},
-        )
+        ]
+        if problem.many_valued:
+            tried.append({**tried[0], "label": "medium trees, means of the target", "statistics": True})
+        return tuple(tried)
 
     @classmethod
     def space(cls, problem: Problem) -> Mapping[str, Dimension]:
         """Number and size of leaves, sampling of rows and columns, penalties."""
-        return {
+        space: dict[str, Dimension] = {
             "max_leaves": Whole(4, 255, 31, log=True),
             "learning_rate": Real(0.02, 0.3, 0.3, log=True),
             "min_child_weight": Real(0.01, 100.0, 1.0, log=True),
@@ -63,6 +66,9 @@ class XGBoost(TableLearner):
             "reg_lambda": Real(1e-2, 100.0, 1.0, log=True),
             "max_bin": Choice((64, 256, 1024), 256),
         }
+        if problem.many_valued:
+            space["statistics"] = Choice((False, True), False)
+        return space
 
     @classmethod
     def configured(cls, problem: Problem, values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -72,7 +78,7 @@ class XGBoost(TableLearner):
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Boost until `valid` has not improved for `patience` rounds, or for `max_rounds`."""
         xgboost = _xgboost()
-        steps, block = tree_steps(self.problem, rows.block)
+        steps, block = tree_steps(self.problem, rows.block, rows if self.configuration.get("statistics") else None)
         self._directions = directions_of(self.problem, block)
         clip = Clip.fit(block)  # XGBoost refuses infinities
         self.steps = (*steps, clip)
@@ -107,7 +113,7 @@ class XGBoost(TableLearner):
         )
 
     def _parameters(self) -> dict[str, Any]:
-        ours = {"label", "max_rounds", "patience"}
+        ours = {"label", "statistics", "max_rounds", "patience"}
         parameters = {
             **_OBJECTIVES[self.problem.task],
             "tree_method": "hist",
