@@ -30,7 +30,7 @@ Points = tuple[npt.ArrayLike, npt.ArrayLike]
 
 _MAX_NAMES = 12
 _MAX_POINTS = 1_000
-_STEPS = (1, 2, 5)
+_MAX_TICKS = 6
 
 
 def clouds(
@@ -95,11 +95,15 @@ def clouds(
 def _powers(low: float, high: float, show: Callable[[float], str]) -> tuple[list[float], list[str]]:
     """Places of powers of ten between two logarithms; of 2 and 5 times those too, where that would be few."""
     whole = range(math.floor(low), math.ceil(high) + 1)
-    for steps in ((1,), _STEPS, range(1, 10)):
+    for steps in ((1,), (1, 2, 5), range(1, 10)):
         places = [math.log10(step) + power for power in whole for step in steps]
         places = [place for place in places if low <= place <= high]
         if len(places) >= 3:
             break
     else:
         places = [low, (low + high) / 2.0, high]
-    return places, [show(10.0**place) for place in places]
+    kept = places[:1]
+    for place in places[1:]:  # a label each, and none into the next
+        if place - kept[-1] >= (high - low) / _MAX_TICKS:
+            kept.append(place)
+    return kept, [show(10.0**place) for place in kept]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 import sys
 import time
 from typing import TextIO
@@ -11,6 +13,8 @@ from lepton.core import ProgressRecord, printable, show_duration
 __all__ = ["TerminalProgress"]
 
 _WIDTH = 24
+_STEPS = "▁▂▃▄▅▆▇█"
+_TRACE = 12  # characters of the trace of best values
 _REDRAW_SECONDS = 0.1
 _PLAIN_SECONDS = 5.0
 
@@ -37,16 +41,20 @@ class TerminalProgress:
         self._last = float("-inf")
         self._note = ""
         self._drawn = 0
+        self._bests: list[tuple[float, float]] = []  # seconds and value, where the best has changed
 
     def __call__(self, record: ProgressRecord) -> None:
         """Show `record`, unless the last one was shown a moment ago."""
+        self._keep(record)
         now = time.monotonic()
         pause = _REDRAW_SECONDS if self._live else _PLAIN_SECONDS
         if self._quiet or (now - self._last < pause and record.note == self._note):
             return
         self._last, self._note = now, record.note
         if self._live:
-            line = f"{self._bar(record)} {progress_line(record)}"
+            trace = self._trace(record)
+            line = f"{self._bar(record)} {progress_line(record)}" + (f" · {trace}" if trace else "")
+            line = line[: max(shutil.get_terminal_size().columns - 1, _WIDTH)]  # a line that wraps is not redrawn
             self._stream.write("\r" + line.ljust(self._drawn))
             self._drawn = len(line)
         else:
@@ -54,9 +62,34 @@ class TerminalProgress:
         self._stream.flush()
 
     def _bar(self, record: ProgressRecord) -> str:
-        share = min(max(record.done / record.total, 0.0), 1.0) if record.total else 0.0
+        share = record.done / record.total if record.total else 0.0
+        if not record.total and record.remaining is not None:  # nobody knows how many there will be: the time is known
+            share = record.elapsed / max(record.elapsed + record.remaining, 1e-9)
+        share = min(max(share, 0.0), 1.0)
         full = round(share * _WIDTH)
         return "━" * full + "─" * (_WIDTH - full)
+
+    def _keep(self, record: ProgressRecord) -> None:
+        """Note the best value where it has changed."""
+        try:
+            value = float(record.best.rpartition(" ")[2])
+        except ValueError:
+            return
+        if math.isfinite(value) and (not self._bests or value != self._bests[-1][1]):
+            self._bests.append((record.elapsed, value))
+
+    def _trace(self, record: ProgressRecord) -> str:
+        """The best value against the time since the first one, a character for each part of it, or ""."""
+        if len(self._bests) < 2:
+            return ""
+        start, _ = self._bests[0]
+        low, high = min(v for _, v in self._bests), max(v for _, v in self._bests)
+        drawn = ""
+        for part in range(1, _TRACE + 1):
+            until = start + (record.elapsed - start) * part / _TRACE
+            value = next(v for seconds, v in reversed(self._bests) if seconds <= max(until, start))
+            drawn += _STEPS[round((value - low) / (high - low) * (len(_STEPS) - 1))]
+        return drawn
 
     def __enter__(self) -> TerminalProgress:
         return self

@@ -56,7 +56,7 @@ def _progress(search: Report, board: Leaderboard) -> list[Figure]:
     scored = sorted(
         (t["scored_after"], t["score"])
         for t in search.get("trials", ())
-        if t["score"] is not None and t.get("scored_after") is not None
+        if t["score"] is not None and t.get("scored_after") is not None and t["learner"] != "baseline"
     )
     times: list[float] = []
     best: list[float] = []
@@ -107,7 +107,7 @@ def _more_rows(page: Page, search: Report, reports: Mapping[str, Report]) -> Non
 
 
 def _pareto(board: Leaderboard) -> list[Figure]:
-    """Score against size and against the time of a row; the dashed line joins the candidates that none beats."""
+    """Score against size and against the time of a row; the baseline would hide how the others differ."""
     figures = []
     for name, label, factor, show in (
         ("size", "bytes of the graph", 1.0, lambda value: show_size(round(value))),
@@ -115,7 +115,9 @@ def _pareto(board: Leaderboard) -> list[Figure]:
     ):
         groups: dict[str, tuple[list[float], list[float]]] = {}
         front: list[tuple[float, float]] = []
-        measured = [row for row in board.rows if row.metric is not None and getattr(row, name)]
+        measured = [
+            row for row in board.rows if row.metric is not None and getattr(row, name) and row.learner != "baseline"
+        ]
         for row in measured:
             place = factor * getattr(row, name)
             xs, ys = groups.setdefault("chosen" if row.chosen else row.learner, ([], []))
