@@ -141,6 +141,14 @@ class Model:
         """Probabilities of the classes for `rows`, in the order of `labels`; classifiers only."""
         return self._predictor.predict_proba(self._rows(rows))
 
+    def predict_all(self, rows: Any) -> Any:
+        """Everything that the model answers for `rows`, a table in the container that came in.
+
+        Its columns are `prediction` (or what the task gives), `probability_<label>`, `lower` and `upper`,
+        `set_<label>`, `quantile_<share>`, as far as the model has them.
+        """
+        return self._predictor.predict_all(self._rows(rows))
+
     def _rows(self, rows: Any) -> Any:
         return rows_for(self, rows).frame() if isinstance(rows, _TO_READ) else rows
 
@@ -200,6 +208,8 @@ class Model:
             Text(f"Model id {model_id}", tone="note"),
         )
         page.extend(training.history_page(self._predictor.bundle.reports))
+        if words := self._predictor.bundle.reports.get("training", {}).get("words"):
+            page.section("The model in words", *map(Text, words))
         if source is not None:
             page.extend(self.evaluate(source).page())
         return page
@@ -336,6 +346,9 @@ def train(
     class_weight: str | Mapping[Any, float] | None = None,
     costs: Mapping[Any, Any] | Sequence[Sequence[float]] | None = None,
     monotone: Mapping[str, int] | None = None,
+    learners: Sequence[str] | None = None,
+    keep_rows: bool = False,
+    coverage: float | None = None,
     time: str | None = None,
     series: str | None = None,
     horizon: int | None = None,
@@ -364,6 +377,10 @@ def train(
         costs: for classes, what mistakes cost: `{"false_positive": 1, "false_negative": 5}`, truth → call → cost, or a
             matrix in the order of the labels. The model calls the label whose expected cost is least.
         monotone: number column → 1 where the answer must not fall as it grows, -1 where it must not rise.
+        learners: names of the learners to try, beside the baseline, such as `["rules"]`; by default all of use.
+        keep_rows: whether the model file may hold rows of the table, as `neighbours` needs them.
+        coverage: for numbers and classes, the share of rows whose truth an interval, or a set of labels, beside the
+            prediction is to hold, such as 0.9; it is in the graph, `Model.predict_all` gives it, `evaluate` checks it.
         time: column of time; cross-validation then learns from the past only.
         series: for forecasts, column that tells several series apart.
         horizon: for forecasts, how many steps ahead.
@@ -376,7 +393,7 @@ def train(
         BudgetError: no model keeps `max_size` or `max_latency`; the one that needs least is saved in `output`.
     """
     limits = training.Limits(max_size, max_latency)
-    options = training.Options(class_weight, costs, monotone)
+    options = training.Options(class_weight, costs, monotone, learners, keep_rows or None, coverage)
     of_tables = {"max_size": max_size, "max_latency": max_latency, **dataclasses.asdict(options)}
     if task in training.UNLABELLED:
         training.refuse_options(task, metric=metric, series=series, horizon=horizon, **of_tables)

@@ -34,12 +34,23 @@ class ModelOptions:
     monotone: tuple[str, ...] = ()
     "COLUMN=1 where the answer must not fall as the number grows, COLUMN=-1 where it must not rise; several times."
 
+    learners: tuple[str, ...] = ()
+    "Learner to try beside the baseline, such as rules; several times; by default all that are of use."
+    keep_rows: bool = False
+    "Let the model file hold rows of the table, as the learner neighbours needs them: who has the file can read them."
+
+    coverage: float | None = None
+    "For numbers and classes, share of rows whose truth an interval or a set of labels is to hold, such as 0.9."
+
     def arguments(self) -> dict[str, Any]:
         """The arguments of `lepton.train` that they mean."""
         given: dict[str, Any] = {
             "class_weight": self._class_weight(),
             "costs": None if self.costs is None else self._costs(self.costs),
             "monotone": dict(map(_direction, self.monotone)),
+            "learners": self.learners,
+            "keep_rows": self.keep_rows,
+            "coverage": self.coverage,
         }
         return {name: value for name, value in given.items() if value}
 

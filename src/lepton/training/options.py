@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from lepton.core import DataError, ErrorCode, Kind, UsageError
 from lepton.evaluation import Costs, Metric, cost_matrix
 from lepton.training.answers import decided
-from lepton.training.base import LEARNERS, Doubles
+from lepton.training.base import LEARNERS, Doubles, Problem, TableLearner
+from lepton.training.conformal import check_coverage
 from lepton.training.prepared import PreparedTable
 
 __all__ = ["BALANCED", "Options", "by_labels", "cost_notes"]
@@ -37,15 +38,22 @@ class Options:
             with a row for each true label and a column for each call, in the order of the labels. None for the class
             that is most probable.
         monotone: number column → 1 where the answer must not fall as it grows, -1 where it must not rise.
+        learners: names of the learners to try, beside the baseline; None for all that are offered.
+        keep_rows: whether the model file may hold rows of the table, as nearest neighbours need them.
+        coverage: share of rows whose truth an interval, or for classes a set of labels, is to hold; None for neither.
     """
 
     class_weight: str | Mapping[Any, Any] | None = None
     costs: Costs | Mapping[Any, Mapping[Any, float]] | None = None
     monotone: Mapping[str, int] | None = None
+    learners: Sequence[str] | None = None
+    keep_rows: bool | None = None
+    coverage: float | None = None
 
     def __bool__(self) -> bool:
         """Whether anything is asked."""
-        return not (self.class_weight is None and self.costs is None and not self.monotone)
+        named = (self.class_weight, self.costs, self.learners, self.coverage)
+        return bool(self.monotone or self.keep_rows) or any(each is not None for each in named)
 
     @property
     def metric(self) -> str | None:
@@ -81,6 +89,11 @@ class Options:
         if self.monotone:
             problem = replace(problem, monotone=self._directions(self.monotone, table))
             notes.append(_said(self.monotone))
+        problem = replace(problem, keep_rows=bool(self.keep_rows))
+        if self.learners is not None:
+            problem = replace(problem, learners=_learners(self.learners, problem))
+        if self.coverage is not None:
+            problem = replace(problem, coverage=check_coverage(self.coverage, problem.task, problem.num_rows))
         return replace(table, problem=problem, notes=(*table.notes, *notes))
 
     def _class_weights(self, asked: str | Mapping[Any, Any], table: PreparedTable) -> tuple[float, ...]:
@@ -187,6 +200,32 @@ def by_labels(metric: Metric, labels: tuple[str, ...] | tuple[int, ...] | None) 
         return metric.function(names[y], answer if metric.needs == "probabilities" else names[answer], weight, labels)
 
     return replace(metric, function=function)
+
+
+def _learners(asked: Sequence[str], problem: Problem) -> tuple[str, ...]:
+    """The names that are asked for, each of a learner that can do what is asked."""
+    names = tuple(dict.fromkeys([asked] if isinstance(asked, str) else asked))
+    if not names:
+        known = ", ".join(LEARNERS.names())
+        raise UsageError(ErrorCode.USAGE, f"got learners={asked!r}", wanted=f"at least one of {known}")
+    for name in names:
+        learner: type[TableLearner] = LEARNERS.load(name)
+        if learner.keeps_rows and not problem.keep_rows:
+            raise UsageError(
+                ErrorCode.USAGE,
+                f"got the learner {name!r} without leave to keep rows",
+                wanted="keep_rows=True (--keep-rows): its model is rows of the table, readable in the file",
+                fix="allow it where those who get the file may see the rows, or take another learner",
+            )
+        if problem.monotone and not learner.keeps_directions:
+            raise UsageError(ErrorCode.USAGE, f"got the learner {name!r} with monotone", wanted="one that keeps to it")
+        if not learner.configurations(problem):
+            classes = f" of {problem.num_classes} classes" if problem.num_classes else ""
+            raise UsageError(
+                ErrorCode.USAGE, f"got the learner {name!r} for the task {problem.task!r}{classes}", wanted="another"
+            )
+        learner.load()  # what is not installed is said now
+    return names
 
 
 def _label(name: Any, labels: tuple[str, ...] | tuple[int, ...], where: str) -> Any:

@@ -30,6 +30,7 @@ from lepton.training.leaderboard import Leaderboard
 from lepton.training.portfolio import Chosen, Portfolio
 from lepton.training.prepared import PreparedTable
 from lepton.training.table_model import versions
+from lepton.training.words import in_words
 
 __all__ = ["lineage_of", "reports_of"]
 
@@ -58,6 +59,8 @@ def lineage_of(
             "costs": [list(row) for row in table.problem.costs],
             "monotone": dict(table.problem.monotone),
             **({} if table.problem.coverage is None else {"coverage": table.problem.coverage}),
+            **({"learners": list(table.problem.learners)} if table.problem.learners else {}),
+            **({"keep_rows": True} if table.problem.keep_rows else {}),
         },
         "learner": chosen.learner.name,
         "configuration": dict(chosen.learner.configuration),
@@ -92,6 +95,7 @@ def reports_of(
         "cpus": work.resources.cpus,
         "machine": machine(),
         "limits": limits,
+        "words": list(in_words(table, chosen)),
         **honest,
     }
     return {"training": training} if search is None else {"training": training, "search": search}

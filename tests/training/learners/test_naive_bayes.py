@@ -63,6 +63,7 @@ def test_numbers_and_counts_are_those_of_scikit_learn():
 
     rows = table(missing=0.0)
     learner = learned(rows, prior_rows=1e-9)
+    learner._count(apply_steps(learner.steps, rows.block).numbers, rows)  # all evidence, trusted
     features = apply_steps(learner.steps, rows.block).numbers
     gaussian = GaussianNB(var_smoothing=0.0).fit(features[:, :2], rows.target)
     codes = features[:, 2:].argmax(axis=1)[:, None]
@@ -100,8 +101,25 @@ def test_weights_are_repeated_rows():
         apply_steps(weighted.steps, rows.block).numbers.repeat(counts, axis=0),
         Rows(rows.block.take(np.arange(60).repeat(counts)), rows.target.repeat(counts)),
     )
+    weighted._count(
+        apply_steps(weighted.steps, rows.block).numbers, Rows(rows.block, rows.target, counts.astype(float))
+    )
     np.testing.assert_allclose(repeated._coefficients, weighted._coefficients, rtol=1e-9)
     np.testing.assert_allclose(repeated._intercepts, weighted._intercepts, rtol=1e-9)
+
+
+def test_columns_that_say_the_same_are_not_counted_twice():
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 2, 2_000).astype(float)
+    number = target + rng.normal(0, 1, 2_000)
+    names = tuple(f"c{i}" for i in range(20))
+    same = Block(np.column_stack([number + rng.normal(0, 0.01, 2_000) for _ in names]), names, pl.DataFrame())
+    problem = Problem("binary", 2, 2_000)
+    learner = NaiveBayes(problem, {"label": "", "prior_rows": 1.0}, seed=1)
+    learner.fit(Rows(same, target), valid=None, work=WORK)
+    # The log-odds of two normal distributions of variance 1, one apart, rise by 1 for each unit.
+    slope = np.polyfit(number, learner.raw(same)[:, 0], 1)[0]
+    assert 0.8 < slope < 1.3
 
 
 def test_it_stops_and_is_for_classes():

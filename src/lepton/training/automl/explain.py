@@ -50,6 +50,7 @@ def how_found(reports: Mapping[str, Mapping[str, Any]]) -> How:
         return How(("the file does not say how the model was found",))
     search = reports.get("search", {})
     lines = [*_tried(board), *_reached(board), *_settings(search, board), *_features(search), *_chosen(board)]
+    lines += reports["training"].get("words", ())
     lines += [f"doubtful: {each['evidence']}; {each['fix']}" for each in reports["training"].get("doubts", ())]
     lines += help_most(reports)
     lines += [f"it was decided: {note}" for note in board.notes]

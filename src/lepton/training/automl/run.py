@@ -22,7 +22,7 @@ from lepton.training.automl.files import save_table
 from lepton.training.automl.finish import Mix, Picker, candidate_of, fit_mix
 from lepton.training.automl.search import Effort, Search
 from lepton.training.automl.trials import WARM_UP, Outside, Setting, address_of
-from lepton.training.base import LEARNERS
+from lepton.training.base import learners_for
 from lepton.training.portfolio import Accept, Candidate, Chosen, Portfolio
 
 __all__ = ["OPENERS", "Found", "run_search"]
@@ -39,6 +39,7 @@ _FITS_RESERVED = 4  # last fits that time is kept for; a mix of more has to do w
 _SHOWN_INTERVALS = 12
 _LOOK_SHARE = 0.05  # of the time that is for looking closer at the model, half of it for fits
 _LOOK_SECONDS = 20.0
+_LOOK_WITHIN = 60.0  # where there is no time to take a share of
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def run_search(
         engine: runs trials; None for processes of this machine.
 
     Returns:
-        None where the time is not enough for a search: the portfolio should be run as it is.
+        None where the time is not enough for a search, or no learner has more to look for than its configurations: the
+        portfolio should be run as it is.
 
     Raises:
         Interrupted: there is no time for the last fit of a model that an earlier part has found.
@@ -91,10 +93,13 @@ def run_search(
     known = len(portfolio.candidates)
     if not known and work.remaining is not None and work.remaining - portfolio.saving_seconds < _WORTH_SECONDS:
         return None
+    able = learners_for(portfolio.problem)
+    if not known and not any(learner.space(portfolio.problem) for learner in able):
+        return None
     workers, resources = _share(portfolio, work)
     portfolio.one_thread = max_trials is not None and resources.cpus == 1
     with scratch_folder(work.resources.scratch) as folder, engine or LocalEngine(workers) as engine:
-        learners = [address_of(LEARNERS.load(name)) for name in OPENERS]
+        learners = [address_of(learner) for learner in able if learner.name in OPENERS]
         warming = [
             engine.submit(WARM_UP, {"learners": learners}, resources, within=work.remaining) for _ in range(workers)
         ]
@@ -229,7 +234,7 @@ class _Run:
     @property
     def look_seconds(self) -> float:
         """Seconds for looking closer."""
-        return min(_LOOK_SHARE * (self.work.within or np.inf), _LOOK_SECONDS)
+        return min(_LOOK_SHARE * (self.work.within or _LOOK_WITHIN), _LOOK_SECONDS)
 
     def _closer(self, score: Estimate) -> Closer:
         remaining = self.work.remaining

@@ -52,6 +52,12 @@ class Blend(TableLearner):
         """Whether the time ended the fit of a member."""
         return any(learner.cut_short for learner in self._learners)
 
+    @property
+    def num_kept_rows(self) -> int:
+        """Rows of the table that any member holds."""
+        kept: list[int] = [learner.num_kept_rows for learner in self._learners]
+        return max(kept)
+
     def raw(self, block: Block) -> Doubles:
         """The weighted mean of the members' raw scores."""
         return mean_of([learner.raw(block) for learner in self._learners], self._weights)
