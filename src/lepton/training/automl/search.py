@@ -25,6 +25,8 @@ _FAREWELL_SECONDS = 0.7  # for trials to stop by themselves at the end
 _LEAST_SECONDS = 1.0  # that a trial gets
 _SHORT_SECONDS = 10.0
 _FAILURES = 4  # in a row, after which a learner is not tried any more
+_SMALL = 5_000  # rows up to which the scores of folds are mostly noise
+_BARS_SMALL, _BARS_LARGE = 10, 3  # best trials of a learner, the worst of which another must not fall behind
 _COMPARED = 4  # finished trials of a learner from which bad ones are told by their first folds
 _PROPOSALS = 15  # for each setting of a learner: one penalty is known soon
 _SHARES = (0.5, 0.25, 0.15, 0.1)  # of the time, for the learners in the order of their best scores
@@ -104,12 +106,11 @@ class Family:
         """Whether there is anything left to try."""
         return self.failures < _FAILURES and (bool(self.starts) or self.proposals > 0)
 
-    @property
-    def bars(self) -> tuple[float, ...]:
-        """Losses up to each fold that a trial must reach to go on: the worst of its ten best."""
+    def bars(self, num_rows: int) -> tuple[float, ...]:
+        """Losses up to each fold that a trial must reach to go on: the worst of its few best."""
         if len(self.losses) < _COMPARED:
             return ()
-        best = np.argsort(self.losses)[:10]
+        best = np.argsort(self.losses)[: _BARS_SMALL if num_rows <= _SMALL else _BARS_LARGE]
         return tuple(np.max([self.fold_losses[trial] for trial in best], axis=0).tolist())
 
 
@@ -281,7 +282,9 @@ class Search:
         family = self._next_family(left)
         if family is None or self.num_trials == self._max_trials:
             return False
-        number, values, configuration = None, {}, {}
+        number: int | None = None
+        values: Mapping[str, Any] = {}
+        configuration: dict[str, Any] = {}
         if family.starts:
             configuration = dict(family.starts.pop(0))
         elif family.sampler is not None:
@@ -300,7 +303,7 @@ class Search:
                 "setting": self.setting,
                 "learner": address_of(family.learner),
                 "configuration": configuration,
-                "bars": () if number is None or self.portfolio.limits else family.bars,
+                "bars": () if self.portfolio.limits else family.bars(self.setting.problem.num_rows),
                 "keep_below": self._least,
                 "most": self.portfolio.limits.most,
             },
@@ -313,19 +316,17 @@ class Search:
         return True
 
     def _next_family(self, left: float) -> Family | None:
-        """Configurations that wait first, cheap learners before dear; then the learner that lacks most of its share."""
+        """Each learner once, cheap before dear; then the one that lacks most of its share."""
         possible = [f for f in self.families if f.open and f.expected_seconds < left]
         for family in possible:
-            if family.starts:
+            if not family.num_trials:
                 return family
-        ranked = sorted((f for f in possible if f.proposals > 0), key=lambda f: f.best)
+        ranked = sorted(possible, key=lambda f: f.best)
         spent = {id(f): f.num_trials if self._in_order else self._seconds(f) for f in ranked}
         total = sum(spent.values())
         shares = {id(f): _SHARES[min(place, len(_SHARES) - 1)] for place, f in enumerate(ranked)}
         whole = sum(shares.values())
-        if not ranked:
-            return None
-        return max(ranked, key=lambda f: shares[id(f)] / whole * total - spent[id(f)])
+        return max(ranked, key=lambda f: shares[id(f)] / whole * total - spent[id(f)], default=None)
 
     def _seconds(self, family: Family) -> float:
         """Spent on a learner, by what runs too."""
