@@ -14,7 +14,8 @@ from lepton.training.base import Doubles
 __all__ = ["Bins", "bins_of", "skill_of", "surely_above"]
 
 _TAILS = (0.001, 0.002, 0.005, 0.01)  # rare values at either end have bins of their own
-_PRIOR_ROWS = 2.0  # that the mean of all rows counts as in each bin
+_PRIOR_ROWS = 0.1  # that the mean of all rows counts as in each bin
+_LEAST_IN_BIN = 10
 
 
 class Bins:
@@ -54,9 +55,11 @@ def _ranges(values: pl.Series, most: int, tails: bool) -> Bins:
     known = np.isfinite(numbers)
     if not known.any():
         return Bins(np.zeros(len(numbers), dtype=np.int64), ("missing",))
+    most = max(1, min(most, int(known.sum()) // _LEAST_IN_BIN))
     shares = np.linspace(0.0, 1.0, most + 1)[1:-1]
     if tails:
-        shares = np.concatenate([_TAILS, shares, [1.0 - share for share in _TAILS]])
+        rare = [share for share in _TAILS if share * known.sum() >= _LEAST_IN_BIN]
+        shares = np.concatenate([rare, shares, [1.0 - share for share in rare]])
     edges = np.unique(np.quantile(numbers[known], np.sort(shares), method="lower"))
     edges = edges[edges < numbers[known].max()]
     codes = np.where(known, 1 + np.searchsorted(edges, np.where(known, numbers, 0.0), side="left"), 0)

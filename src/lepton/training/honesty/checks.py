@@ -6,6 +6,7 @@ that were measured, far enough out that chance is no explanation.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from lepton.core import ColumnRecord, Kind, Work
+from lepton.core import ColumnRecord, Kind
 from lepton.evaluation import Estimate
 from lepton.report import show_number
 from lepton.training.base import Doubles
@@ -74,10 +75,10 @@ def doubts_of(judged: Judged, seconds: float = np.inf) -> tuple[list[Doubt], str
     target = judged.target
     late = None if judged.order is None else _late(judged.order)
     moved: list[tuple[str, float]] = []
-    work = Work(seconds if np.isfinite(seconds) else None)
+    end = time.monotonic() + seconds
     columns = (*judged.identifiers, *judged.columns)
     for number, column in enumerate(columns):
-        if work.stopped:
+        if time.monotonic() >= end:
             left = f"{len(columns) - number} of {len(columns)} columns"
             return found + list(_moved(moved)), f"there was no time to look at {left} by themselves"
         values = judged.frame[column.name]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.core import Kind, Work
+from lepton.core import Kind
 from lepton.training.base import Doubles
 from lepton.training.honesty.alone import bins_of
 from lepton.training.honesty.judged import Judged
@@ -41,9 +42,9 @@ def errors_of(judged: Judged, seconds: float = np.inf) -> list[dict[str, Any]]:
     if judged.labels is not None:
         names = tuple(str(label) for label in judged.labels)
         places += _places(None, judged.truth.astype(np.int64), names, losses)
-    work = Work(seconds if np.isfinite(seconds) else None)
+    end = time.monotonic() + seconds
     for column in judged.columns:
-        if work.stopped:
+        if time.monotonic() >= end:
             break
         if column.kind is not Kind.TEXT:
             bins = bins_of(judged.frame[column.name], column, _BINS, tails=False)

@@ -72,14 +72,14 @@ def calibration_of(
 
 
 def _by_chance(given: Doubles, starts: NDArray[np.int64], weight: Doubles | None, seed: int) -> float:
-    """The error that a model with these probabilities shows in one of twenty samples although they are true."""
+    """The error that a model with these probabilities shows in one of a hundred samples although they are true."""
     random = np.random.default_rng([seed, 1])
     weight = np.ones(len(given)) if weight is None else weight
     errors = []
     for _ in range(_DRAWS):
         missed = weight * (given - (random.random(len(given)) < given))
         errors.append(np.abs(np.add.reduceat(missed, starts)).sum() / weight.sum())
-    return float(np.quantile(errors, 0.95))
+    return float(np.quantile(errors, 0.99))
 
 
 def calibration_doubt(found: dict[str, Any] | None) -> list[Doubt]:
