@@ -144,7 +144,7 @@ def _honest(
         "doubts": [doubt.to_dict() for doubt in doubts],
         "not_checked": not_checked,
         "calibration": calibration,
-        "errors": errors_of(judged, max(_left(portfolio, _CHECK_SHARE), 0.0)),
+        "errors": errors_of(judged, _left(portfolio, _CHECK_SHARE)),
     }
 
 
