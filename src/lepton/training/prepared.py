@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lepton.bundle import TableInputs
-from lepton.core import DataError, ErrorCode, Kind, Role, Schema, Work, show_duration
+from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Role, Schema, Work, show_duration
 from lepton.data import Dataset
 from lepton.training.base import Problem, Rows
 from lepton.training.features import FeaturePlan, choose_features
@@ -18,15 +18,25 @@ from lepton.training.table_model import block_of
 from lepton.training.target_statistics import MOST_CLASSES, many_valued
 from lepton.training.tasks import Scale, Target, prepare_target, prepare_weight
 
-__all__ = ["DEFAULT_WITHIN", "MIN_ROWS", "STATISTICS_COLUMNS", "STATISTICS_ROWS", "PreparedTable", "prepare_table"]
+__all__ = [
+    "DEFAULT_WITHIN",
+    "MAX_COLUMNS",
+    "MIN_ROWS",
+    "STATISTICS_COLUMNS",
+    "STATISTICS_ROWS",
+    "PreparedTable",
+    "prepare_table",
+]
 
 DEFAULT_WITHIN = 60.0
 """Seconds that training takes at most where nobody said how long."""
 MIN_ROWS = 5
+MAX_COLUMNS = 20_000
+"""That a table may have to learn from it; a model file describes every one."""
 STATISTICS_ROWS = 100_000
 STATISTICS_COLUMNS = 1_000
 
-_CELLS_A_SECOND = 200_000  # of the time allowed: about what a modest machine can try several candidates on
+_CELLS_A_SECOND = 100_000  # of the time allowed: about what a modest machine can try several candidates on
 _MIN_SAMPLE = 2_000
 
 
@@ -56,13 +66,18 @@ def prepare_table(dataset: Dataset, name: str, task: str | None, work: Work) -> 
     """
     schema = dataset.schema
     schema[name]  # the target is asked for before anything large is read
-    # What decides which rows are learned from comes first: the others then need no memory.
-    deciding = dataset.frame([name, *(c.name for c in schema.of_role(Role.WEIGHT) if c.name != name)])
-    target = prepare_target(deciding, schema, name, task)
-    if len(target.rows) < MIN_ROWS:
+    if len(schema) > MAX_COLUMNS:
         raise DataError(
-            ErrorCode.TOO_FEW_ROWS, f"there are {len(target.rows)} rows with a target", wanted=f"at least {MIN_ROWS}"
+            ErrorCode.BAD_VALUE,
+            f"the table has {len(schema):,} columns",
+            wanted=f"at most {MAX_COLUMNS:,}, which every row would have to bring",
+            fix="keep those that can say something: lepton.Recipe().select(['NAME', …])",
         )
+    # What decides which rows are learned from comes first: the others then need no memory.
+    deciding = dataset.frame([name, *(c.name for c in _deciding(schema) if c.name != name)])
+    _check_rows(deciding.height, "")
+    target = prepare_target(deciding, schema, name, task)
+    _check_rows(len(target.rows), " with a target")
     target, sampled = _sample(target, len(schema) - 1, work)
     weight_name, weight = prepare_weight(deciding, schema, target.rows)
     frame = dataset.frame() if len(target.rows) == len(deciding) else _gathered(dataset, target.rows)
@@ -72,7 +87,8 @@ def prepare_table(dataset: Dataset, name: str, task: str | None, work: Work) -> 
     inputs = TableInputs(columns, dict.fromkeys(texts, "characters/1"))
     front = front_of(dataset, inputs, name)  # before any work: a step that a model cannot hold is said at once
     block = block_of(inputs, frame.select(inputs.names))
-    scale = Scale.of(target.values) if target.labels is None else Scale()
+    scale = Scale.of(target.values) if target.task in {"regression", "quantile"} else Scale()
+    groups = _groups(frame, schema)
     categories = tuple(name for name in block.string_names if name not in texts)
     problem = Problem(
         task=target.task,
@@ -93,15 +109,30 @@ def prepare_table(dataset: Dataset, name: str, task: str | None, work: Work) -> 
         features=features,
         inputs=inputs,
         frame=frame,
-        rows=Rows(block, (target.values - scale.offset) / scale.factor, weight),
+        rows=Rows(
+            block,
+            (target.values - scale.offset) / scale.factor,
+            weight,
+            groups if target.task == "ranking" else None,
+        ),
         problem=problem,
         scale=scale,
-        groups=_groups(frame, schema),
+        groups=groups,
         order=_order(frame, schema),
         notes=tuple(notes),
         front=front,
         raw=frame if front is None else front.rows_before(dataset, STATISTICS_ROWS),
     )
+
+
+def _check_rows(num_rows: int, which: str) -> None:
+    if num_rows < MIN_ROWS:
+        raise DataError(ErrorCode.TOO_FEW_ROWS, f"there are {num_rows} rows{which}", wanted=f"at least {MIN_ROWS}")
+
+
+def _deciding(schema: Schema) -> list[ColumnRecord]:
+    """Columns beside the target that say which rows count."""
+    return [column for role in (Role.WEIGHT, Role.TARGET) for column in schema.of_role(role)]
 
 
 def _gathered(dataset: Dataset, rows: NDArray[np.int64]) -> pl.DataFrame:

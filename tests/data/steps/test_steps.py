@@ -168,3 +168,16 @@ def test_steps_work_in_a_row():
 def test_a_block_whose_names_repeat_is_refused():
     with pytest.raises(UsageError, match="all different"):
         Block(np.zeros((1, 2)), ("x", "x"), pl.DataFrame())
+
+
+def test_many_rows_go_through_in_parts_and_give_the_same(monkeypatch):
+    rng = np.random.default_rng(0)
+    numbers = np.where(rng.random((100, 2)) < 0.1, np.nan, rng.normal(size=(100, 2)))
+    block = Block(numbers, ("a", "b"), pl.DataFrame({"c": rng.choice(["x", "y", ""], 100)}))
+    steps = [Impute.fit(block), Ordinal.fit(block)]
+    whole, kept = apply_steps(steps, block), apply_steps(steps[:1], block)
+    monkeypatch.setattr("lepton.data.steps.base._ROWS_AT_ONCE", 7)
+    parts = apply_steps(steps, block)
+    assert parts.number_names == whole.number_names
+    np.testing.assert_array_equal(parts.numbers, whole.numbers)
+    assert apply_steps(steps[:1], block).strings.equals(kept.strings)

@@ -14,7 +14,7 @@ import numpy as np
 
 from lepton.bundle import machine
 from lepton.compute import Engine, Handle, LocalEngine
-from lepton.core import ErrorCode, Interrupted, Resources, Work, time_allowed
+from lepton.core import ErrorCode, Interrupted, LeptonError, Resources, TrainingError, Work, time_allowed
 from lepton.evaluation import METRICS, Estimate
 from lepton.store import scratch_folder
 from lepton.training.automl.closer import Closer, look_closer
@@ -114,7 +114,11 @@ def run_search(
         remaining = work.remaining
         if not known and remaining is not None and remaining - portfolio.saving_seconds < _WORTH_SECONDS / 2.0:
             return None
-        search = _Run(portfolio, outside, effort, folder, engine, workers, resources, max_trials, keep, known)
+        try:
+            search = _Run(portfolio, outside, effort, folder, engine, workers, resources, max_trials, keep, known)
+        except StoreError as error:  # trials read the rows from a disk that has no space for them
+            portfolio.notes.append(f"nothing was searched beyond the small portfolio: {error.came}")
+            return None
         return search.found(accept)
 
 
@@ -170,6 +174,7 @@ class _Run:
             outside=outside,
             seed=self.work.seed,
         )
+        self.earlier = f"{known} candidates are of an earlier part of the search; " if known else ""
         self.picking_seconds = self._picking_seconds()
         self.search = Search(
             portfolio,
@@ -217,7 +222,7 @@ class _Run:
         notes = (
             *chosen.notes,
             (
-                f"searched {search.num_trials} trials beyond the openers, {self.workers} at a time"
+                f"{self.earlier}searched {search.num_trials} trials beyond the openers, {self.workers} at a time"
                 f" ({search.num_stopped} given up early, {search.num_failed} failed); {why}"
             ),
             (
@@ -277,14 +282,17 @@ class _Run:
                 return portfolio.chosen_as(candidate, learner)
         fitted = [c for c in portfolio.candidates if c.fitted and c.estimate is not None]
         if not fitted:
-            raise Interrupted(
-                ErrorCode.INTERRUPTED,
-                "the work ended before the last fit of what an earlier part of the search has found",
-                fix="allow more time; the folder of the search holds every trial that has ended",
-            )
+            raise self._unfitted()
         portfolio.notes.append("the model has learned from part of the rows: there was no time for a last fit on all")
         best = min(fitted, key=lambda c: portfolio.loss_of(c.raw))
         return portfolio.chosen_as(best, best.fitted[-1])
+
+    def _unfitted(self) -> LeptonError:
+        told = "the last fit, on all rows, of what an earlier part of the search has found"
+        if self.work.stopped or (self._seconds_to_fit() or 1.0) <= 0.0:
+            fix = "allow more time; the folder of the search holds every trial that has ended"
+            return Interrupted(ErrorCode.INTERRUPTED, f"the work ended before {told}", fix=fix)
+        return TrainingError(ErrorCode.TRAINING_FAILED, f"{told} failed")
 
     def _in_time(self) -> Callable[[Sequence[Candidate]], bool]:
         """Whether candidates can all be fitted on all rows in the time that is left when they have been chosen."""

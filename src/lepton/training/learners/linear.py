@@ -19,10 +19,14 @@ from lepton.training.spaces import Dimension, Real
 __all__ = ["Linear"]
 
 _MAX_ROWS = 200_000  # coefficients of some hundred columns are not better known from more
-_MAX_CELLS = 50_000_000
+_STEP_ROWS = 50_000  # that medians, ranges and categories are learned from
+_MAX_CELLS = 12_000_000
+_ROWS_AT_ONCE = 16_384
 _MAX_LETTERS = 20_000_000  # of texts
 _MAX_NORMAL = 2_000  # columns up to which the normal equations are quicker than iterating
 _MAX_ITERATIONS = 200
+_BEND = 0.05  # of the target's standard deviation, over which the pinball loss is rounded off
+_LABELS = {"regression": "ridge", "ranking": "ridge", "quantile": "quantiles"}
 _ABSENT = -30.0  # score of a class that the rows do not have
 
 Loss = Callable[[Doubles], tuple[Doubles, Doubles]]
@@ -40,11 +44,12 @@ class Linear(TableLearner):
     kind = "linear"
     library = "scipy.optimize"
     load_seconds = 0.5
+    tasks = (*TableLearner.tasks, "quantile", "multilabel", "ranking")
 
     @classmethod
     def configurations(cls, problem: Problem) -> tuple[Mapping[str, Any], ...]:
         """One with a mild penalty; with texts, whose columns are small numbers, weaker ones."""
-        label = "ridge" if problem.task == "regression" else "logistic"
+        label = _LABELS.get(problem.task, "logistic")
         if problem.texts:
             return ({"label": label, "penalty": 0.1}, {"label": f"{label}, weak penalty", "penalty": 0.02})
         return ({"label": label, "penalty": 1.0},)
@@ -58,11 +63,12 @@ class Linear(TableLearner):
         """Learn from at most 200,000 of the rows (fewer where there are very many columns), drawn by the seed."""
         self._cut_short = False
         rows = self._some(rows, _MAX_ROWS)
-        self.steps, block = linear_steps(self.problem, rows.block)
+        some = self._some(rows, _STEP_ROWS)
+        self.steps, block = linear_steps(self.problem, some.block)
         work.check()
         num_features = block.numbers.shape[1]
-        if block.num_rows * num_features > _MAX_CELLS:
-            rows = self._some(rows, max(1, _MAX_CELLS // num_features))
+        rows = self._some(rows, max(1, _MAX_CELLS // num_features))
+        if rows is not some:
             block = apply_steps(self.steps, rows.block)
         if self.problem.texts:
             # Half of what is counted are the separators between characters.
@@ -73,7 +79,13 @@ class Linear(TableLearner):
         work.check()
         weight = np.ones(block.num_rows) if rows.weight is None else rows.weight
         penalty = float(self.configuration["penalty"])
-        if self.problem.task == "regression":
+        if self.problem.task == "quantile":
+            self._descend(features, _pinball(rows.target, self.problem.quantiles), weight, penalty, work)
+            return self
+        if self.problem.task == "multilabel":
+            self._descend(features, _labels(rows.target), weight, penalty, work)
+            return self
+        if self.problem.task in {"regression", "ranking"}:
             if num_features <= _MAX_NORMAL and not self._texts:
                 self._coefficients, self._intercepts = _ridge(block.numbers, rows.target, weight, penalty)
             else:
@@ -138,8 +150,11 @@ class Linear(TableLearner):
 
     def raw(self, block: Block) -> Doubles:
         """Features times coefficients, plus intercepts."""
-        features = _beside(apply_steps(self.steps, block).numbers, self._texts, block)
-        scores: Doubles = features @ self._coefficients + self._intercepts
+        scores = np.empty((block.num_rows, len(self._intercepts)))
+        for first in range(0, block.num_rows, _ROWS_AT_ONCE):
+            part = block.part(first, _ROWS_AT_ONCE)
+            features = _beside(apply_steps(self.steps, part).numbers, self._texts, part)
+            scores[first : first + part.num_rows] = features @ self._coefficients + self._intercepts
         return scores
 
     def emit(self, builder: GraphBuilder, tensors: Tensors) -> str:
@@ -175,11 +190,15 @@ def _ridge(features: Doubles, target: Doubles, weight: Doubles, penalty: float) 
     total = max(weight.sum(), np.finfo(np.float64).tiny)
     means = weight @ features / total
     mean = weight @ target / total
-    centred = features - means
-    weighted = centred * weight[:, None]
-    gram = weighted.T @ centred
+    gram, moments = np.zeros((len(means), len(means))), np.zeros(len(means))
+    for first in range(0, len(features), _ROWS_AT_ONCE):
+        part = slice(first, first + _ROWS_AT_ONCE)
+        centred = features[part] - means
+        weighted = centred * weight[part, None]
+        gram += weighted.T @ centred
+        moments += weighted.T @ (target[part] - mean)
     gram[np.diag_indices_from(gram)] += penalty
-    coefficients = np.linalg.solve(gram, weighted.T @ (target - mean))
+    coefficients = np.linalg.solve(gram, moments)
     return coefficients[:, None], np.array([mean - means @ coefficients])
 
 
@@ -187,6 +206,30 @@ def _squares(target: Doubles) -> Loss:
     def loss(scores: Doubles) -> tuple[Doubles, Doubles]:
         rest = scores - target[:, None]
         return 0.5 * rest[:, 0] ** 2, rest
+
+    return loss
+
+
+def _pinball(target: Doubles, shares: Sequence[float]) -> Loss:
+    """The pinball loss of each share, rounded off where it bends, so that it has a slope."""
+    wanted = np.array(shares)
+    width = max(_BEND * float(np.std(target)), np.finfo(np.float64).tiny)
+
+    def loss(scores: Doubles) -> tuple[Doubles, Doubles]:
+        rest = target[:, None] - scores
+        bent = np.logaddexp(0.0, -rest / width)
+        below = np.exp(-np.logaddexp(0.0, rest / width))
+        return (wanted * rest + width * bent).sum(axis=1), below - wanted
+
+    return loss
+
+
+def _labels(target: Doubles) -> Loss:
+    sign = np.where(target > 0.0, 1.0, -1.0)
+
+    def loss(scores: Doubles) -> tuple[Doubles, Doubles]:
+        margin = sign * scores
+        return np.logaddexp(0.0, -margin).sum(axis=1), -sign * np.exp(-np.logaddexp(0.0, margin))
 
     return loss
 
