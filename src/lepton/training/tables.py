@@ -21,7 +21,7 @@ from lepton.core import (
 )
 from lepton.data import Dataset
 from lepton.evaluation import Metric, metric as metric_named
-from lepton.training.automl import Outside, effort_of, run_search
+from lepton.training.automl import Asked, Keeper, Outside, SearchOptions, effort_of, run_search
 from lepton.training.folds import Fold, make_folds, num_folds_for
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.limits import Limits
@@ -68,6 +68,7 @@ def train(
     effort: str = "fast",
     limits: Limits | None = None,
     options: Options | None = None,
+    search: SearchOptions | None = None,
     output: Path,
 ) -> TrainingResult:
     """Learn `target` from the other columns and write the best model that the effort finds.
@@ -85,11 +86,12 @@ def train(
         limits: on size and latency, which are measured on the file; the best model that keeps them is chosen. Where
             none does, the one that needs least is saved, and the verdicts of the result say so.
         options: weights of classes, costs of mistakes, directions of columns.
+        search: how the search is kept, goes on and ends.
         output: model file to write.
 
     Raises:
-        DataError: a target or a table that cannot be learned, or a folder of `output` that is not there; the message
-            says which and why.
+        DataError: a target or a table that cannot be learned, a folder of `output` that is not there, or another table
+            than the search to go on with is of; the message says which and why.
         UsageError: no such task, metric or effort; options that do not fit.
         TrainingError: no candidate could be fitted.
         StoreError: the file cannot be written; an earlier one is intact.
@@ -99,16 +101,27 @@ def train(
     _check_folder(output)
     work = Work.of(work)
     wanted = effort_of(effort)
+    search = search or SearchOptions()
+    search.check(wanted is not None)
+    earlier = search.earlier
     notes = []
-    if work.within is None:
+    if work.within is None and search.max_trials is None:
         work = work.part(DEFAULT_WITHIN)
         notes.append(f"no time was given: at most {show_duration(DEFAULT_WITHIN)} were used (within=)")
     options = options or Options()
-    table = options.applied(prepare_table(dataset, target, task, work))
+    sampled = work if earlier is None else earlier.asked.sampled(work)
+    table = options.applied(prepare_table(dataset, target, task, sampled))
     # What the file says of the data is gathered before the search, so that its time is known and not guessed.
     fingerprint, statistics = dataset.fingerprint(), input_statistics(table)
     measured_by = by_labels(metric_named(metric or options.metric, table.problem.task), table.target.labels)
     folds, fold_notes = _folds(table, work)
+    keeper = None
+    if wanted is not None:
+        asked = Asked.of(
+            dataset.schema, fingerprint, target, table.problem.task, measured_by.name, effort, options, work
+        )
+        keeper = Keeper(search, asked, folds)
+        folds = keeper.folds
     portfolio = Portfolio(
         problem=table.problem,
         rows=table.rows,
@@ -131,9 +144,11 @@ def train(
     file.prepare(portfolio.limits)
     accept = partial(file.keeps, portfolio.limits, work)
     found = None
-    if wanted is not None:
+    if wanted is not None and keeper is not None:
+        keeper.restore(portfolio)
         outside = Outside(table.inputs, table.target.labels, table.front, sample_row(table))
-        found = run_search(portfolio, outside, wanted, accept)
+        found = run_search(portfolio, outside, wanted, accept, search.max_trials, keeper.keep)
+        notes += keeper.notes
     if found is None:
         portfolio.run()
     chosen = portfolio.choose(accept) if found is None else found.chosen
@@ -144,6 +159,8 @@ def train(
     work.report(1, 1, "files", note="saving")
     reports = reports_of(dataset, table, portfolio, chosen, board, found, file.measured)
     model_id = file.write(chosen, output, reports)
+    if keeper is not None:
+        keeper.known_by(model_id)
     return TrainingResult(output, model_id, board.rows, board.notes, file.verdicts)
 
 

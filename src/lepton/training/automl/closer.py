@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.compute import Handle, LocalEngine
+from lepton.compute import Engine, Handle
 from lepton.core import LeptonError, Resources
 from lepton.evaluation import Estimate
 from lepton.evaluation.classification import Floats, Score
@@ -74,7 +74,7 @@ class _Look:
 def look_closer(
     portfolio: Portfolio,
     setting: Setting,
-    engine: LocalEngine,
+    engine: Engine,
     *,
     workers: int,
     resources: Resources,
@@ -196,7 +196,7 @@ def _standing_together(portfolio: Portfolio) -> list[Fold]:
     return [Fold(np.flatnonzero(part != fold), np.flatnonzero(part == fold)) for fold in range(num_folds)]
 
 
-def _run(look: _Look, tasks: Sequence[_Task], engine: LocalEngine, resources: Resources, seconds: float) -> None:
+def _run(look: _Look, tasks: Sequence[_Task], engine: Engine, resources: Resources, seconds: float) -> None:
     """Everything side by side; what is not done in the time, or fails, is left out."""
     end = time.monotonic() + seconds
     handles: list[tuple[_Task, Handle]] = []

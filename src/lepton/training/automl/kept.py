@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lepton.core import DataError, ErrorCode, LeptonError, StoreError, UsageError, cache_folder, printable
 from lepton.store import make_folder, open_read, write_text
 from lepton.training.automl.workdir import Asked, SearchFolder
+from lepton.training.base import learners_for
 from lepton.training.folds import Fold
-from lepton.training.portfolio import Candidate
+from lepton.training.portfolio import Candidate, Portfolio
 
-__all__ = ["Keeper", "SearchOptions", "remember_search", "search_of"]
+__all__ = ["Keeper", "SearchOptions", "remember_search", "restore", "search_of"]
 
 _PLACE = "searches"
 _MOST_SEARCHES = 20  # that the cache holds
@@ -44,7 +47,7 @@ class SearchOptions:
     max_trials: int | None = None
 
     def __post_init__(self) -> None:
-        most = self.max_trials
+        most: Any = self.max_trials
         if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 0):
             raise UsageError(ErrorCode.USAGE, f"got max_trials={most!r}", wanted="a whole number of at least 0")
         if self.resume and self.workdir is None:
@@ -72,43 +75,51 @@ class SearchOptions:
 class Keeper:
     """Writes a search down as it goes. Where the disk refuses, the search goes on, and the notes say so.
 
+    Args:
+        options: which folder, and whether to go on with what is in it.
+        asked: what the search is asked.
+        folds: in which it scores; those of an earlier part count.
+
     Attributes:
+        folds: in which the search scores.
         notes: for people.
+
+    Raises:
+        UsageError: the folder that was named holds a search already, or the one in it was asked something else.
+        DataError: there is no search to go on with, it is of another table, or it is damaged.
+        StoreError: the folder that was named cannot be written.
     """
 
-    def __init__(self, folder: SearchFolder | None, most: int | None = None) -> None:
-        self._folder, self._most, self._open = folder, most, folder is not None
-        self.notes: list[str] = []
+    def __init__(self, options: SearchOptions, asked: Asked, folds: tuple[Fold, ...]) -> None:
+        self._asked, self._left = asked, _MOST_OF_ONE if options.workdir is None else None
+        self._folder, self._earlier, self._open = None, options.earlier, True
+        self.folds, self.notes = folds, list[str]()
+        if self._earlier is not None:
+            self._earlier.asked.check(asked, any_metric=options.max_trials == 0)
+            self._folder, self.folds = self._earlier, self._earlier.folds
+        elif options.workdir is not None:
+            self._folder = SearchFolder.make(options.workdir, asked, folds)
 
-    @classmethod
-    def begin(cls, options: SearchOptions, asked: Asked, folds: tuple[Fold, ...]) -> Keeper:
-        """Begin a new search in the folder that was named, or in one of the cache.
-
-        Raises:
-            UsageError: the folder that was named holds a search already.
-            DataError, StoreError: it cannot be made.
-        """
-        if options.workdir is not None:
-            return cls(SearchFolder.make(options.workdir, asked, folds))
-        try:
-            return cls(SearchFolder.make(_new_place(), asked, folds), _MOST_OF_ONE)
-        except (LeptonError, OSError) as error:
-            keeper = cls(None)
-            keeper.notes.append(_not_kept(error))
-            return keeper
+    def restore(self, portfolio: Portfolio) -> None:
+        """Give a fresh portfolio the candidates of the earlier part, if there is one."""
+        if self._earlier is not None:
+            restore(self._earlier, portfolio)
 
     def keep(self, candidate: Candidate) -> None:
         """Write down a trial that has ended."""
-        if self._folder is None or not self._open:
+        if not self._open:
             return
         try:
-            if self._most is not None:
-                self._most -= sum(raw.nbytes for raw in candidate.raw)
-                if self._most < 0:
+            if self._folder is None:
+                self._folder = SearchFolder.make(_new_place(), self._asked, self.folds)
+            if self._left is not None:
+                self._left -= sum(raw.nbytes for raw in candidate.raw)
+                if self._left < 0:
                     raise StoreError(ErrorCode.STORE_FULL, f"its scores are larger than {_MOST_OF_ONE >> 20} MB")
             self._folder.keep(candidate)
         except (LeptonError, OSError, TypeError, ValueError) as error:
-            self.notes.append(_not_kept(error, "from here on "))
+            came = error.came if isinstance(error, LeptonError) else str(error)
+            self.notes.append(f"the search is kept up to here only ({came}); workdir= (--workdir) names a folder")
             self._open = False
 
     def known_by(self, model_id: str) -> None:
@@ -117,9 +128,22 @@ class Keeper:
             remember_search(model_id, self._folder.path)
 
 
-def _not_kept(error: Exception, since: str = "") -> str:
-    came = error.came if isinstance(error, LeptonError) else str(error)
-    return f"the search is not kept {since}for choosing again or going on ({came}); workdir= (--workdir) names a folder"
+def restore(folder: SearchFolder, portfolio: Portfolio) -> None:
+    """Give a fresh portfolio the candidates that a search has kept, with their scores.
+
+    Raises:
+        DataError: the folder is damaged.
+    """
+    if max(int(part.max()) for fold in folder.folds for part in (fold.train, fold.valid)) >= portfolio.problem.num_rows:
+        raise DataError(ErrorCode.UNREADABLE, "the folds of the search name rows that are not there", fix="search anew")
+    candidates = folder.candidates(learners_for(portfolio.problem), portfolio.problem.num_scores)
+    portfolio.num_folds = min((len(c.raw) for c in candidates if c.raw), default=portfolio.num_folds)
+    for candidate in candidates:
+        candidate.raw = candidate.raw[: portfolio.num_folds]
+        loss = portfolio.loss_of(candidate.raw) if candidate.raw else math.nan
+        if not math.isnan(loss):
+            portfolio.score_later(candidate, loss)
+    portfolio.candidates.extend(candidates)
 
 
 def _new_place() -> Path:

@@ -14,7 +14,7 @@ import numpy as np
 
 from lepton.bundle import machine
 from lepton.compute import Engine, Handle, LocalEngine
-from lepton.core import ErrorCode, Interrupted, LeptonError, Resources, TrainingError, Work, time_allowed
+from lepton.core import ErrorCode, Interrupted, LeptonError, Resources, StoreError, TrainingError, Work, time_allowed
 from lepton.evaluation import METRICS, Estimate
 from lepton.store import scratch_folder
 from lepton.training.automl.closer import Closer, look_closer

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.core import DataError, ErrorCode, UsageError, printable
+from lepton.core import DataError, ErrorCode, Schema, UsageError, Work, printable
 from lepton.store import make_folder, open_read, write_bytes, write_text
 from lepton.training.base import Doubles, TableLearner
 from lepton.training.folds import Fold
+from lepton.training.options import Options
 from lepton.training.portfolio import Candidate
 from lepton.version import __version__
 
@@ -58,6 +59,27 @@ class Asked:
     effort: str
     columns: Mapping[str, tuple[str, str]]
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        schema: Schema,
+        fingerprint: str,
+        target: str,
+        task: str,
+        metric: str,
+        effort: str,
+        options: Options,
+        work: Work,
+    ) -> Asked:
+        """What is asked of a table with that schema and fingerprint."""
+        columns = {column.name: (str(column.kind), str(column.role)) for column in schema}
+        given = {name: value for name, value in asdict(options).items() if value is not None}
+        return cls(fingerprint, target, task, metric, work.seed, work.within, effort, columns, given)
+
+    def sampled(self, work: Work) -> Work:
+        """Work that draws the same rows as the first part of the search did."""
+        return Work(self.within, cancel=work.cancel, resources=work.resources, seed=work.seed)
 
     def check(self, other: Asked, *, any_metric: bool) -> None:
         """Refuse to go on where something else is asked now.
@@ -123,7 +145,7 @@ class SearchFolder:
                 fix="go on with it (resume=True, --continue), or name another folder",
             )
         make_folder(path)
-        arrays = {}
+        arrays: dict[str, NDArray[Any]] = {}
         for position, fold in enumerate(folds):
             arrays |= {f"train-{position}": fold.train, f"valid-{position}": fold.valid}
         write_bytes(path / _FOLDS, _packed(arrays))
@@ -183,8 +205,12 @@ class SearchFolder:
     def _trials(self) -> list[Path]:
         return sorted(file for file in self.path.glob("trial-*.json") if file.stem.partition("-")[2].isdecimal())
 
-    def candidates(self, learners: Sequence[type[TableLearner]]) -> list[Candidate]:
-        """The trials of `learners` that were kept, in order, as candidates without a score.
+    def candidates(self, learners: Sequence[type[TableLearner]], num_scores: int) -> list[Candidate]:
+        """The trials of `learners` that were kept, in order, as candidates whose score is still to be told.
+
+        Args:
+            learners: that may be used.
+            num_scores: columns of a raw score.
 
         Raises:
             DataError: a file is damaged.
@@ -192,12 +218,14 @@ class SearchFolder:
         known = {learner.name: learner for learner in learners}
         found = [(file, _read_json(file)) for file in self._trials()]
         return [
-            self._candidate(file, facts, known[facts["learner"]])
+            self._candidate(file, facts, known[facts["learner"]], num_scores)
             for file, facts in found
             if facts.get("learner") in known
         ]
 
-    def _candidate(self, file: Path, facts: Mapping[str, Any], learner: type[TableLearner]) -> Candidate:
+    def _candidate(
+        self, file: Path, facts: Mapping[str, Any], learner: type[TableLearner], num_scores: int
+    ) -> Candidate:
         try:
             candidate = Candidate(
                 learner,
@@ -219,13 +247,13 @@ class SearchFolder:
             raise _damaged(file, "a fact of the trial is missing or of another type") from None
         if num_folds:
             arrays = _unpacked(file.with_suffix(".npz"))
-            candidate.raw = [self._raw(file, arrays, fold) for fold in range(num_folds)]
+            candidate.raw = [self._raw(file, arrays, fold, num_scores) for fold in range(num_folds)]
         return candidate
 
-    def _raw(self, file: Path, arrays: Mapping[str, NDArray[Any]], fold: int) -> Doubles:
+    def _raw(self, file: Path, arrays: Mapping[str, NDArray[Any]], fold: int, num_scores: int) -> Doubles:
         raw = arrays.get(f"fold-{fold}")
-        rows = len(self.folds[fold].valid) if fold < len(self.folds) else -1
-        if raw is None or raw.dtype != np.float64 or raw.ndim != 2 or len(raw) != rows or not np.isfinite(raw).all():
+        shape = (len(self.folds[fold].valid) if fold < len(self.folds) else -1, num_scores)
+        if raw is None or raw.dtype != np.float64 or raw.shape != shape or not np.isfinite(raw).all():
             raise _damaged(file.with_suffix(".npz"), f"the scores of fold {fold} are not there, or not of its rows")
         return raw
 
@@ -292,7 +320,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _asked(file: Path, found: Mapping[str, Any]) -> Asked:
     try:
-        asked = Asked(**{each.name: found[each.name] for each in fields(Asked)})
+        asked: Any = Asked(**{each.name: found[each.name] for each in fields(Asked)})
         columns = {name: (str(kind), str(role)) for name, (kind, role) in asked.columns.items()}
         whole = all(isinstance(getattr(asked, name), str) for name in ("fingerprint", "target", "task", "metric"))
     except (KeyError, TypeError, ValueError, AttributeError):
