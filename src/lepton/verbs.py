@@ -77,6 +77,7 @@ class Model:
         self._predictor = bundle.open_model(path, resources=resources)
         self.path = Path(path)
         self._size = bundle.bundle_size(self.path)
+        self._table: data.Dataset | None = None  # that it was trained on, where that was here
 
     def __copy__(self) -> Model:
         copied = object.__new__(Model)
@@ -175,6 +176,58 @@ class Model:
     def pareto(self) -> training.Leaderboard:
         """The candidates that are worth choosing from, in score, size and time of a row."""
         return self.leaderboard().pareto()
+
+    def choose(
+        self,
+        source: Source | None = None,
+        *,
+        max_size: str | int | None = None,
+        max_latency: str | float | None = None,
+        metric: str | Callable[..., float] | None = None,
+        workdir: str | Path | None = None,
+        output: str | Path | None = None,
+        work: Work | None = None,
+    ) -> Model:
+        """The best model within limits, or by another metric, among those that the search of this one has tried.
+
+        Nothing is searched: what was tried is looked at again, mixed anew and fitted on all rows. Its score is of rows
+        that had no say in the choice.
+
+        Args:
+            source: the table of the training; a model that was trained by this very process remembers it.
+            max_size: as of `lepton.train`.
+            max_latency: as of `lepton.train`.
+            metric: what to choose by; by default what the search chose by.
+            workdir: folder of the search; by default the one that Lepton's cache knows for the model.
+            output: where to save; by default a temporary file that lasts as long as the model object.
+            work: time, cancel, progress and resources.
+
+        Raises:
+            DataError: the folder of the search is gone, which the cache bounds in number and size, or the table is
+                another one.
+            BudgetError: nothing that was tried keeps the limits; the one that needs least is saved in `output`.
+        """
+        if source is None and self._table is None:
+            raise UsageError(
+                ErrorCode.USAGE,
+                "got no table, and this model was not trained by this process",
+                wanted="the table of the training: models and folders of searches hold no rows",
+            )
+        if max_size is None and max_latency is None and metric is None:
+            raise UsageError(ErrorCode.USAGE, "got nothing to choose by", wanted="max_size=, max_latency= or metric=")
+        limits = training.Limits(max_size, max_latency)
+        folder = training.search_of(self.model_id, None if workdir is None else Path(workdir))
+        table = self._table if source is None else read(source)
+        with contextlib.ExitStack() as stack, contextlib.ExitStack() as scratch:
+            if work is None:
+                work = Work(reporter=stack.enter_context(TerminalProgress(quiet=not sys.stderr.isatty())))
+            path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
+            result = training.choose(folder, table, limits=limits, metric=metric, work=work, output=path)
+            training.check_verdicts(result.verdicts, output)
+            model = Model(path, resources=work.resources)
+            model._table = table
+            weakref.finalize(model.predictor, scratch.pop_all().close)
+        return model
 
     def how(self) -> training.How:
         """How the model was found: what was tried, what each learner reached, why this one."""
@@ -352,6 +405,9 @@ def train(
     time: str | None = None,
     series: str | None = None,
     horizon: int | None = None,
+    workdir: str | Path | None = None,
+    resume: bool = False,
+    max_trials: int | None = None,
     output: str | Path | None = None,
     seed: int = 0,
     work: Work | None = None,
@@ -384,6 +440,10 @@ def train(
         time: column of time; cross-validation then learns from the past only.
         series: for forecasts, column that tells several series apart.
         horizon: for forecasts, how many steps ahead.
+        workdir: folder in which the search is kept, for going on with it and for `Model.choose`; by default one in
+            Lepton's cache, which keeps the latest ones.
+        resume: go on with the search in `workdir`, of the same table: what was tried is not tried again.
+        max_trials: end the search after so many trials. Without `within` the same seed then gives the same model.
         output: where to save; by default a temporary file that lasts as long as the model object (see `Model.save`).
         seed: reaches everything random.
         work: cancel, progress and resources; replaces `within` and `seed`.
@@ -394,16 +454,20 @@ def train(
     """
     limits = training.Limits(max_size, max_latency)
     options = training.Options(class_weight, costs, monotone, learners, keep_rows or None, coverage)
-    of_tables = {"max_size": max_size, "max_latency": max_latency, **dataclasses.asdict(options)}
+    searches = {"workdir": workdir, "resume": resume or None, "max_trials": max_trials}
+    of_tables = {"max_size": max_size, "max_latency": max_latency, **searches, **dataclasses.asdict(options)}
     if task in training.UNLABELLED:
         training.refuse_options(task, metric=metric, series=series, horizon=horizon, **of_tables)
     elif training.is_forecast(task, series, horizon):
         training.refuse_options(task, **of_tables)
+    search = training.SearchOptions(None if workdir is None else Path(workdir), resume, max_trials)
+    searching = search != training.SearchOptions()
     with contextlib.ExitStack() as stack:
         if work is None:
             progress = stack.enter_context(TerminalProgress(quiet=not sys.stderr.isatty()))
-            effort = effort or ("fast" if within is None else "good")
-            work = Work(DEFAULT_WITHIN if within is None else within, seed=seed, reporter=progress)
+            effort = effort or ("fast" if within is None and not searching else "good")
+            limit = DEFAULT_WITHIN if within is None and max_trials is None else within
+            work = Work(limit, seed=seed, reporter=progress)
         with contextlib.ExitStack() as scratch:
             path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
             table = read(source)
@@ -432,14 +496,16 @@ def train(
                     target=target,
                     task=task,
                     metric=metric,
-                    effort=effort or "fast",
+                    effort=effort or ("good" if searching else "fast"),
                     limits=limits,
                     options=options,
+                    search=search,
                     output=path,
                     work=work,
                 )
                 training.check_verdicts(result.verdicts, output)
             model = Model(path, resources=work.resources)
+            model._table = table if effort not in (None, "fast") else None  # what `choose` needs
             weakref.finalize(model.predictor, scratch.pop_all().close)  # copies of the model share it
         return model
 

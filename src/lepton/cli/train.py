@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lepton.cli.model_options import ModelOptions
 from lepton.cli.options import Injected, Output, ReadOptions, Seed, Workers
 from lepton.cli.output import Result
+from lepton.cli.search_options import SearchArguments
 from lepton.core import BudgetError, ErrorCode, Interrupted, LeptonError, Work, show_duration
 from lepton.core.budgets import within_time
 from lepton.core.lazy import LazyModule
@@ -41,6 +42,7 @@ def train(
     series: str | None = None,
     horizon: int | None = None,
     asked: ModelOptions | None = None,
+    search: SearchArguments | None = None,
     reading: ReadOptions | None = None,
     seed: Seed = None,
     workers: Workers = None,
@@ -68,13 +70,16 @@ def train(
         series: for forecasts, column that tells several series apart.
         horizon: for forecasts, how many steps ahead.
         asked: weights of classes, costs of mistakes, directions of columns.
+        search: how the search is kept, goes on and ends.
         reading: how to read the table.
         seed: reaches everything random.
         workers: threads to use.
         context: given by the command line.
     """
-    effort = effort or ("fast" if within is None else "good")
-    with context.work(verbs.DEFAULT_WITHIN if within is None else within, seed=seed, workers=workers) as work:
+    search = search or SearchArguments()
+    effort = effort or ("fast" if within is None and not search.given else "good")
+    limit = verbs.DEFAULT_WITHIN if within is None and search.max_trials is None else within
+    with context.work(limit, seed=seed, workers=workers) as work:
         table = (reading or ReadOptions()).read(source, work)
         roles = {name: role for name, role in ((weight, "weight"), (group, "group"), (time, "time")) if name}
         path = output or Path(f"{_stem(source)}.lepton")
@@ -91,6 +96,7 @@ def train(
             series=series,
             horizon=horizon,
             **(asked or ModelOptions()).arguments(),
+            **search.arguments(),
             output=path,
             work=work,
         )
@@ -116,6 +122,7 @@ def train(
         notes=(*notes, *board.notes, *(f"doubtful: {each['evidence']}; {each['fix']}" for each in doubts)),
         next=(
             *(() if model.task in _NO_TRUTH else (f"lepton evaluate {path} TEST.csv",)),
+            *((f"lepton choose {path} TABLE --max-size 100KB",) if "search" in model.reports() else ()),
             f"lepton predict {path} NEW.csv -o out.parquet",
             f"lepton serve {path}",
         ),

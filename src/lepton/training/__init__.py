@@ -1,7 +1,8 @@
 """From a table to a model file: tasks, learners, a portfolio that keeps its time, and the writer of trees."""
 
-from lepton.training.automl import How, how_found
+from lepton.training.automl import How, SearchOptions, how_found, search_of
 from lepton.training.base import LEARNERS, Problem, Rows, TableLearner
+from lepton.training.choosing import choose
 from lepton.training.forecast import is_forecast, train_forecast
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.limits import Limits, check_verdicts
@@ -24,14 +25,17 @@ __all__ = [
     "OutOfFold",
     "Problem",
     "Rows",
+    "SearchOptions",
     "TableLearner",
     "TrainingResult",
     "check_verdicts",
+    "choose",
     "history_page",
     "how_found",
     "is_forecast",
     "out_of_fold",
     "refuse_options",
+    "search_of",
     "train",
     "train_forecast",
     "train_unlabelled",
