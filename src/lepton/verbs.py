@@ -387,7 +387,7 @@ def check(
 def train(
     source: Source,
     *,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     within: str | float | None = None,
     effort: str | None = None,
     max_size: str | int | None = None,
@@ -402,6 +402,7 @@ def train(
     learners: Sequence[str] | None = None,
     keep_rows: bool = False,
     coverage: float | None = None,
+    quantiles: Sequence[float] | None = None,
     time: str | None = None,
     series: str | None = None,
     horizon: int | None = None,
@@ -416,19 +417,21 @@ def train(
 
     Args:
         source: a `Dataset`, a path or glob, or a table in memory.
-        target: name of the column to predict; none for `anomaly` and `clustering`.
+        target: name of the column to predict; none for `anomaly` and `clustering`; for `multilabel` the names of the
+            columns that say in which rows each label holds.
         within: time allowed, `"5m"`; over by at most 10 % or 2 s. By default what a small portfolio takes, at most
             60 s.
         effort: `fast`, the small portfolio; `good`, a search that ends where nothing better comes, the default where
             a time is given; or `best`, a search until the time is used.
         max_size: of the file without what training and reports keep in it, `"200KB"`.
         max_latency: of one row, its encoding included, on one thread, at the 99th percentile, `"1ms"`.
-        task: `regression`, `binary` or `multiclass`, by default what the target says; `forecast`; or, without a
-            target, `anomaly` or `clustering`.
+        task: `regression`, `binary` or `multiclass`, by default what the target says; `quantile`; `multilabel`, the
+            default for several targets; `ranking` of the rows in each `group`; `forecast`; or, without a target,
+            `anomaly` or `clustering`.
         metric: what to choose by; by default the task's own. A function `(y, answer, weight, labels) -> float` is
             given labels or numbers, and greater is better.
         weight: column of sample weights.
-        group: column of groups that cross-validation keeps together.
+        group: column of groups that cross-validation keeps together; for `ranking`, the query of each row.
         class_weight: for classes, `"balanced"`, or how much the rows of each label count in learning.
         costs: for classes, what mistakes cost: `{"false_positive": 1, "false_negative": 5}`, truth → call → cost, or a
             matrix in the order of the labels. The model calls the label whose expected cost is least.
@@ -437,6 +440,7 @@ def train(
         keep_rows: whether the model file may hold rows of the table, as `neighbours` needs them.
         coverage: for numbers and classes, the share of rows whose truth an interval, or a set of labels, beside the
             prediction is to hold, such as 0.9; it is in the graph, `Model.predict_all` gives it, `evaluate` checks it.
+        quantiles: for `quantile`, shares of the target that answers are to exceed; by default (0.1, 0.5, 0.9).
         time: column of time; cross-validation then learns from the past only.
         series: for forecasts, column that tells several series apart.
         horizon: for forecasts, how many steps ahead.
@@ -453,7 +457,10 @@ def train(
         BudgetError: no model keeps `max_size` or `max_latency`; the one that needs least is saved in `output`.
     """
     limits = training.Limits(max_size, max_latency)
-    options = training.Options(class_weight, costs, monotone, learners, keep_rows or None, coverage)
+    options = training.Options(class_weight, costs, monotone, learners, keep_rows or None, coverage, quantiles)
+    targets = () if target is None or isinstance(target, str) else tuple(target)
+    if targets and task is None:
+        task = "multilabel"
     searches = {"workdir": workdir, "resume": resume or None, "max_trials": max_trials}
     of_tables = {"max_size": max_size, "max_latency": max_latency, **searches, **dataclasses.asdict(options)}
     if task in training.UNLABELLED:
@@ -471,6 +478,11 @@ def train(
         with contextlib.ExitStack() as scratch:
             path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
             table = read(source)
+            if targets and task != "multilabel":
+                raise UsageError(
+                    ErrorCode.USAGE, f"got {len(targets)} targets with task={task!r}", wanted="one, or task='multilabel'"
+                )
+            target = targets[0] if targets else target if isinstance(target, str) else None
             if task in training.UNLABELLED:
                 training.train_unlabelled(table, task=task, target=target, output=path, work=work)
             elif target is None:
@@ -489,7 +501,8 @@ def train(
                     work=work,
                 )
             else:
-                roles = ((weight, "weight"), (group, "group"), (time, "time"))
+                labels = ((name, "target") for name in targets)
+                roles = ((weight, "weight"), (group, "group"), (time, "time"), *labels)
                 table = table.with_roles({name: role for name, role in roles if name is not None})
                 result = training.train(
                     table,

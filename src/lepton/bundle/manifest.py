@@ -20,6 +20,7 @@ from lepton.core import (
     ColumnRecord,
     ErrorCode,
     LeptonError,
+    TaskRecord,
     UsageError,
     check_label,
     check_name,
@@ -207,9 +208,9 @@ class Manifest:
         _check_columns(self.inputs)
         if self.target is not None:
             _check_column(self.target, "target")
-        _check_outputs(self.outputs, task.outputs)
+        _check_outputs(self.outputs, task)
         if task.classifies:
-            _check_labels(self.labels, self.outputs)
+            _check_labels(self.labels, self.outputs, task.several)
         else:
             answer = next(output for output in self.outputs if output.name == task.answer)
             dtype, wanted = answer.dtype, _ANSWER_DTYPES[task.answer]
@@ -350,7 +351,8 @@ def _check_column(column: ColumnRecord, what: str) -> None:
         NumberParser(column.number_format or NUMBER_FORMATS[0], dict(column.units))
 
 
-def _check_outputs(outputs: tuple[OutputRecord, ...], needed: tuple[str, ...]) -> None:
+def _check_outputs(outputs: tuple[OutputRecord, ...], task: TaskRecord) -> None:
+    needed = task.outputs
     names = [output.name for output in outputs]
     if names != [name for name in OUTPUT_ORDER if name in names]:
         _wrong(f"the outputs are {_show(names)}", "a choice of " + ", ".join(OUTPUT_ORDER) + ", in that order")
@@ -364,11 +366,11 @@ def _check_outputs(outputs: tuple[OutputRecord, ...], needed: tuple[str, ...]) -
         if not isinstance(rows, str) or not known or len(sizes) >= _MAX_RANK:
             _wrong(f"the output {output.name} has the shape {_show(output.shape)}", "'N' for the rows, then sizes")
     answer = next(output for output in outputs if output.name == needed[0])
-    if len(answer.shape) != (2 if answer.name == "forecast" else 1):
+    if len(answer.shape) != (2 if answer.name == "forecast" or task.several else 1):
         _wrong(f"{answer.name} has the shape {_show(outputs[0].shape)}", "one value a row")
 
 
-def _check_labels(labels: Any, outputs: tuple[OutputRecord, ...]) -> None:
+def _check_labels(labels: Any, outputs: tuple[OutputRecord, ...], several: bool) -> None:
     prediction, probabilities = outputs[:2]
     if labels is None or len(labels) < 2:
         _wrong(f"the labels are {_show(labels)}", "two or more")
@@ -380,7 +382,10 @@ def _check_labels(labels: Any, outputs: tuple[OutputRecord, ...]) -> None:
             _check_label(label, "label")
         elif not -(2**63) <= label < 2**63:
             _wrong(f"there is the label {_show(label)}", "an int of 64 bits")
-    if prediction.dtype != (wanted := "string" if kind is str else "int64"):
+    wanted = "int64" if several or kind is int else "string"
+    if several and (kind is int or prediction.shape[1:] != (len(labels),)):
+        _wrong(f"prediction is {list(prediction.shape)} of the labels {_show(labels)}", "one value for each name")
+    if prediction.dtype != wanted:
         _wrong(f"prediction has the dtype {prediction.dtype}", f"{wanted}, as the labels")
     if probabilities.dtype != "double" or probabilities.shape[1:] != (len(labels),):
         _wrong(f"probabilities is {probabilities.dtype}{list(probabilities.shape)}", f"double, {len(labels)} a row")

@@ -137,7 +137,8 @@ class Predictor:
                 ignored may be among the columns.
 
         Returns:
-            A Polars or pandas Series, an Arrow array, a list or a numpy array, as the rows came.
+            A Polars or pandas Series, an Arrow array, a list or a numpy array, as the rows came; of a model of several
+            labels a table with a boolean for each.
 
         Raises:
             SchemaError: naming the columns, or the row and the value, that do not fit.
@@ -149,6 +150,8 @@ class Predictor:
             return values.astype(bool) if self._boolean else values
         read = self._read(rows)
         values = self.run(self.inputs.row_tensors(read), [self._answer])[self._answer]
+        if self.task.several:
+            return read.give_table(self.label_names, values.astype(bool))
         return read.give_column(self._target_name, values.astype(bool) if self._boolean else values)
 
     def _forecast(self, inputs: SeriesInputs, rows: Any) -> Any:

@@ -50,6 +50,11 @@ class TaskRecord:
         """Whether answers are classes with probabilities."""
         return "probabilities" in self.outputs
 
+    @property
+    def several(self) -> bool:
+        """Whether a row has several labels, each for itself."""
+        return self.name == "multilabel"
+
 
 TASKS = MappingProxyType(
     {

@@ -4,6 +4,7 @@ from lepton.training.automl import How, SearchOptions, how_found, search_of
 from lepton.training.base import LEARNERS, Problem, Rows, TableLearner
 from lepton.training.choosing import choose
 from lepton.training.forecast import is_forecast, train_forecast
+from lepton.training.further import FURTHER
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.limits import Limits, check_verdicts
 from lepton.training.options import Options
@@ -14,6 +15,7 @@ from lepton.training.trees import Forest
 from lepton.training.unlabelled import UNLABELLED, refuse_options, train_unlabelled
 
 __all__ = [
+    "FURTHER",
     "LEARNERS",
     "UNLABELLED",
     "Forest",

@@ -30,6 +30,7 @@ LEARNERS = Registry(
         "forest": "lepton.training.learners.forest:RandomForest",
         "xgboost": "lepton.training.learners.xgboost:XGBoost",
         "network": "lepton.training.learners.network:Network",
+        "boosting": "lepton.training.learners.boosting:Boosting",
         "naive-bayes": "lepton.training.learners.naive_bayes:NaiveBayes",
         "rules": "lepton.training.learners.rules:Rules",
         "neighbours": "lepton.training.learners.neighbours:Neighbours",
@@ -55,6 +56,7 @@ class Problem:
         monotone: number columns with 1 where raw scores must not fall as they grow, -1 where they must not rise.
         learners: names of those that are asked for, beside the baseline; () for all that are offered.
         keep_rows: whether a model may hold rows of the table.
+        quantiles: shares of the quantiles that are learned, rising; () for other tasks.
         coverage: share of rows whose truth intervals or sets are to hold; None for neither.
     """
 
@@ -70,12 +72,15 @@ class Problem:
     monotone: tuple[tuple[str, int], ...] = ()
     learners: tuple[str, ...] = ()
     keep_rows: bool = False
+    quantiles: tuple[float, ...] = ()
     coverage: float | None = None
 
     @property
     def num_scores(self) -> int:
-        """Columns of a raw score: one for each class of `multiclass`, else one."""
-        return self.num_classes if self.task == "multiclass" else 1
+        """Columns of a raw score: one for each class of `multiclass`, each label, each quantile; else one."""
+        if self.task == "quantile":
+            return len(self.quantiles)
+        return self.num_classes if self.task in {"multiclass", "multilabel"} else 1
 
 
 @dataclass(frozen=True)
@@ -84,17 +89,28 @@ class Rows:
 
     Attributes:
         block: N rows of features.
-        target: numbers [N], or class numbers from 0 [N].
+        target: numbers [N], class numbers from 0 [N], or 1 for each label that holds [N, L].
         weight: weights of at least 0 [N], or None for equal ones.
+        queries: query of each row, for rankings [N].
     """
 
     block: Block
     target: Doubles
     weight: Doubles | None = None
+    queries: NDArray[np.int64] | None = None
+
+    @property
+    def query_sizes(self) -> NDArray[np.int64] | None:
+        """How many rows each query has, in the order of the rows, where those of a query stand together."""
+        if self.queries is None:
+            return None
+        starts = np.flatnonzero(np.diff(self.queries, prepend=-1))
+        return np.diff(np.append(starts, len(self.queries)))
 
     def take(self, rows: NDArray[np.int64]) -> Rows:
         """The rows at the given positions."""
-        return Rows(self.block.take(rows), self.target[rows], None if self.weight is None else self.weight[rows])
+        weight, queries = (None if each is None else each[rows] for each in (self.weight, self.queries))
+        return Rows(self.block.take(rows), self.target[rows], weight, queries)
 
     def to_learn(self, problem: Problem) -> Rows:
         """The rows as learning counts them: their weights times those of their classes."""
@@ -130,6 +146,8 @@ class TableLearner(ABC):
     """Module of the optional library that it fits with, "" for none."""
     load_seconds: ClassVar[float] = 0.0
     """About how long importing that library takes for the first time."""
+    tasks: ClassVar[tuple[str, ...]] = ("regression", "binary", "multiclass")
+    """What it can learn."""
     searched_only: ClassVar[bool] = False
     """Whether only the search tries it, and not the small portfolio."""
     keeps_directions: ClassVar[bool] = False
@@ -159,6 +177,8 @@ class TableLearner(ABC):
     @classmethod
     def suits(cls, problem: Problem) -> bool:
         """Whether it can do what is asked beside the task."""
+        if problem.task not in cls.tasks:
+            return False
         return (cls.keeps_directions or not problem.monotone) and (problem.keep_rows or not cls.keeps_rows)
 
     @classmethod

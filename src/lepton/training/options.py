@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from lepton.evaluation import Costs, Metric, cost_matrix
 from lepton.training.answers import decided
 from lepton.training.base import LEARNERS, Doubles, Problem, TableLearner
 from lepton.training.conformal import check_coverage
+from lepton.training.further import FURTHER, QUANTILES, check_quantiles
 from lepton.training.prepared import PreparedTable
 
 __all__ = ["BALANCED", "Options", "by_labels", "cost_notes"]
@@ -41,6 +42,7 @@ class Options:
         learners: names of the learners to try, beside the baseline; None for all that are offered.
         keep_rows: whether the model file may hold rows of the table, as nearest neighbours need them.
         coverage: share of rows whose truth an interval, or for classes a set of labels, is to hold; None for neither.
+        quantiles: for the task quantile, the shares to learn; None for `QUANTILES`.
     """
 
     class_weight: str | Mapping[Any, Any] | None = None
@@ -49,10 +51,11 @@ class Options:
     learners: Sequence[str] | None = None
     keep_rows: bool | None = None
     coverage: float | None = None
+    quantiles: Sequence[float] | None = None
 
     def __bool__(self) -> bool:
         """Whether anything is asked."""
-        named = (self.class_weight, self.costs, self.learners, self.coverage)
+        named = (self.class_weight, self.costs, self.learners, self.coverage, self.quantiles)
         return bool(self.monotone or self.keep_rows) or any(each is not None for each in named)
 
     @property
@@ -75,6 +78,10 @@ class Options:
                 fix="give costs alone: they are decided by, and probabilities stay true",
             )
         problem, notes = table.problem, []
+        if problem.task in FURTHER:
+            return self._further(table)
+        if self.quantiles is not None:
+            raise _unfit("quantiles", self.quantiles, problem.task, wanted="task='quantile'")
         if self.class_weight is not None:
             weights = self._class_weights(self.class_weight, table)
             problem = replace(problem, class_weights=weights)
@@ -95,6 +102,19 @@ class Options:
         if self.coverage is not None:
             problem = replace(problem, coverage=check_coverage(self.coverage, problem.task, problem.num_rows))
         return replace(table, problem=problem, notes=(*table.notes, *notes))
+
+    def _further(self, table: PreparedTable) -> PreparedTable:
+        """What the tasks of `FURTHER` take of it."""
+        task = table.problem.task
+        for each in fields(self):
+            if (value := getattr(self, each.name)) is not None and each.name != "quantiles":
+                raise _unfit(each.name, value, task, wanted="regression, binary or multiclass")
+        if task != "quantile":
+            if self.quantiles is not None:
+                raise _unfit("quantiles", self.quantiles, task, wanted="task='quantile'")
+            return table
+        shares = check_quantiles(QUANTILES if self.quantiles is None else self.quantiles)
+        return replace(table, problem=replace(table.problem, quantiles=shares))
 
     def _class_weights(self, asked: str | Mapping[Any, Any], table: PreparedTable) -> tuple[float, ...]:
         labels = table.target.labels

@@ -22,7 +22,7 @@ from lepton.core import ErrorCode, Interrupted, LeptonError, TrainingError, Work
 from lepton.core.budgets import time_allowed
 from lepton.evaluation import Estimate, Metric, intervals
 from lepton.evaluation.classification import Score
-from lepton.training.answers import decided, numbers_of, probabilities_of
+from lepton.training.answers import answers_of, decided
 from lepton.training.base import Doubles, Problem, Rows, TableLearner, learners_for
 from lepton.training.calibration import temperature_for
 from lepton.training.folds import Fold
@@ -205,6 +205,8 @@ class Portfolio:
         for position, (learner, configurations) in enumerate(plan):
             for first, configuration in zip([True] + [False] * len(configurations), configurations, strict=False):
                 candidate = Candidate(learner, configuration)
+                if any(c.learner is learner and c.configuration == configuration for c in self.candidates):
+                    continue  # an opener of a search that did not come about
                 self.candidates.append(candidate)
                 # What others have not begun must get its turn: the first of each learner takes its share only, and
                 # less than an equal one, because the cheap come first.
@@ -309,9 +311,14 @@ class Portfolio:
         return self._answers(np.concatenate(candidate.raw[: self.num_folds]) / temperature)
 
     def _answers(self, raw: Doubles) -> Doubles:
-        if self.problem.task == "regression":
-            return numbers_of(raw, self.scale)
-        return probabilities_of(self.problem, raw)
+        return answers_of(self.problem, raw, self.scale)
+
+    def _context(self, rows: NDArray[np.int64]) -> Sequence[Any]:
+        """What metrics take beside: positions of classes, shares of quantiles, or the query of each row."""
+        if self.rows.queries is not None:
+            queries: list[int] = self.rows.queries[rows].tolist()
+            return queries
+        return self.problem.quantiles or range(self.problem.num_classes)
 
     def loss_of(self, raw: Sequence[Doubles] | Doubles, among: NDArray[np.int64] | None = None) -> float:
         """The metric, signed so that less is better, of raw scores of the first folds, or of some of those rows.
@@ -326,7 +333,7 @@ class Portfolio:
             rows = self.scored_rows()[among]
         answers, weight = self._answers(scores), self._weight(rows)
         given = decided(self.problem, answers) if self.metric.needs == "labels" else answers
-        value = self.metric(self.truth[rows], given, weight, labels=range(self.problem.num_classes))
+        value = self.metric(self.truth[rows], given, weight, labels=self._context(rows))
         return -value if self.metric.greater_is_better else value
 
     def score_later(self, candidate: Candidate, loss: float) -> None:
@@ -350,7 +357,7 @@ class Portfolio:
         """The metric of raw scores of the rows at some positions, as a function of weights."""
         answers = self._answers(raw)
         given = decided(self.problem, answers) if self.metric.needs == "labels" else answers
-        return self.metric.over(self.truth[rows], given, range(self.problem.num_classes))
+        return self.metric.over(self.truth[rows], given, self._context(rows))
 
     def estimates(self, scores: Mapping[str, Score], rows: NDArray[np.int64]) -> dict[str, Estimate]:
         """Values of scores of the same rows with intervals over the same resamples."""
@@ -439,7 +446,7 @@ class Portfolio:
 
     def _temperature(self, best: Candidate) -> float:
         """What makes the probabilities come true on the rows out of fold, where that is more than noise."""
-        if self.problem.task == "regression":
+        if self.problem.task not in {"binary", "multiclass"}:
             return 1.0
         rows = self.scored_rows()
         learned = self.rows.to_learn(self.problem).weight  # probabilities are to be true of rows that count so

@@ -16,7 +16,7 @@ import onnxruntime
 
 from lepton.bundle import GraphBuilder, Manifest, OutputRecord, TableInputs, write_bundle
 from lepton.data.steps import Block
-from lepton.training.answers import emit_answers, numbers_of, probabilities_of
+from lepton.training.answers import answers_of, emit_answers
 from lepton.training.base import Doubles, Problem, TableLearner
 from lepton.training.conformal import Conformal
 from lepton.training.front import Front, graph_inputs
@@ -76,11 +76,8 @@ class TableModel:
         return self.inputs if self.front is None else self.front.inputs
 
     def answers(self, block: Block) -> Doubles:
-        """The trainer's own answers: numbers [N], or probabilities [N, C]."""
-        raw = self.learner.raw(block)
-        if self.labels is None:
-            return numbers_of(raw, self.scale)
-        return probabilities_of(self.problem, raw / self.temperature)
+        """The trainer's own answers: numbers [N], quantiles [N, Q], or probabilities [N, C]."""
+        return answers_of(self.problem, self.learner.raw(block) / self.temperature, self.scale)
 
     def graph(self) -> tuple[bytes, tuple[OutputRecord, ...], dict[str, str]]:
         """The whole pipeline as one graph: its bytes, its outputs and its inner points."""

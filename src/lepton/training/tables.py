@@ -23,6 +23,7 @@ from lepton.data import Dataset
 from lepton.evaluation import Metric, metric as metric_named
 from lepton.training.automl import Asked, Keeper, Outside, SearchOptions, effort_of, run_search
 from lepton.training.folds import Fold, make_folds, num_folds_for
+from lepton.training.further import FURTHER
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.limits import Limits
 from lepton.training.options import Options, by_labels, cost_notes
@@ -33,6 +34,7 @@ from lepton.training.writing import ModelFile, input_statistics, measured, sampl
 
 __all__ = ["TrainingResult", "train"]
 
+_CLASSES = ("binary", "multiclass")
 _SAVING_SECONDS = 0.5
 _SAVING_SECONDS_A_COLUMN = 0.0005
 _SAVING_SHARE = 0.02  # of the time: machines are at times slower at the end than they were at the beginning
@@ -76,7 +78,8 @@ def train(
     Args:
         dataset: the table; roles say which columns are weights, groups, time or to be ignored.
         target: column to predict.
-        task: `regression`, `binary` or `multiclass`; None for what the target means.
+        task: `regression`, `binary`, `multiclass`, `quantile`, `multilabel` (the columns whose role is target, of
+            which `target` is one) or `ranking` (of rows in their group); None for what the target means.
         metric: what to choose by, by name or as a function; None for the task's own.
         name: of the model; None for the name of `output`.
         work: time, threads, seed, stop signal; the time includes what has passed since it began. Stopped, the best so
@@ -85,7 +88,7 @@ def train(
             nothing better comes.
         limits: on size and latency, which are measured on the file; the best model that keeps them is chosen. Where
             none does, the one that needs least is saved, and the verdicts of the result say so.
-        options: weights of classes, costs of mistakes, directions of columns.
+        options: weights of classes, costs of mistakes, directions of columns, coverage of intervals.
         search: how the search is kept, goes on and ends.
         output: model file to write.
 
@@ -100,7 +103,7 @@ def train(
     name = check_name(name or output.stem, "name of the model")
     _check_folder(output)
     work = Work.of(work)
-    wanted = effort_of(effort)
+    wanted = None if task in FURTHER else effort_of(effort)
     search = search or SearchOptions()
     search.check(wanted is not None)
     earlier = search.earlier
@@ -108,12 +111,15 @@ def train(
     if work.within is None and search.max_trials is None:
         work = work.part(DEFAULT_WITHIN)
         notes.append(f"no time was given: at most {show_duration(DEFAULT_WITHIN)} were used (within=)")
+    if task in FURTHER:
+        notes.append(f"{task} is learned by a small portfolio, whatever the effort")
     options = options or Options()
     sampled = work if earlier is None else earlier.asked.sampled(work)
     table = options.applied(prepare_table(dataset, target, task, sampled))
     # What the file says of the data is gathered before the search, so that its time is known and not guessed.
     fingerprint, statistics = dataset.fingerprint(), input_statistics(table)
-    measured_by = by_labels(metric_named(metric or options.metric, table.problem.task), table.target.labels)
+    classes = None if table.problem.task == "multilabel" else table.target.labels
+    measured_by = by_labels(metric_named(metric or options.metric, table.problem.task), classes)
     folds, fold_notes = _folds(table, work)
     keeper = None
     if wanted is not None:
@@ -152,7 +158,10 @@ def train(
     if found is None:
         portfolio.run()
     chosen = portfolio.choose(accept) if found is None else found.chosen
-    notes = [*table.notes, *fold_notes, *chosen.notes, *cost_notes(table, chosen.scored, chosen.answers), *notes]
+    conformal = file.conformal(chosen)
+    told = () if conformal is None else conformal.notes
+    costs = cost_notes(table, chosen.scored, chosen.answers)
+    notes = [*table.notes, *fold_notes, *chosen.notes, *costs, *told, *notes]
     board = Leaderboard(
         measured_by.name, measured_by.greater_is_better, portfolio.leaderboard_rows(chosen.candidate), tuple(notes)
     )
@@ -181,7 +190,7 @@ def _folds(table: PreparedTable, work: Work) -> tuple[tuple[Fold, ...], tuple[st
     folds = make_folds(
         table.problem.num_rows,
         parts,
-        classes=None if table.target.labels is None else table.target.values.astype(np.int64),
+        classes=table.target.values.astype(np.int64) if table.problem.task in _CLASSES else None,
         groups=table.groups,
         order=table.order,
         seed=work.seed_for("folds"),

@@ -23,6 +23,7 @@ from lepton.core import (
 )
 from lepton.core.tasks import task_record
 from lepton.training.base import Doubles
+from lepton.training.further import check_relevance, label_columns
 
 __all__ = ["MAX_CLASSES", "Scale", "Target", "infer_task", "prepare_target", "prepare_weight"]
 
@@ -32,6 +33,7 @@ _ROWS_A_CLASS = 5
 _FAR_FROM_ZERO = 1e4  # standard deviations; beyond, the 24 bits in which boosting keeps targets are too few
 _LARGEST = 1e150
 _WITHIN_FLOAT32 = (1e-20, 1e20)
+_NUMBERS = frozenset({"regression", "quantile", "ranking"})
 _CLASS_KINDS = frozenset({Kind.CATEGORY, Kind.TEXT, Kind.BOOLEAN})
 
 
@@ -65,10 +67,10 @@ class Target:
 
     Attributes:
         column: where it stands in the table.
-        task: `regression`, `binary` or `multiclass`.
-        labels: class labels in order, texts or ints; None for regression.
+        task: `regression`, `binary`, `multiclass`, `quantile`, `multilabel` or `ranking`.
+        labels: class labels in order, texts or ints, or names of columns of labels; None for numbers.
         rows: positions of the rows that have a target [N].
-        values: numbers [N], or positions in `labels` [N].
+        values: numbers [N], positions in `labels` [N], or 1 for each label that holds [N, L].
         notes: what was decided, for people.
     """
 
@@ -118,6 +120,8 @@ def prepare_target(frame: pl.DataFrame, schema: Schema, name: str, task: str | N
         DataError: there is no such column (the closest is named), or it cannot be learned; the message says why.
         UsageError: no such task.
     """
+    if task == "multilabel":
+        return _several_labels(frame, schema)
     column = schema[name]
     if column.kind not in _CLASS_KINDS | {Kind.NUMBER}:
         raise _bad(
@@ -146,12 +150,14 @@ def prepare_target(frame: pl.DataFrame, schema: Schema, name: str, task: str | N
         raise UsageError(
             ErrorCode.USAGE, f"got the task {task!r}", wanted="one with a target", fix="KMeans(8).fit(table)"
         )
-    if task == "regression":
+    if task in _NUMBERS:
         if column.kind is not Kind.NUMBER:
             raise _bad(
-                f"the target {name!r} is of kind {column.kind}", wanted="a number for regression", fix="leave task out"
+                f"the target {name!r} is of kind {column.kind}", wanted=f"a number for {task}", fix="leave task out"
             )
         numbers = values.cast(pl.Float64).to_numpy()
+        if task == "ranking":
+            check_relevance(name, numbers, schema)
         return Target(column, task, None, rows, numbers, tuple(notes))
     labels, codes = _encoded(column, values)
     _check_classes(name, task, labels, codes)
@@ -162,6 +168,22 @@ def prepare_target(frame: pl.DataFrame, schema: Schema, name: str, task: str | N
             "nothing is reweighted, so that probabilities stay true: choose a threshold for your costs instead"
         )
     return Target(column, task, labels, rows, codes.astype(np.float64), tuple(notes))
+
+
+def _several_labels(frame: pl.DataFrame, schema: Schema) -> Target:
+    """One column for each label, 1 in the rows where it holds."""
+    names = label_columns(frame, schema)
+    found = [prepare_target(frame, schema, name, "binary") for name in names]
+    for target in found:
+        if target.labels not in {("false", "true"), (0, 1)}:
+            raise _bad(
+                f"the label {target.column.name!r} holds {' and '.join(map(repr, target.labels or ()))}",
+                wanted="booleans, or 0 and 1, in each column of labels",
+                fix="make a boolean column for each label",
+            )
+    values = np.stack([target.values for target in found], axis=1)
+    notes = tuple(f"of {target.column.name!r}, {note}" for target in found for note in target.notes)
+    return Target(found[0].column, "multilabel", names, found[0].rows, values, notes)
 
 
 def _encoded(column: ColumnRecord, values: pl.Series) -> tuple[tuple[str, ...] | tuple[int, ...], NDArray[np.int64]]:

@@ -14,6 +14,7 @@ from lepton.data import Dataset
 from lepton.evaluation import Estimate, Metric
 from lepton.evaluation.classification import Floats
 from lepton.training.automl import Found
+from lepton.training.further import FURTHER
 from lepton.training.honesty import (
     MAX_ROWS,
     Doubt,
@@ -59,6 +60,7 @@ def lineage_of(
             "costs": [list(row) for row in table.problem.costs],
             "monotone": dict(table.problem.monotone),
             **({} if table.problem.coverage is None else {"coverage": table.problem.coverage}),
+            **({"quantiles": list(table.problem.quantiles)} if table.problem.quantiles else {}),
             **({"learners": list(table.problem.learners)} if table.problem.learners else {}),
             **({"keep_rows": True} if table.problem.keep_rows else {}),
         },
@@ -83,10 +85,11 @@ def reports_of(
     work = portfolio.work
     search = None if found is None else _search_report(table, portfolio, found)
     honest = _honest(dataset, table, portfolio, chosen, search)
+    several = table.problem.task == "multilabel"
     training = {
         **board.to_dict(),
         "task": table.problem.task,
-        "target": table.target.column.name,
+        "target": list(table.target.labels or ()) if several else table.target.column.name,
         "num_rows": table.problem.num_rows,
         "num_features": len(table.features.columns),
         "within": work.within,
@@ -124,6 +127,9 @@ def _search_report(table: PreparedTable, portfolio: Portfolio, found: Found) -> 
 def _honest(
     dataset: Dataset, table: PreparedTable, portfolio: Portfolio, chosen: Chosen, search: Mapping[str, Any] | None
 ) -> dict[str, Any]:
+    if table.problem.task in FURTHER:
+        reason = f"leaks, drift and places of errors are not looked for where the task is {table.problem.task}"
+        return {"doubts": [], "not_checked": reason, "calibration": None, "errors": []}
     if _left(portfolio, 1.0) < _CHECK_SECONDS + _CHECK_SECONDS_A_ROW * min(len(chosen.scored), MAX_ROWS):
         reason = "there was no time to look for leaks, drift and places of errors"
         return {"doubts": [], "not_checked": reason, "calibration": None, "errors": []}

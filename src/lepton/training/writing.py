@@ -15,7 +15,7 @@ from lepton.core import BudgetVerdict, Role, Schema, Work
 from lepton.data import Baseline
 from lepton.data.steps import Block
 from lepton.store import scratch_folder
-from lepton.training.answers import decided
+from lepton.training.answers import decided, middle_of
 from lepton.training.base import TableLearner
 from lepton.training.conformal import Conformal, conformal_classes, conformal_numbers
 from lepton.training.limits import Limits
@@ -86,7 +86,7 @@ class ModelFile:
         return model.to_bundle(
             path,
             name=self._name,
-            target=replace(table.target.column, role=Role.TARGET),
+            target=None if table.problem.task == "multilabel" else replace(table.target.column, role=Role.TARGET),
             lineage=self._lineage(chosen),
             baseline=_baseline(table, self._statistics, chosen).to_members(),
             reports=reports,
@@ -121,7 +121,13 @@ def input_statistics(table: PreparedTable) -> Baseline:
 def _baseline(table: PreparedTable, statistics: Baseline, chosen: Chosen) -> Baseline:
     """The statistics of the features with those of the answers to rows that the candidate was not fitted on."""
     outputs: dict[str, NDArray[Any]] = {"prediction": chosen.answers}
-    if table.target.labels is not None:
+    if table.problem.task == "quantile":
+        outputs = {"prediction": chosen.answers[:, middle_of(table.problem.quantiles)]}
+    elif table.problem.task == "ranking":
+        outputs = {"score": chosen.answers}
+    elif table.problem.task == "multilabel":
+        outputs = {"probabilities": chosen.answers}
+    elif table.target.labels is not None:
         names = np.array(table.target.labels, dtype=object)
         outputs = {"prediction": names[decided(table.problem, chosen.answers)], "probabilities": chosen.answers}
     return replace(statistics, outputs=Baseline.of(pl.DataFrame(), Schema(()), outputs).outputs)

@@ -16,6 +16,12 @@ from lepton.training.features import plain_steps
 __all__ = ["Baseline"]
 
 _LEAST_SHARE = 1e-9
+_LABELS = {
+    "regression": "mean",
+    "quantile": "quantiles",
+    "multilabel": "share of each label",
+    "ranking": "all alike",
+}
 
 
 class Baseline(TableLearner):
@@ -23,17 +29,26 @@ class Baseline(TableLearner):
 
     name = "baseline"
     keeps_directions = True
+    tasks = (*TableLearner.tasks, "quantile", "multilabel", "ranking")
 
     @classmethod
     def configurations(cls, problem: Problem) -> tuple[Mapping[str, Any], ...]:
         """One."""
-        return ({"label": "mean" if problem.task == "regression" else "share of each class"},)
+        return ({"label": _LABELS.get(problem.task, "share of each class")},)
 
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Learn the weighted mean, or the log of the weighted shares."""
         self.steps, _ = plain_steps(self.problem, rows.block.take(np.arange(min(rows.block.num_rows, 1000))))
-        if self.problem.task == "regression":
+        if self.problem.task in {"regression", "ranking"}:
             self._scores = np.array([[np.average(rows.target, weights=_usable(rows.weight))]])
+            return self
+        if self.problem.task == "quantile":
+            self._scores = np.quantile(rows.target, self.problem.quantiles)[None, :]
+            return self
+        if self.problem.task == "multilabel":
+            shares = np.average(rows.target, axis=0, weights=_usable(rows.weight))
+            held = np.clip(shares, _LEAST_SHARE, 1.0 - _LEAST_SHARE)
+            self._scores = np.log(held / (1.0 - held))[None, :]
             return self
         counts = np.bincount(rows.target.astype(np.int64), weights=rows.weight, minlength=self.problem.num_classes)
         logs = np.log(np.maximum(counts / max(counts.sum(), _LEAST_SHARE), _LEAST_SHARE))

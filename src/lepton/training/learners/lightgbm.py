@@ -109,6 +109,7 @@ class LightGBM(TableLearner):
             _without_other(block.numbers, first_code) if native else block.numbers,
             rows.target,
             weight=rows.weight,
+            group=rows.query_sizes,
             categorical_feature=list(range(first_code, block.numbers.shape[1])) if native else [],
             params=self._parameters(),
         )
@@ -117,7 +118,9 @@ class LightGBM(TableLearner):
         if valid is not None and self.configuration["patience"] is not None:
             features = apply_steps(self.steps, valid.block).numbers
             features = _without_other(features, first_code) if native else features
-            scored = [lightgbm.Dataset(features, valid.target, weight=valid.weight, reference=data)]
+            scored = [
+                lightgbm.Dataset(features, valid.target, weight=valid.weight, group=valid.query_sizes, reference=data)
+            ]
             callbacks.append(lightgbm.early_stopping(self.configuration["patience"], verbose=False))
         work.check()
         self._booster = lightgbm.train(
@@ -150,6 +153,11 @@ class LightGBM(TableLearner):
         """Whether the clock ended the boosting."""
         return self._cut_short
 
+    @property
+    def num_rounds(self) -> int:
+        """Rounds of boosting that the model is of."""
+        return self._rounds
+
     @classmethod
     def settled(cls, configuration: Mapping[str, Any], fitted: Sequence[Self]) -> Mapping[str, Any]:
         """As many rounds as the median fold wanted, and no early stopping."""
@@ -179,13 +187,14 @@ class LightGBM(TableLearner):
     def emit(self, builder: GraphBuilder, tensors: Tensors) -> str:
         """One `TreeEnsemble` behind the steps."""
         features = builder.mark("features", str(emit_steps(self.steps, builder, tensors).numbers))
-        return builder.mark("raw", forest_from_text(self._text()).emit(builder, features))
+        return builder.mark("raw", forest_from_text(self.text()).emit(builder, features))
 
     def training_state(self) -> dict[str, bytes]:
         """LightGBM's text model, which it loads again."""
-        return {"lightgbm.txt": self._text().encode()}
+        return {"lightgbm.txt": self.text().encode()}
 
-    def _text(self) -> str:
+    def text(self) -> str:
+        """LightGBM's text model, as far as it is the model."""
         # The parameters at the end hold the number of threads, which is no part of the model.
         text: str = self._booster.model_to_string(num_iteration=self._rounds)
         return text.partition("\nparameters:")[0] + "\n"
