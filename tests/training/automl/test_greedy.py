@@ -42,3 +42,10 @@ def test_a_model_without_a_loss_is_not_taken():
     target = np.zeros(5)
     raw = [np.full((5, 1), np.nan), np.ones((5, 1))]
     assert greedy_weights(raw, loss_to(target), max_members=2).tolist() == [0.0, 1.0]
+
+
+def test_a_model_that_is_worth_little_is_left_out():
+    target = np.linspace(0.0, 1.0, 50)
+    raw = [(target + 1.0 + 0.3 * np.sin(np.arange(50) + shift))[:, None] for shift in (0.0, 2.0, 4.0)]
+    assert np.count_nonzero(greedy_weights(raw, loss_to(target), max_members=3)) > 1
+    assert np.count_nonzero(greedy_weights(raw, loss_to(target), max_members=3, least_gain=0.1)) == 1

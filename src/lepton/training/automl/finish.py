@@ -26,6 +26,7 @@ _SELECTION_CELLS = 16_000  # raw scores that a selection looks at: more say litt
 _MIN_SELECTION_ROWS = 1_000
 _PARTS = 5
 _LEAST_GAIN = 0.001  # of the loss, for which several models are worth their size
+_LEAST_SHARE = 0.0005  # of the loss that each of them must be worth
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ class Picker:
             [self._raw[i][rows] for i in pool],
             lambda raw: self._loss(raw, rows),
             max_members=max_members,
+            least_gain=_LEAST_SHARE,
             allowed=lambda members: self._may_mix([self._finished[pool[i]] for i in members]),
         )
         return weights

@@ -19,17 +19,19 @@ def greedy_weights(
     loss: Callable[[Doubles], float],
     *,
     max_members: int,
+    least_gain: float = 0.0,
     allowed: Callable[[Sequence[int]], bool] = lambda members: True,
 ) -> NDArray[np.float64]:
     """Weights of models [K] whose mean has the least loss; most are 0.
 
     Starts from the best model and adds, round by round, the one that helps the mean most; a model may be added again.
-    Of all rounds the best counts.
+    Of all rounds the best counts; models that it can do without leave it then.
 
     Args:
         raw: raw scores of the same rows by each of the K models, at least one, each [N, S].
         loss: of raw scores; NaN counts as the worst.
         max_members: models with a weight at most.
+        least_gain: share of the loss that each model must be worth, for it costs size and time.
         allowed: whether models, by position, may stand together; asked before one is added to others.
     """
 
@@ -55,4 +57,28 @@ def greedy_weights(
         if min(losses) < least:
             least, winner = min(losses), list(chosen)
     weights: NDArray[np.float64] = np.bincount(winner, minlength=len(raw)) / len(winner)
+    while np.count_nonzero(weights) > 1:
+        without = {model: _without(weights, model) for model in np.flatnonzero(weights).tolist()}
+        losses_without = {model: of(_mean(raw, rest)) for model, rest in without.items()}
+        model = min(without, key=lambda model: losses_without[model])
+        if not losses_without[model] <= least + least_gain * abs(least):
+            break
+        weights, least = without[model], losses_without[model]
+    if least > alone[best]:
+        weights = np.zeros(len(raw))
+        weights[best] = 1.0
     return weights
+
+
+def _without(weights: NDArray[np.float64], model: int) -> NDArray[np.float64]:
+    rest = weights.copy()
+    rest[model] = 0.0
+    rest /= rest.sum()
+    return rest
+
+
+def _mean(raw: Sequence[Doubles], weights: NDArray[np.float64]) -> Doubles:
+    mean = np.zeros_like(raw[0])
+    for model in np.flatnonzero(weights).tolist():
+        mean += weights[model] * raw[model]
+    return mean
