@@ -207,7 +207,8 @@ class Model:
                 another one.
             BudgetError: nothing that was tried keeps the limits; the one that needs least is saved in `output`.
         """
-        if source is None and self._table is None:
+        table = self._table if source is None else read(source)
+        if table is None:
             raise UsageError(
                 ErrorCode.USAGE,
                 "got no table, and this model was not trained by this process",
@@ -217,7 +218,6 @@ class Model:
             raise UsageError(ErrorCode.USAGE, "got nothing to choose by", wanted="max_size=, max_latency= or metric=")
         limits = training.Limits(max_size, max_latency)
         folder = training.search_of(self.model_id, None if workdir is None else Path(workdir))
-        table = self._table if source is None else read(source)
         with contextlib.ExitStack() as stack, contextlib.ExitStack() as scratch:
             if work is None:
                 work = Work(reporter=stack.enter_context(TerminalProgress(quiet=not sys.stderr.isatty())))
