@@ -479,9 +479,8 @@ def train(
             path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
             table = read(source)
             if targets and task != "multilabel":
-                raise UsageError(
-                    ErrorCode.USAGE, f"got {len(targets)} targets with task={task!r}", wanted="one, or task='multilabel'"
-                )
+                came = f"got {len(targets)} targets with task={task!r}"
+                raise UsageError(ErrorCode.USAGE, came, wanted="one, or task='multilabel'")
             target = targets[0] if targets else target if isinstance(target, str) else None
             if task in training.UNLABELLED:
                 training.train_unlabelled(table, task=task, target=target, output=path, work=work)

@@ -105,7 +105,8 @@ class Predictor:
         self.labels: tuple[str | int, ...] | None = (False, True) if self._boolean else labels
         # Columns of the training table that are no inputs may stay in the rows.
         ignored = self.manifest.lineage.get("ignored")
-        self._ignored = {self._target_name, *(ignored if isinstance(ignored, list) else ())}
+        learned = (labels or ()) if self.task.several else (self._target_name,)
+        self._ignored = {*map(str, learned), *(ignored if isinstance(ignored, list) else ())}
         self._known = self._vocabulary()
 
     @property

@@ -31,10 +31,10 @@ class Answers:
     Attributes:
         task: name of the task.
         target: name of the target column.
-        labels: the model's labels; empty for regression.
-        y: truth: positions in `labels` int64 [N], or float64 [N].
+        labels: the model's labels; empty for numbers.
+        y: truth: positions in `labels` int64 [N], or float64 [N]; of several labels 1 for each that holds [N, L].
         predicted: answers in the same form.
-        probabilities: float64 [N, C], or None for regression.
+        probabilities: float64 [N, C], or None for numbers.
         weight: sample weights [N], or None for equal ones.
         groups: group of each row [N] as numbers from 0, or None.
         columns: the columns that were asked for beside the target, N rows.
@@ -146,11 +146,11 @@ def gather(
     work = Work.of(work)
     name = _target_name(predictor, dataset, target)
     weight = weight or next((each.name for each in dataset.schema.of_role(Role.WEIGHT)), None)
-    group = next((each.name for each in dataset.schema.of_role(Role.GROUP)), None)
+    group = next((each.name for each in dataset.schema.of_role(Role.GROUP)), None) or _query(predictor, dataset)
     kept = [dataset.schema[each].name for each in (*columns, *filter(None, (weight, group)))]
     inputs = [each.name for each in predictor.manifest.inputs if each.name in dataset.schema]
     gathering = _Gathering(predictor, name, list(dict.fromkeys(kept)), inputs)
-    for batch in dataset.batches(columns=list(dict.fromkeys((*inputs, name, *kept)))):
+    for batch in dataset.batches(columns=list(dict.fromkeys((*inputs, *gathering.truths, *kept)))):
         work.check()
         gathering.add(batch)
         work.report(gathering.num_rows, unit="rows", note="predicting")
@@ -170,6 +170,8 @@ def _target_name(predictor: Predictor, dataset: Dataset, target: str | None) -> 
         raise UsageError(
             ErrorCode.USAGE, came, wanted="a model that predicts a target, which rows can be compared with"
         )
+    if predictor.task.several:
+        return _label_columns(predictor, dataset, target)
     recorded = predictor.manifest.target
     name = target or (recorded.name if recorded is not None else None)
     if name is None:
@@ -186,6 +188,42 @@ def _target_name(predictor: Predictor, dataset: Dataset, target: str | None) -> 
     return name
 
 
+def _label_columns(predictor: Predictor, dataset: Dataset, target: str | None) -> str:
+    """What the columns of several labels are called together; each must be there."""
+    labels = predictor.label_names
+    if target is not None:
+        raise UsageError(
+            ErrorCode.USAGE,
+            f"got target={target!r} for a model of several labels",
+            wanted="no target: each label is a column of its own",
+            fix="call the columns as the labels: " + ", ".join(labels[:10]),
+        )
+    if missing := [label for label in labels if label not in dataset.schema]:
+        raise DataError(
+            ErrorCode.UNKNOWN_COLUMN,
+            f"the data has no column {missing[0]!r}, which says in which rows the label holds",
+            wanted="a column for each label: " + ", ".join(labels[:10]),
+            details={"missing": missing[:50]},
+        )
+    return ", ".join(labels)
+
+
+def _query(predictor: Predictor, dataset: Dataset) -> str | None:
+    """The column of queries of a ranking, by the name that it had in training."""
+    if predictor.task.name != "ranking":
+        return None
+    roles = predictor.manifest.lineage.get("roles")
+    known: list[str] = [name for name, role in roles.items() if role == Role.GROUP] if isinstance(roles, dict) else []
+    if not known or known[0] not in dataset.schema:
+        raise DataError(
+            ErrorCode.UNKNOWN_COLUMN,
+            "the data does not say which rows are ranked against each other",
+            wanted=f"the column {known[0]!r}, the query of each row" if known else "a column with the role group",
+            fix="data.with_roles({'NAME': 'group'}) names another one",
+        )
+    return known[0]
+
+
 class _Gathering:
     """What has come so far, batch by batch."""
 
@@ -195,6 +233,8 @@ class _Gathering:
         self.kept = kept
         self.inputs = inputs
         self.labels: tuple[str | int, ...] = predictor.manifest.labels or ()
+        self.several = predictor.task.several
+        self.truths = predictor.label_names if self.several else (target,)
         self.num_rows = 0
         self.num_missing = 0
         self.unseen: Counter[str] = Counter()
@@ -202,20 +242,18 @@ class _Gathering:
 
     def add(self, batch: pl.DataFrame) -> None:
         self.num_rows += batch.height
-        truth = _present(batch[self.target])
-        y = _positions(truth, self.labels) if self.labels else _numbers(truth, self.target)
-        missing = truth.is_null().to_numpy() if self.labels else ~np.isfinite(y)
-        unseen = (y < 0) & ~missing if self.labels else np.zeros(len(y), dtype=bool)
+        y, missing, unseen = self._truth(batch)
         self.num_missing += int(missing.sum())
-        if unseen.any():
-            self.unseen.update(truth.filter(pl.Series(unseen)).cast(pl.String).to_list())
         judged = ~missing & ~unseen
         if not judged.any():
             return
         rows = batch if judged.all() else batch.filter(pl.Series(judged))
         given = self.predictor.outputs(rows.select(self.inputs))
         predicted: NDArray[Any]
-        if self.labels:
+        if self.several:
+            predicted = np.asarray(given["prediction"], dtype=np.int64)
+            probabilities = np.asarray(given["probabilities"], dtype=np.float64)
+        elif self.labels:
             predicted = label_positions(given["prediction"], self.labels, "the prediction")
             probabilities = np.asarray(given["probabilities"], dtype=np.float64)
         else:
@@ -223,6 +261,22 @@ class _Gathering:
             predicted, probabilities = np.asarray(numbers, dtype=np.float64).reshape(rows.height), None
         beside = {name: given[name] for name in _BESIDE if name in given}
         self.parts.append((y[judged], predicted, probabilities, rows.select(self.kept), beside))
+
+    def _truth(self, batch: pl.DataFrame) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Truth of the rows, which of them have none, and which one that the model does not know."""
+        if self.several:
+            y = np.stack([_flags(_present(batch[name])) for name in self.truths], axis=1)
+            return y, np.asarray((y < 0).any(axis=1)), np.zeros(len(y), dtype=bool)
+        truth = _present(batch[self.target])
+        if not self.labels:
+            numbers = _numbers(truth, self.target)
+            return numbers, ~np.isfinite(numbers), np.zeros(len(numbers), dtype=bool)
+        positions = _positions(truth, self.labels)
+        missing = truth.is_null().to_numpy()
+        unseen = (positions < 0) & ~missing
+        if unseen.any():
+            self.unseen.update(truth.filter(pl.Series(unseen)).cast(pl.String).to_list())
+        return positions, missing, unseen
 
     def finish(self, weight: str | None, group: str | None) -> Answers:
         if not self.num_rows:
@@ -275,6 +329,11 @@ def _positions(truth: pl.Series, labels: tuple[str | int, ...]) -> Positions:
     text = truth.cast(pl.String)
     found = text.replace_strict(names, list(range(len(names))), default=-1, return_dtype=pl.Int64)
     return found.fill_null(-1).to_numpy().astype(np.int64, copy=False)
+
+
+def _flags(truth: pl.Series) -> Positions:
+    """1 where a label holds, 0 where not, -1 where nobody says."""
+    return _positions(truth, ("false", "true") if truth.dtype in (pl.Boolean, pl.String) else (0, 1))
 
 
 def _numbers(truth: pl.Series, name: str) -> Floats:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lepton.bundle import Predictor, bundle_size, measure_latency
+from lepton.bundle import Predictor, bundle_size, measure_latency, stated_quantiles
 from lepton.core import ErrorCode, UsageError, Work, printable, show_duration, show_size
 from lepton.data import Dataset
 from lepton.evaluation.answers import Answers, gather
@@ -206,6 +206,7 @@ def _check_comparable(first: Predictor, second: Predictor, target: str | None) -
     facts: list[tuple[str, object, object]] = [("task", one.task, two.task)]
     if target is None:
         facts.append(("target", one.target and one.target.name, two.target and two.target.name))
+    facts.append(("quantiles", stated_quantiles(one), stated_quantiles(two)))
     facts.append(("labels", sorted(one.labels or (), key=str), sorted(two.labels or (), key=str)))
     for what, of_first, of_second in facts:
         if of_first != of_second:
@@ -225,6 +226,10 @@ def _relabelled(answers: Answers, labels: tuple[str | int, ...]) -> Answers:
     if answers.labels == labels or answers.probabilities is None:
         return answers
     order = np.array([answers.labels.index(label) for label in labels])
+    if answers.y.ndim == 2:
+        columns = (answers.y, answers.predicted, answers.probabilities)
+        y, predicted, probabilities = (each[:, order] for each in columns)
+        return replace(answers, labels=labels, y=y, predicted=predicted, probabilities=probabilities)
     place = np.argsort(order)
     return replace(
         answers,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lepton.bundle import Predictor, stated_coverage
 from lepton.core import ErrorCode, UsageError, Work, task_record
@@ -29,6 +31,8 @@ _SEGMENT_METRICS = {
     "binary": ("log_loss", "accuracy"),
     "multiclass": ("log_loss", "accuracy"),
     "quantile": ("pinball",),
+    "multilabel": ("log_loss", "f1_macro"),
+    "ranking": ("ndcg_10",),
 }
 
 
@@ -71,7 +75,10 @@ def evaluate(
     classifies = task_record(answers.task).classifies
     metrics = metrics_of(answers.task)
     narrow = tuple(METRICS[name] for name in _SEGMENT_METRICS[answers.task])
-    confused, labels = _labels(answers) if classifies else (None, ())
+    several = predictor.task.several
+    confused, labels = None, _each_label(answers) if several else ()
+    if classifies and not several:
+        confused, labels = _labels(answers)
     baseline, baseline_of = _baseline(answers, metrics)
     estimates = answers.estimates(metrics, seed=seed, work=work)
     decision = None
@@ -89,7 +96,7 @@ def evaluate(
         resamples=answers.resamples,
         confusion=confused,
         labels=labels,
-        residuals=None if classifies else _residuals(answers),
+        residuals=None if classifies or answers.task == "ranking" else _residuals(answers),
         calibration=_calibration(answers),
         curves=_curves(answers),
         segments={each: segments_of(answers, each, narrow, seed=seed, work=work) for each in dict.fromkeys(segments)},
@@ -102,22 +109,29 @@ def evaluate(
 def _baseline(answers: Answers, metrics: Sequence[Metric]) -> tuple[dict[str, float | None], str]:
     """What the best answer that ignores the inputs would score on these rows."""
     weight = np.ones(answers.num_rows) if answers.weight is None else answers.weight
-    if answers.labels:
+    predicted: NDArray[Any]
+    if answers.y.ndim == 2:
+        shares = np.average(answers.y, axis=0, weights=weight)
+        words = "the share of each label in these rows as its probability"
+        probabilities: Floats | None = np.tile(shares, (answers.num_rows, 1))
+        predicted = np.tile((shares >= 0.5).astype(np.int64), (answers.num_rows, 1))
+    elif answers.task == "ranking":
+        words, probabilities, predicted = "all rows of a query alike", None, np.zeros(answers.num_rows)
+    elif answers.labels:
         shares = np.bincount(answers.y, weights=weight, minlength=len(answers.labels)) / weight.sum()
         common = int(shares.argmax())
         words = f"always {answers.labels[common]!r}, with the shares of the labels in these rows as probabilities"
         predicted = np.full(answers.num_rows, common)
-        probabilities: Floats | None = np.tile(shares, (answers.num_rows, 1))
+        probabilities = np.tile(shares, (answers.num_rows, 1))
     else:
         mean = float(np.average(answers.y, weights=weight))
-        levels = np.quantile(answers.y, answers.shares) if answers.shares else np.empty(0)
         words = f"the {'quantiles' if answers.shares else 'mean'} of the target in these rows"
         predicted, probabilities = np.full(answers.num_rows, mean), None
     values = {}
     for each in metrics:
         answer = probabilities if each.needs == "probabilities" else predicted
         if each.needs == "quantiles":
-            answer = np.tile(levels, (answers.num_rows, 1))
+            answer = np.tile(np.quantile(answers.y, answers.shares), (answers.num_rows, 1))
         value = each(answers.y, answer, answers.weight, answers.positions)
         values[each.name] = round(value, 12) if np.isfinite(value) else None  # R² of the mean is 0, not -2e-16
     return values, words
@@ -138,6 +152,19 @@ def _labels(answers: Answers) -> tuple[tuple[tuple[float, ...], ...] | None, tup
     return matrix, tuple(records)
 
 
+def _each_label(answers: Answers) -> tuple[LabelRecord, ...]:
+    """How each of several labels fares by itself."""
+    weight = np.ones(answers.num_rows) if answers.weight is None else answers.weight
+    records = []
+    for place, label in enumerate(answers.labels):
+        true, called = answers.y[:, place] > 0, answers.predicted[:, place] > 0
+        right = weight[true & called].sum()
+        precision = float(right / weight[called].sum()) if weight[called].any() else None
+        recall = float(right / weight[true].sum()) if weight[true].any() else None
+        records.append(LabelRecord(label, int(true.sum()), int(called.sum()), precision, recall))
+    return tuple(records)
+
+
 def _residuals(answers: Answers) -> Residuals | None:
     residual = answers.y - answers.predicted
     if not np.isfinite(residual).all():
@@ -154,7 +181,7 @@ def _residuals(answers: Answers) -> Residuals | None:
 
 
 def _calibration(answers: Answers) -> Calibration | None:
-    if answers.probabilities is None or not np.isfinite(answers.probabilities).all():
+    if answers.y.ndim == 2 or answers.probabilities is None or not np.isfinite(answers.probabilities).all():
         return None
     if len(answers.labels) == 2:
         of = f"the probability of {answers.labels[1]!r}"
@@ -165,7 +192,7 @@ def _calibration(answers: Answers) -> Calibration | None:
 
 
 def _curves(answers: Answers) -> dict[str, RankingCurves]:
-    if answers.probabilities is None or not np.isfinite(answers.probabilities).all():
+    if answers.y.ndim == 2 or answers.probabilities is None or not np.isfinite(answers.probabilities).all():
         return {}
     rows = np.bincount(answers.y, minlength=len(answers.labels))
     chosen = [1] if len(answers.labels) == 2 else np.sort(np.argsort(-rows, kind="stable")[:MAX_CURVES]).tolist()
@@ -194,7 +221,7 @@ def _warnings(answers: Answers, estimates: dict[str, Estimate]) -> list[str]:
         said.append(
             f"There are {answers.num_rows} rows only: take the intervals as rough, and differences as unproven."
         )
-    if answers.labels:
+    if answers.labels and answers.y.ndim == 1:
         present = np.unique(answers.y)
         if len(present) == 1:
             said.append(f"Every row is {answers.labels[present[0]]!r}: what needs a second label is undefined.")

@@ -214,8 +214,13 @@ def _shuffled(
 ) -> Answers:
     """The answers to the same rows with some columns from other rows."""
     given = predictor.outputs(rows.with_columns(rows.select(columns)[order]))
+    beside = {name: given[name] for name in answers.beside}
     if not answers.labels:
-        return replace(answers, predicted=np.asarray(given["prediction"], dtype=np.float64).reshape(rows.height))
+        numbers = np.asarray(given[predictor.task.answer], dtype=np.float64).reshape(rows.height)
+        return replace(answers, predicted=numbers, beside=beside)
+    if predictor.task.several:
+        probabilities = np.asarray(given["probabilities"], dtype=np.float64)
+        return replace(answers, predicted=given["prediction"], probabilities=probabilities)
     predicted = label_positions(given["prediction"], answers.labels, "the prediction")
     return replace(answers, predicted=predicted, probabilities=np.asarray(given["probabilities"], dtype=np.float64))
 

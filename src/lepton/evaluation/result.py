@@ -39,6 +39,7 @@ __all__ = ["Evaluation", "LabelRecord", "Residuals"]
 _SHOWN_LABELS = 12
 """Labels whose confusion fits a terminal; more are listed by their most frequent mistakes."""
 _SHOWN_MISTAKES = 10
+_LABEL_HEAD = ("label", "rows", "predicted", "precision", "recall")
 _HEAD = ("metric", "value", "95 % interval", "baseline")
 
 
@@ -227,6 +228,8 @@ class Evaluation:
         return [(names[cell // width], names[cell % width], count) for cell, count in pairs]
 
     def _confusion_text(self) -> str:
+        if self.answers.y.ndim == 2:
+            return "Each label\n" + plain_table(_LABEL_HEAD, self._label_rows())
         if self.confusion is None or len(self.labels) > _SHOWN_LABELS:
             mistakes = self._mistakes()
             table = plain_table(("truth", "answer", "rows"), mistakes) if mistakes else "  none"
@@ -240,6 +243,9 @@ class Evaluation:
             ("", *names, "recall"), [*rows, precision]
         )
 
+    def _label_rows(self) -> list[tuple[object, ...]]:
+        return [(printable(str(e.label)), e.num_rows, e.num_predicted, e.precision, e.recall) for e in self.labels]
+
     def _label_blocks(self) -> list[Block]:
         if not self.labels:
             return []
@@ -247,11 +253,8 @@ class Evaluation:
         names = [str(each.label) for each in self.labels]
         if self.confusion is not None:
             blocks.append(heatmap(self.confusion, names, names, title="Confusion", x_label="answer", y_label="truth"))
-        rows = [
-            (n, e.num_rows, e.num_predicted, e.precision, e.recall) for n, e in zip(names, self.labels, strict=True)
-        ]
-        blocks.append(Table(("label", "rows", "predicted", "precision", "recall"), rows))
-        if len(self.labels) > _SHOWN_LABELS:
+        blocks.append(Table(_LABEL_HEAD, self._label_rows()))
+        if len(self.labels) > _SHOWN_LABELS and self.answers.y.ndim == 1:
             blocks.append(Table(("truth", "answer", "rows"), self._mistakes(), caption="Most frequent mistakes"))
         return blocks
 

@@ -43,7 +43,7 @@ def check_quantiles(asked: Any) -> tuple[float, ...]:
 
 
 def check_relevance(name: str, values: NDArray[np.float64], schema: Schema) -> None:
-    """Raise `DataError` unless the target of a ranking says how relevant rows are, and a column which query they are of."""
+    """Raise `DataError` unless the target says how relevant rows are, and a column of which query they are."""
     if not schema.of_role(Role.GROUP):
         raise DataError(
             ErrorCode.BAD_VALUE,
