@@ -77,7 +77,8 @@ class Family:
         costs: seconds of each finished trial.
         failures: in a row.
         proposals: that may still be asked for.
-        num_trials: that were begun.
+        num_trials: that were begun, or known before.
+        has_begun: whether this search has tried it, beyond its openers.
     """
 
     learner: type[TableLearner]
@@ -90,6 +91,7 @@ class Family:
     failures: int = 0
     proposals: int = 0
     num_trials: int = 0
+    has_begun: bool = False
 
     @property
     def best(self) -> float:
@@ -296,6 +298,7 @@ class Search:
             }
         self.num_trials += 1
         family.num_trials += 1
+        family.has_begun = True
         candidate = Candidate(family.learner, configuration, point=None if number is None else values)
         handle = self.engine.submit(
             EVALUATE,
@@ -316,10 +319,10 @@ class Search:
         return True
 
     def _next_family(self, left: float) -> Family | None:
-        """Each learner once, cheap before dear; then the one that lacks most of its share."""
+        """The first of what waits of each learner, cheap before dear; then the one that lacks most of its share."""
         possible = [f for f in self.families if f.open and f.expected_seconds < left]
         for family in possible:
-            if not family.num_trials:
+            if family.starts and not family.has_begun:
                 return family
         ranked = sorted(possible, key=lambda f: f.best)
         spent = {id(f): f.num_trials if self._in_order else self._seconds(f) for f in ranked}
