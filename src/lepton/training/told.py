@@ -171,9 +171,7 @@ def _judged(dataset: Dataset, table: PreparedTable, portfolio: Portfolio, chosen
         labels=table.target.labels,
         frame=table.frame[rows],
         columns=table.features.columns,
-        identifiers=tuple(
-            c for c in dataset.schema if c.kind is Kind.IDENTIFIER and c.role is Role.FEATURE and c.name in table.frame
-        ),
+        identifiers=tuple(c for c in dataset.schema if c.kind is Kind.IDENTIFIER and c.name in table.frame),
         truth=portfolio.truth[rows],
         answers=chosen.answers[kept],
         fold=fold[kept],
