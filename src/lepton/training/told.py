@@ -33,11 +33,18 @@ from lepton.training.prepared import PreparedTable
 from lepton.training.table_model import versions
 from lepton.training.words import in_words
 
-__all__ = ["lineage_of", "reports_of"]
+__all__ = ["checking_seconds", "lineage_of", "reports_of"]
 
 _CHECK_SHARE = 0.01  # of the time that each look at single columns may take
-_CHECK_SECONDS = 0.1  # that must be left for anything of it
+_KEPT_SHARE = 0.02  # of the time that is kept for all of it
+_CHECK_SECONDS = 0.1  # for anything of it
 _CHECK_SECONDS_A_ROW = 2e-5
+_LEAST_ROWS = 1_000  # of more, that must be looked at to say anything
+
+
+def checking_seconds(work: Work, num_rows: int) -> float:
+    """Seconds that are kept for looking for what makes a score doubtful."""
+    return min(_KEPT_SHARE * (work.within or np.inf), _CHECK_SECONDS + _CHECK_SECONDS_A_ROW * min(num_rows, MAX_ROWS))
 
 
 def lineage_of(
@@ -105,13 +112,14 @@ def reports_of(
 
 
 def _left(portfolio: Portfolio, share: float) -> float:
-    """Seconds for one look: a share of the time, as long as saving is not touched; less than 0 where it is."""
+    """Seconds for one look: a share of the time, as long as saving is not touched; 0 where it would be."""
     work = portfolio.work
     if work.cancel.is_set():
         return 0.0
     if work.remaining is None or work.within is None:
         return np.inf
-    return min(share * work.within, work.remaining - portfolio.saving_seconds)
+    kept = portfolio.saving_seconds - checking_seconds(work, portfolio.problem.num_rows)
+    return max(min(share * work.within, work.remaining - kept), 0.0)
 
 
 def _search_report(table: PreparedTable, portfolio: Portfolio, found: Found) -> dict[str, Any]:
@@ -130,10 +138,11 @@ def _honest(
     if table.problem.task in FURTHER:
         reason = f"leaks, drift and places of errors are not looked for where the task is {table.problem.task}"
         return {"doubts": [], "not_checked": reason, "calibration": None, "errors": []}
-    if _left(portfolio, 1.0) < _CHECK_SECONDS + _CHECK_SECONDS_A_ROW * min(len(chosen.scored), MAX_ROWS):
+    most = int(min((_left(portfolio, 1.0) - 0.5 * _CHECK_SECONDS) / _CHECK_SECONDS_A_ROW, MAX_ROWS))
+    if most < min(len(chosen.scored), _LEAST_ROWS):
         reason = "there was no time to look for leaks, drift and places of errors"
         return {"doubts": [], "not_checked": reason, "calibration": None, "errors": []}
-    judged = _judged(dataset, table, portfolio, chosen)
+    judged = _judged(dataset, table, portfolio, chosen, most)
     doubts, not_checked = doubts_of(judged, _left(portfolio, _CHECK_SHARE))
     if search is not None:
         doubts += order_doubt(search["closer"].get("order", {}))
@@ -154,13 +163,14 @@ def _honest(
     }
 
 
-def _judged(dataset: Dataset, table: PreparedTable, portfolio: Portfolio, chosen: Chosen) -> Judged:
+def _judged(dataset: Dataset, table: PreparedTable, portfolio: Portfolio, chosen: Chosen, most: int) -> Judged:
+    """The scored rows, at most so many of them."""
     sizes = [len(fold.valid) for fold in portfolio.folds[: portfolio.num_folds]]
     fold = np.repeat(np.arange(len(sizes)), sizes)
     seed = portfolio.work.seed_for("honesty")
     kept = np.arange(len(chosen.scored))
-    if len(kept) > MAX_ROWS:
-        kept = np.sort(np.random.default_rng(seed).choice(len(kept), MAX_ROWS, replace=False))
+    if len(kept) > most:
+        kept = np.sort(np.random.default_rng(seed).choice(len(kept), most, replace=False))
     # In the order of the table: some checks look at what stands together.
     kept = kept[np.argsort(chosen.scored[kept], kind="stable")]
     rows = chosen.scored[kept]
