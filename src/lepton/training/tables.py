@@ -29,7 +29,7 @@ from lepton.training.limits import Limits
 from lepton.training.options import Options, by_labels, cost_notes
 from lepton.training.portfolio import Portfolio
 from lepton.training.prepared import DEFAULT_WITHIN, PreparedTable, prepare_table
-from lepton.training.told import lineage_of, reports_of
+from lepton.training.told import checking_seconds, lineage_of, reports_of
 from lepton.training.writing import ModelFile, input_statistics, measured, sample_row
 
 __all__ = ["TrainingResult", "train"]
@@ -138,7 +138,8 @@ def train(
         groups=table.groups,
         saving_seconds=_SAVING_SECONDS
         + _SAVING_SECONDS_A_COLUMN * len(table.features.columns)
-        + _SAVING_SHARE * (work.within or 0.0),
+        + _SAVING_SHARE * (work.within or 0.0)
+        + checking_seconds(work, table.problem.num_rows),
         measure=lambda learner: measured(table, learner),
         work=work,
         limits=limits,
