@@ -62,8 +62,8 @@ class SearchOptions:
         if not searches and self != SearchOptions():
             raise UsageError(
                 ErrorCode.USAGE,
-                "got workdir, resume or max_trials with effort='fast', which does not search",
-                fix="ask for effort='good' or 'best'",
+                "got workdir, resume or max_trials where nothing is searched",
+                wanted="effort='good' or 'best', and a task that is searched for: regression, binary or multiclass",
             )
 
     @property

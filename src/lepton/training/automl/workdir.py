@@ -216,12 +216,14 @@ class SearchFolder:
             DataError: a file is damaged.
         """
         known = {learner.name: learner for learner in learners}
-        found = [(file, _read_json(file)) for file in self._trials()]
-        return [
-            self._candidate(file, facts, known[facts["learner"]], num_scores)
-            for file, facts in found
-            if facts.get("learner") in known
-        ]
+        candidates = []
+        for file in self._trials():
+            facts = _read_json(file)
+            if not isinstance(facts.get("learner"), str):
+                raise _damaged(file, "the learner of the trial is missing")
+            if facts["learner"] in known:
+                candidates.append(self._candidate(file, facts, known[facts["learner"]], num_scores))
+        return candidates
 
     def _candidate(
         self, file: Path, facts: Mapping[str, Any], learner: type[TableLearner], num_scores: int

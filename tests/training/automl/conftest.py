@@ -1,0 +1,53 @@
+"""Small searches that several tests look at."""
+
+from functools import partial
+
+import polars as pl
+import pytest
+
+from lepton.core import Registry, Resources, Work
+from lepton.data import read
+from lepton.training import SearchOptions, automl, base, train
+from lepton.training.automl import run as run_module
+from lepton.training.base import LEARNERS
+from tests.training.automl import faulty
+from tests.training.automl.engines import PlainEngine
+from tests.training.conftest import make_frame
+
+
+@pytest.fixture(scope="session")
+def searches():
+    """Gives `search(path, ...)`: a search among few quick learners, in threads, that ends after some trials."""
+    names = {name: LEARNERS.address(name) for name in ("baseline", "linear", "forest")}
+    known = Registry("few", {**names, "good": f"{faulty.__name__}:Good"})
+
+    def search(path, engine=None, table=None, seed=0, effort="good", metric=None, **options):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(base, "LEARNERS", known)
+            patch.setattr(run_module, "OPENERS", ("baseline",))
+            patch.setattr(run_module, "_LOOK_SECONDS", 0.0)
+            run = partial(automl.run_search, engine=engine or PlainEngine())
+            patch.setattr("lepton.training.tables.run_search", run)
+            return train(
+                make_table() if table is None else table,
+                target="price",
+                effort=effort,
+                metric=metric,
+                work=Work(resources=Resources(cpus=2), seed=seed),
+                search=SearchOptions(**options),
+                output=path,
+            )
+
+    return search
+
+
+def make_table(num_rows=240):
+    return read(make_frame(num_rows).select(pl.exclude("dear", "level")), kinds={"town": "category"})
+
+
+@pytest.fixture(scope="session")
+def kept(searches, tmp_path_factory):
+    """A folder with a search of eight trials, and its model."""
+    folder = tmp_path_factory.mktemp("kept")
+    result = searches(folder / "m.lepton", workdir=folder / "search", max_trials=8)
+    return folder / "search", result
