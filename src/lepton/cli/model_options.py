@@ -42,6 +42,9 @@ class ModelOptions:
     coverage: float | None = None
     "For numbers and classes, share of rows whose truth an interval or a set of labels is to hold, such as 0.9."
 
+    quantiles: tuple[float, ...] = ()
+    "For the task quantile, share of rows that an answer is to exceed; several times; by default 0.1, 0.5 and 0.9."
+
     def arguments(self) -> dict[str, Any]:
         """The arguments of `lepton.train` that they mean."""
         given: dict[str, Any] = {
@@ -51,8 +54,9 @@ class ModelOptions:
             "learners": self.learners,
             "keep_rows": self.keep_rows,
             "coverage": self.coverage,
+            "quantiles": self.quantiles,
         }
-        return {name: value for name, value in given.items() if value}
+        return {name: value for name, value in given.items() if value or isinstance(value, float)}
 
     def _class_weight(self) -> str | dict[str, float]:
         if self.class_weight == ("balanced",):

@@ -27,7 +27,7 @@ _NO_TRUTH = frozenset({"forecast", "anomaly", "clustering"})  # tasks whose answ
 def train(
     source: str,
     *,
-    target: str | None = None,
+    target: tuple[str, ...] = (),
     within: str | None = None,
     effort: str | None = None,
     max_size: str | None = None,
@@ -52,7 +52,7 @@ def train(
 
     Args:
         source: a table: a file (book.xlsx#Sheet too), a glob in quotes, a URL, or sql: and a database.
-        target: column to predict; none for anomaly and clustering.
+        target: column to predict; none for anomaly and clustering; several times for several labels a row.
         within: time allowed, reading and saving included: 30s, 5m, 1h. By default what a small portfolio takes, at
             most 60s.
         effort: fast (a small portfolio), good (a search that ends where nothing better comes; the default with
@@ -61,11 +61,13 @@ def train(
         max_latency: slowest answer to one row, at the 99th percentile, on one thread: 1ms.
         output: model file to write; by default the table's name with .lepton, in this folder.
         report: HTML page to write: how the model was found, what it leans on, what is doubtful.
-        task: regression, binary or multiclass, by default what the target says; forecast; or, without a
-            target, anomaly or clustering.
-        metric: what to choose by; by default rmse for numbers, log_loss for classes, mase for forecasts.
+        task: regression, binary or multiclass, by default what the target says; quantile; multilabel, the default for
+            several targets; ranking of the rows in each --group; forecast; or, without a target, anomaly or
+            clustering.
+        metric: what to choose by; by default rmse for numbers, log_loss for classes, pinball for quantiles, ndcg_10
+            for rankings, mase for forecasts.
         weight: column of sample weights.
-        group: column of groups that cross-validation keeps together (patients, shops).
+        group: column of groups that cross-validation keeps together (patients, shops); for ranking, the query.
         time: column of time; cross-validation then learns from the past only.
         series: for forecasts, column that tells several series apart.
         horizon: for forecasts, how many steps ahead.
@@ -87,7 +89,7 @@ def train(
         table = table.with_roles(roles)
         model = verbs.train(
             table,
-            target=target,
+            target=target[0] if len(target) == 1 else target or None,
             task=task,
             metric=metric,
             effort=effort,

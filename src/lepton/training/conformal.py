@@ -25,7 +25,7 @@ _LEVELS = 10
 _ROWS_A_LEVEL = 50
 _PARTS = 5
 _PRIOR_ROWS = 10.0  # that the mean of a level is drawn to the mean of all by
-_LEAST_GAIN = 0.01  # of the mean width, for which widths are told apart by level
+_LEAST_GAIN = 0.01  # of the score of intervals, for which widths are told apart by level
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def check_coverage(coverage: Any, task: str, num_rows: int) -> float:
 
 
 def conformal_numbers(coverage: float, truth: Doubles, predicted: Doubles, weight: Doubles | None = None) -> Conformal:
-    """Half-widths of intervals, one for all predictions, or one for each level of them where that is narrower.
+    """Half-widths of intervals, one for all predictions, or one for each level of them where that scores better.
 
     Args:
         coverage: share of rows to be inside.
@@ -138,13 +138,12 @@ def conformal_numbers(coverage: float, truth: Doubles, predicted: Doubles, weigh
         own = part == each
         spread[own] = _spreads(far[~own], levels[~own], weight[~own], len(edges) + 1)[levels[own]]
     factor, notes = _quantile(far / spread, weight, coverage)
-    if factor * np.average(spread, weights=weight) > (1.0 - _LEAST_GAIN) * flat:
+    by_level, alike = (_score(half, far, weight, coverage) for half in (factor * spread, np.full(len(far), flat)))
+    if by_level > (1.0 - _LEAST_GAIN) * alike:
         return plain
     widths = factor * _spreads(far, levels, weight, len(edges) + 1)
-    told += f": the prediction ± {widths.min():.5g} to {widths.max():.5g}, by its level, which is narrower than ±"
-    return Conformal(
-        coverage, tuple(edges.tolist()), tuple(widths.tolist()), notes=(f"{told} {flat:.5g} for all", *notes)
-    )
+    told += f": the prediction ± {widths.min():.5g} to {widths.max():.5g}, by its level; errors differ too much for one"
+    return Conformal(coverage, tuple(edges.tolist()), tuple(widths.tolist()), notes=(told, *notes))
 
 
 def conformal_classes(
@@ -178,6 +177,11 @@ def _quantile(values: Doubles, weight: Doubles, share: float) -> tuple[float, tu
     if place >= len(values):
         return float(values[order[-1]]), ("fewer rows were scored than the coverage needs: the farthest was taken",)
     return float(values[order[place]]), ()
+
+
+def _score(half: Doubles, far: Doubles, weight: Doubles, coverage: float) -> float:
+    """The interval score (Gneiting and Raftery 2007): the width, and what lies outside, which is dear."""
+    return float(np.average(half + np.maximum(far - half, 0.0) / (1.0 - coverage), weights=weight))
 
 
 def _levels(predicted: Doubles, edges: Doubles) -> NDArray[np.int64]:

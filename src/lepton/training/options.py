@@ -239,7 +239,7 @@ def _learners(asked: Sequence[str], problem: Problem) -> tuple[str, ...]:
             )
         if problem.monotone and not learner.keeps_directions:
             raise UsageError(ErrorCode.USAGE, f"got the learner {name!r} with monotone", wanted="one that keeps to it")
-        if not learner.configurations(problem):
+        if problem.task not in learner.tasks or not learner.configurations(problem):
             classes = f" of {problem.num_classes} classes" if problem.num_classes else ""
             raise UsageError(
                 ErrorCode.USAGE, f"got the learner {name!r} for the task {problem.task!r}{classes}", wanted="another"
@@ -306,5 +306,6 @@ def _said(asked: Mapping[str, int]) -> str:
     falling = [name for name, direction in asked.items() if direction == -1]
     parts = [f"does not fall as {', '.join(rising)} grows"] if rising else []
     parts += [f"does not rise as {', '.join(falling)} grows"] if falling else []
-    unable = [name for name in LEARNERS.names() if not LEARNERS.load(name).keeps_directions]
+    learners = {name: LEARNERS.load(name) for name in LEARNERS.names()}
+    unable = [name for name, each in learners.items() if not each.keeps_directions and "binary" in each.tasks]
     return f"the answer {' and '.join(parts)}; learners that cannot keep to that are left out: {', '.join(unable)}"

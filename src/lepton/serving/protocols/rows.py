@@ -22,9 +22,9 @@ def read_rows(served: ServedModel, request: Request) -> Call:
     """The call that a request with rows asks for.
 
     The body is an array of objects, `{"rows": [...]}`, or one object, which is one row. The answer has `model_name`,
-    `model_version`, `predictions` and, of a classifier, `probabilities` (an object from label to probability for each
-    row) and, where it gives them, `sets` (the labels in the set of each row); further outputs of the model stand under
-    their own names.
+    `model_version`, `predictions` (of several labels an object from label to whether it holds) and, of a classifier,
+    `probabilities` (an object from label to probability for each row) and, where it gives them, `sets` (the labels in
+    the set of each row); further outputs of the model stand under their own names.
 
     Raises:
         ServingError: a body of another shape, or a model that is not ready.
@@ -41,10 +41,13 @@ def _respond(served: ServedModel, answers: Answers) -> Response:
     predictions = left.pop(predictor.task.answer)
     if predictor.labels == (False, True):  # the graph of a boolean target answers 0 and 1
         predictions = predictions.astype(bool)
+    given: list[Any] = predictions.tolist()
+    if predictor.task.several:
+        given = [dict(zip(predictor.label_names, map(bool, row), strict=True)) for row in given]
     out: dict[str, Any] = {
         "model_name": served.name,
         "model_version": served.version,
-        "predictions": predictions.tolist(),
+        "predictions": given,
     }
     probabilities = left.pop("probabilities", None)
     if probabilities is not None:
