@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lepton.core import UsageError
-from lepton.training.forecast.scores import Judged, interval_bounds, metric_named, score_interval
+from lepton.training.forecast.scores import Judged, forward_bounds, interval_bounds, metric_named, score_interval
 
 
 def judged(forecast, future, scale=None):
@@ -67,3 +67,20 @@ def test_few_residuals_borrow_from_neighbouring_steps():
     bounds = interval_bounds(judged(np.zeros((12, 10)), future), 0.9)
     later = generator.normal(size=(3_000, 10))
     assert (bounds.covered(judged(np.zeros_like(later), later)) or 0.0) > 0.85
+
+
+def test_the_level_is_raised_where_later_folds_err_more():
+    generator = np.random.default_rng(0)
+    folds = [judged(np.zeros((500, 2)), generator.normal(size=(500, 2)) * 1.3**number) for number in range(4)]
+    later = judged(np.zeros((4_000, 2)), generator.normal(size=(4_000, 2)) * 1.3**3)
+    bounds, level = forward_bounds(folds, 0.9)
+    assert level > 0.9
+    assert (bounds.covered(later) or 0.0) > 0.88
+    assert (interval_bounds(Judged.together(folds), 0.9).covered(later) or 1.0) < 0.87
+
+
+def test_the_level_is_as_asked_where_nothing_tells_otherwise():
+    generator = np.random.default_rng(0)
+    folds = [judged(np.zeros((800, 2)), generator.normal(size=(800, 2)) * spread) for spread in (1.2, 1.0, 0.9)]
+    assert forward_bounds(folds, 0.9)[1] == pytest.approx(0.9)
+    assert forward_bounds(folds[:1], 0.9)[1] == pytest.approx(0.9)

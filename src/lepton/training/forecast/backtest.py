@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -184,6 +184,13 @@ class Candidate:
             np.concatenate([each.future for each in windows]),
             np.concatenate(scale),
             series * 10**9 + origins // max(horizon, season),
+        )
+
+    def judged_by_fold(self, folds: tuple[Fold, ...], season: int, horizon: int) -> tuple[Judged, ...]:
+        """Its forecasts of each of `folds`, which are the first or all."""
+        return tuple(
+            replace(self, forecasts=[forecast]).judged((fold,), season, horizon)
+            for forecast, fold in zip(self.forecasts, folds, strict=False)
         )
 
     def row(self, num_folds: int, chosen: bool, size: int | None, micros: float | None) -> LeaderboardRow:

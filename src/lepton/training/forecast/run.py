@@ -14,7 +14,7 @@ from lepton.training.forecast.candidates import BASELINE, Search
 from lepton.training.forecast.graph import forecast_graph, measure_graph
 from lepton.training.forecast.panel import read_panel
 from lepton.training.forecast.planning import search_panel
-from lepton.training.forecast.scores import interval_bounds, metric_named
+from lepton.training.forecast.scores import forward_bounds, metric_named
 from lepton.training.forecast.writing import asset_of, manifest_of, report_of, statistics_of
 from lepton.training.leaderboard import Leaderboard
 from lepton.training.tables import TrainingResult
@@ -86,7 +86,7 @@ def train_forecast(
     best, forecaster = search.fit_best()
     plan = search.plan
     candidate = search.candidates[best]
-    bounds = interval_bounds(candidate.judged(plan.folds, plan.season, horizon), COVERAGE)
+    bounds, level = forward_bounds(candidate.judged_by_fold(plan.folds, plan.season, horizon), COVERAGE)
     builder = GraphBuilder()
     forecast_graph(builder, panel.inputs, plan, forecaster, bounds, search.positive)
     graph = builder.finish({"lepton.inputs": panel.inputs.metadata()})
@@ -99,7 +99,7 @@ def train_forecast(
         for each in ranked
     )
     honest = _honest(search, best)
-    board = Leaderboard(search.metric, False, rows, (*notes, *_told(honest, search)))
+    board = Leaderboard(search.metric, False, rows, (*notes, *_told(honest, search, level)))
     model_id = write_bundle(
         output,
         manifest=manifest_of(dataset, panel, search, best, name, work),
@@ -128,13 +128,13 @@ def _honest(search: Search, best: str) -> dict[str, Any]:
         judged = shown.judged(last, plan.season, plan.horizon)
         found[key] = judged.score(search.metric)
         if key == "chosen":
-            earlier = candidate.judged(plan.choosing, plan.season, plan.horizon)
-            found["coverage"] = interval_bounds(earlier, COVERAGE).covered(judged)
+            earlier = candidate.judged_by_fold(plan.choosing, plan.season, plan.horizon)
+            found["coverage"] = forward_bounds(earlier, COVERAGE)[0].covered(judged)
             found["windows"] = len(judged.future)
     return found
 
 
-def _told(honest: dict[str, Any], search: Search) -> tuple[str, ...]:
+def _told(honest: dict[str, Any], search: Search, level: float) -> tuple[str, ...]:
     notes = [
         f"scores are of rolling-origin backtests in {len(search.plan.choosing)} folds, each fitted on its past",
     ]
@@ -149,5 +149,9 @@ def _told(honest: dict[str, Any], search: Search) -> tuple[str, ...]:
         notes.append(
             f"intervals are made to hold {COVERAGE:.0%} of values; those of earlier folds held {honest['coverage']:.1%}"
             " of the later windows"
+        )
+    if level > COVERAGE + 1e-9:
+        notes.append(
+            f"later values erred more than earlier ones: intervals are as wide as held {level:.1%} of the backtests"
         )
     return tuple(notes)

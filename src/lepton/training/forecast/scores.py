@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lepton.core import ErrorCode, UsageError
 
-__all__ = ["METRICS", "Bounds", "Judged", "interval_bounds", "metric_named", "score_interval"]
+__all__ = ["METRICS", "Bounds", "Judged", "forward_bounds", "interval_bounds", "metric_named", "score_interval"]
 
 Doubles = NDArray[np.float64]
 
@@ -27,6 +27,7 @@ METRICS: Mapping[str, str] = MappingProxyType(
 
 _RESAMPLES = 200
 _LEAST_RESIDUALS = 60
+_SHARES_MISSED = (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)  # of what may lie outside: tried one after the other
 
 
 def metric_named(name: str | None) -> str:
@@ -55,6 +56,16 @@ class Judged:
     future: Doubles
     scale: Doubles
     blocks: NDArray[np.int64]
+
+    @classmethod
+    def together(cls, parts: Sequence[Judged]) -> Judged:
+        """All windows of several."""
+        return cls(
+            np.concatenate([each.forecast for each in parts]),
+            np.concatenate([each.future for each in parts]),
+            np.concatenate([each.scale for each in parts]),
+            np.concatenate([each.blocks for each in parts]),
+        )
 
     def sums(self, metric: str) -> tuple[Doubles, Doubles]:
         """For each window, the sum of its errors and their number [B]."""
@@ -139,3 +150,30 @@ def interval_bounds(judged: Judged, coverage: float) -> Bounds:
             lower[step] = used[max(rank - 1, 0)]
             upper[step] = used[min(len(used) - rank, len(used) - 1)]
     return Bounds(np.minimum(lower, upper), np.maximum(lower, upper))
+
+
+def forward_bounds(folds: Sequence[Judged], coverage: float) -> tuple[Bounds, float]:
+    """Bounds whose level is raised until those of earlier folds hold `coverage` of what came later.
+
+    Windows are not exchangeable: a winter errs more than the summer before it. So each later fold is asked how much of
+    it lies within bounds that were made of the folds before it, and the first level at which that is enough on the
+    mean is taken for bounds that are made of all.
+
+    Args:
+        folds: in the order of time; with one, nothing tells and the level is as asked.
+        coverage: share of values to hold.
+
+    Returns:
+        The bounds, and the level that they were made for.
+    """
+    level = coverage
+    for share in _SHARES_MISSED:
+        level = 1.0 - share * (1.0 - coverage)
+        held = [
+            interval_bounds(Judged.together(folds[:number]), level).covered(folds[number])
+            for number in range(1, len(folds))
+        ]
+        known = [each for each in held if each is not None]
+        if not known or float(np.mean(known)) >= coverage:
+            break
+    return interval_bounds(Judged.together(folds), level), level
