@@ -21,6 +21,7 @@ from lepton.data.steps import (
     Step,
     TextGrams,
     TextLength,
+    TextTopics,
     apply_steps,
 )
 from lepton.training.base import Problem, Rows
@@ -111,7 +112,9 @@ def _reason_to_ignore(column: ColumnRecord, values: pl.Series) -> str:
     return ""
 
 
-def tree_steps(problem: Problem, block: Block, statistics_of: Rows | None = None) -> tuple[tuple[Step, ...], Block]:
+def tree_steps(
+    problem: Problem, block: Block, statistics_of: Rows | None = None, topics: bool = False
+) -> tuple[tuple[Step, ...], Block]:
     """Steps for trees, fitted, and the block that they give: numbers, texts, calendar parts, then ordinal codes.
 
     Args:
@@ -119,11 +122,14 @@ def tree_steps(problem: Problem, block: Block, statistics_of: Rows | None = None
         block: rows to learn from.
         statistics_of: the same rows with their target, where its means by category shall stand behind the numbers,
             for categories of many values; None for none.
+        topics: whether texts also come as positions in a space of few directions.
     """
     steps: list[Step] = []
     if problem.texts:
         words = TextGrams.fit(block, columns=problem.texts, unit="word", longest=1, min_count=5, max_grams=_TREE_GRAMS)
         steps = [words, TextGrams.fit(block, columns=problem.texts, longest=2, min_count=5, max_grams=_TREE_GRAMS)]
+        if topics:
+            steps.append(TextTopics.fit(block, columns=problem.texts))
         block = apply_steps(steps, block)
     if statistics_of is not None and problem.many_valued:
         of_target, block = target_statistics(problem, statistics_of, block, _min_count(block))

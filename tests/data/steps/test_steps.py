@@ -22,6 +22,7 @@ from lepton.data.steps import (
     Standardise,
     TextGrams,
     TextLength,
+    TextTopics,
     apply_steps,
 )
 from tests.data.steps.step_contract import StepContract, dates, plain_numbers
@@ -64,6 +65,11 @@ class TestStandardiseContract(StepContract):
 
 class TestTextGramsContract(StepContract):
     step = TextGrams
+    tolerance = 1e-12
+
+
+class TestTextTopicsContract(StepContract):
+    step = TextTopics
     tolerance = 1e-12
 
 

@@ -15,6 +15,7 @@ from lepton.data.steps.lookup import Lookup
 from lepton.data.steps.missing import Impute, MissingIndicators
 from lepton.data.steps.scaling import Clip, Standardise
 from lepton.data.steps.text import DropTexts, TextGrams, TextLength
+from lepton.data.steps.topics import TextTopics
 
 __all__ = [
     "PARTS",
@@ -33,6 +34,7 @@ __all__ = [
     "Tensors",
     "TextGrams",
     "TextLength",
+    "TextTopics",
     "apply_steps",
     "emit_steps",
     "step_from_dict",

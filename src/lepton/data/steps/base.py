@@ -52,6 +52,7 @@ STEPS = Registry(
         "standardise": "lepton.data.steps.scaling:Standardise",
         "text-grams": "lepton.data.steps.text:TextGrams",
         "text-length": "lepton.data.steps.text:TextLength",
+        "text-topics": "lepton.data.steps.topics:TextTopics",
         "drop-texts": "lepton.data.steps.text:DropTexts",
     },
 )

@@ -53,6 +53,8 @@ class LightGBM(TableLearner):
         ]
         if problem.many_valued:
             tried.append({**tried[2], "label": "medium trees, means of the target", "statistics": True})
+        if problem.texts:
+            tried.append({**tried[2], "label": "medium trees, topics of texts", "topics": True})
         return tuple(tried)
 
     @classmethod
@@ -78,6 +80,8 @@ class LightGBM(TableLearner):
             }
         if problem.many_valued:
             space["statistics"] = Choice((False, True), False)
+        if problem.texts:
+            space["topics"] = Choice((False, True), False)
         return space
 
     @classmethod
@@ -97,7 +101,12 @@ class LightGBM(TableLearner):
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Boost until `valid` has not improved for `patience` rounds, or for `max_rounds`."""
         lightgbm = _lightgbm()
-        self.steps, block = tree_steps(self.problem, rows.block, rows if self.configuration.get("statistics") else None)
+        self.steps, block = tree_steps(
+            self.problem,
+            rows.block,
+            rows if self.configuration.get("statistics") else None,
+            topics=bool(self.configuration.get("topics")),
+        )
         self._directions = directions_of(self.problem, block)
         work.check()
         # Threads wait for each other at every split, which costs more than it gives where there is little to do.
@@ -132,7 +141,7 @@ class LightGBM(TableLearner):
         return self
 
     def _parameters(self) -> dict[str, Any]:
-        ours = {"label", "native", "statistics", "max_rounds", "patience"}
+        ours = {"label", "native", "statistics", "topics", "max_rounds", "patience"}
         parameters = {
             "objective": _OBJECTIVES[self.problem.task],
             "seed": self.seed % 2**31,

@@ -50,6 +50,8 @@ class XGBoost(TableLearner):
         ]
         if problem.many_valued:
             tried.append({**tried[0], "label": "medium trees, means of the target", "statistics": True})
+        if problem.texts:
+            tried.append({**tried[0], "label": "medium trees, topics of texts", "topics": True})
         return tuple(tried)
 
     @classmethod
@@ -68,6 +70,8 @@ class XGBoost(TableLearner):
         }
         if problem.many_valued:
             space["statistics"] = Choice((False, True), False)
+        if problem.texts:
+            space["topics"] = Choice((False, True), False)
         return space
 
     @classmethod
@@ -78,7 +82,12 @@ class XGBoost(TableLearner):
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Boost until `valid` has not improved for `patience` rounds, or for `max_rounds`."""
         xgboost = _xgboost()
-        steps, block = tree_steps(self.problem, rows.block, rows if self.configuration.get("statistics") else None)
+        steps, block = tree_steps(
+            self.problem,
+            rows.block,
+            rows if self.configuration.get("statistics") else None,
+            topics=bool(self.configuration.get("topics")),
+        )
         self._directions = directions_of(self.problem, block)
         clip = Clip.fit(block)  # XGBoost refuses infinities
         self.steps = (*steps, clip)
@@ -113,7 +122,7 @@ class XGBoost(TableLearner):
         )
 
     def _parameters(self) -> dict[str, Any]:
-        ours = {"label", "statistics", "max_rounds", "patience"}
+        ours = {"label", "statistics", "topics", "max_rounds", "patience"}
         parameters = {
             **_OBJECTIVES[self.problem.task],
             "tree_method": "hist",
