@@ -7,7 +7,8 @@ import pytest
 from lepton.bundle import read_bundle
 from lepton.core import Registry, Resources, Work
 from lepton.data import read
-from lepton.training import base, how_found, told as told_module, train
+from lepton.training import base, how_found, train
+from lepton.training.honesty import looking
 
 
 def table(num_rows=400, target="number"):
@@ -76,7 +77,12 @@ def test_drift_in_time_is_found(tmp_path):
 
 
 def test_without_time_nothing_is_looked_for_and_that_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(told_module, "_left", lambda portfolio, share: 0.0)
+    monkeypatch.setattr(looking, "left_of", lambda portfolio, share: 0.0)
     report = trained(tmp_path, table())["training"]
     assert report["doubts"] == report["errors"] == []
     assert "no time" in report["not_checked"]
+
+
+def test_an_identifier_that_is_left_out_is_looked_at(tmp_path):
+    frame = table().sort("y").with_columns(number=pl.int_range(400))
+    assert [doubt["what"] for doubt in trained(tmp_path, frame)["training"]["doubts"]] == ["identifier"]

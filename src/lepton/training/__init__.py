@@ -1,6 +1,6 @@
 """From a table to a model file: tasks, learners, a portfolio that keeps its time, and the writer of trees."""
 
-from lepton.training.automl import How, SearchOptions, how_found, search_of
+from lepton.training.automl import How, SearchOptions, history_page, how_found, search_of
 from lepton.training.base import LEARNERS, Problem, Rows, TableLearner
 from lepton.training.choosing import choose
 from lepton.training.forecast import is_forecast, train_forecast
@@ -9,7 +9,6 @@ from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.limits import Limits, check_verdicts
 from lepton.training.options import Options
 from lepton.training.out_of_fold import OutOfFold, out_of_fold
-from lepton.training.pages import history_page
 from lepton.training.tables import TrainingResult, train
 from lepton.training.trees import Forest
 from lepton.training.unlabelled import UNLABELLED, refuse_options, train_unlabelled

@@ -13,6 +13,7 @@ from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Role, Schema, 
 from lepton.data import Dataset
 from lepton.training.base import Problem, Rows
 from lepton.training.features import FeaturePlan, choose_features
+from lepton.training.folds import Fold, make_folds, num_folds_for
 from lepton.training.front import Front, front_of
 from lepton.training.table_model import block_of
 from lepton.training.target_statistics import MOST_CLASSES, many_valued
@@ -25,6 +26,7 @@ __all__ = [
     "STATISTICS_COLUMNS",
     "STATISTICS_ROWS",
     "PreparedTable",
+    "folds_of",
     "prepare_table",
 ]
 
@@ -37,6 +39,7 @@ STATISTICS_ROWS = 100_000
 STATISTICS_COLUMNS = 1_000
 
 _CELLS_A_SECOND = 100_000  # of the time allowed: about what a modest machine can try several candidates on
+_CLASSES = ("binary", "multiclass")
 _MIN_SAMPLE = 2_000
 
 
@@ -143,6 +146,29 @@ def _gathered(dataset: Dataset, rows: NDArray[np.int64]) -> pl.DataFrame:
         parts.append(part[own])
         start += part.height
     return pl.concat(parts, rechunk=True)
+
+
+def folds_of(table: PreparedTable, work: Work) -> tuple[tuple[Fold, ...], tuple[str, ...]]:
+    """The folds that candidates are scored in, and what is to be said of them."""
+    parts, scored = num_folds_for(table.problem.num_rows)
+    folds = make_folds(
+        table.problem.num_rows,
+        parts,
+        classes=table.target.values.astype(np.int64) if table.problem.task in _CLASSES else None,
+        groups=table.groups,
+        order=table.order,
+        seed=work.seed_for("folds"),
+    )
+    # A holdout in time is the last block, which has the longest past.
+    folds = folds[-scored:] if table.order is not None else folds[:scored]
+    notes = []
+    if len(folds) == 1:
+        notes.append(f"scored on one part of {len(folds[0].valid)} rows: with so many rows, more say little more")
+    if table.order is not None:
+        notes.append("each fold learns from the past of the rows that it scores")
+    elif table.groups is not None:
+        notes.append(f"groups stay together in {len(folds)} folds")
+    return folds, tuple(notes)
 
 
 def _sample(target: Target, num_columns: int, work: Work) -> tuple[Target, tuple[str, ...]]:

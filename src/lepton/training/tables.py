@@ -22,19 +22,17 @@ from lepton.core import (
 from lepton.data import Dataset
 from lepton.evaluation import Metric, metric as metric_named
 from lepton.training.automl import Asked, Keeper, Outside, SearchOptions, effort_of, run_search
-from lepton.training.folds import Fold, make_folds, num_folds_for
 from lepton.training.further import FURTHER
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.limits import Limits
 from lepton.training.options import Options, by_labels, cost_notes
 from lepton.training.portfolio import Portfolio
-from lepton.training.prepared import DEFAULT_WITHIN, PreparedTable, prepare_table
+from lepton.training.prepared import DEFAULT_WITHIN, PreparedTable, folds_of, prepare_table
 from lepton.training.told import checking_seconds, lineage_of, reports_of
 from lepton.training.writing import ModelFile, input_statistics, measured, sample_row
 
 __all__ = ["TrainingResult", "train"]
 
-_CLASSES = ("binary", "multiclass")
 _SAVING_SECONDS = 0.5
 _SAVING_SECONDS_A_COLUMN = 0.0005
 _SAVING_SHARE = 0.02  # of the time: machines are at times slower at the end than they were at the beginning
@@ -120,7 +118,7 @@ def train(
     fingerprint, statistics = dataset.fingerprint(), input_statistics(table)
     classes = None if table.problem.task == "multilabel" else table.target.labels
     measured_by = by_labels(metric_named(metric or options.metric, table.problem.task), classes)
-    folds, fold_notes = _folds(table, work)
+    folds, fold_notes = folds_of(table, work)
     keeper = None
     if wanted is not None:
         asked = Asked.of(
@@ -181,31 +179,6 @@ def _check_folder(output: Path) -> None:
         )
     if output.is_dir():
         raise DataError(ErrorCode.NOT_A_FILE, f"{str(output)!r} is a folder", wanted="the name of a file to write")
-
-
-# --- folds ----------------------------------------------------------------------------------------------------
-
-
-def _folds(table: PreparedTable, work: Work) -> tuple[tuple[Fold, ...], tuple[str, ...]]:
-    parts, scored = num_folds_for(table.problem.num_rows)
-    folds = make_folds(
-        table.problem.num_rows,
-        parts,
-        classes=table.target.values.astype(np.int64) if table.problem.task in _CLASSES else None,
-        groups=table.groups,
-        order=table.order,
-        seed=work.seed_for("folds"),
-    )
-    # A holdout in time is the last block, which has the longest past.
-    folds = folds[-scored:] if table.order is not None else folds[:scored]
-    notes = []
-    if len(folds) == 1:
-        notes.append(f"scored on one part of {len(folds[0].valid)} rows: with so many rows, more say little more")
-    if table.order is not None:
-        notes.append("each fold learns from the past of the rows that it scores")
-    elif table.groups is not None:
-        notes.append(f"groups stay together in {len(folds)} folds")
-    return folds, tuple(notes)
 
 
 def _truth(table: PreparedTable) -> NDArray[Any]:

@@ -6,27 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
 from lepton.bundle import machine
-from lepton.core import Kind, Role, Work
+from lepton.core import Role, Work
 from lepton.data import Dataset
-from lepton.evaluation import Estimate, Metric
-from lepton.evaluation.classification import Floats
+from lepton.evaluation import Metric
 from lepton.training.automl import Found
-from lepton.training.further import FURTHER
-from lepton.training.honesty import (
-    MAX_ROWS,
-    Doubt,
-    Judged,
-    calibration_doubt,
-    calibration_of,
-    doubts_of,
-    errors_of,
-    importance_of,
-    order_doubt,
-    too_few,
-)
+from lepton.training.honesty import checking_seconds, doubts_and_errors, importance_of, left_of
 from lepton.training.leaderboard import Leaderboard
 from lepton.training.portfolio import Chosen, Portfolio
 from lepton.training.prepared import PreparedTable
@@ -34,17 +19,6 @@ from lepton.training.table_model import versions
 from lepton.training.words import in_words
 
 __all__ = ["checking_seconds", "lineage_of", "reports_of"]
-
-_CHECK_SHARE = 0.01  # of the time that each look at single columns may take
-_KEPT_SHARE = 0.02  # of the time that is kept for all of it
-_CHECK_SECONDS = 0.1  # for anything of it
-_CHECK_SECONDS_A_ROW = 2e-5
-_LEAST_ROWS = 1_000  # of more, that must be looked at to say anything
-
-
-def checking_seconds(work: Work, num_rows: int) -> float:
-    """Seconds that are kept for looking for what makes a score doubtful."""
-    return min(_KEPT_SHARE * (work.within or np.inf), _CHECK_SECONDS + _CHECK_SECONDS_A_ROW * min(num_rows, MAX_ROWS))
 
 
 def lineage_of(
@@ -91,7 +65,7 @@ def reports_of(
     """
     work = portfolio.work
     search = None if found is None else _search_report(table, portfolio, found)
-    honest = _honest(dataset, table, portfolio, chosen, search)
+    honest = doubts_and_errors(dataset, table, portfolio, chosen, search)
     several = table.problem.task == "multilabel"
     training = {
         **board.to_dict(),
@@ -111,100 +85,8 @@ def reports_of(
     return {"training": training} if search is None else {"training": training, "search": search}
 
 
-def _left(portfolio: Portfolio, share: float) -> float:
-    """Seconds for one look: a share of the time, as long as saving is not touched; 0 where it would be."""
-    work = portfolio.work
-    if work.cancel.is_set():
-        return 0.0
-    if work.remaining is None or work.within is None:
-        return np.inf
-    kept = portfolio.saving_seconds - checking_seconds(work, portfolio.problem.num_rows)
-    return max(min(share * work.within, work.remaining - kept), 0.0)
-
-
 def _search_report(table: PreparedTable, portfolio: Portfolio, found: Found) -> dict[str, Any]:
     closer = found.closer
-    seconds = min(found.look_seconds, _left(portfolio, 1.0))
+    seconds = min(found.look_seconds, left_of(portfolio, 1.0))
     shown = importance_of(table, closer.learner, closer.fold, portfolio.metric, seconds, portfolio.work)
     return {**found.report, "importance": shown}
-
-
-# --- what makes the score doubtful ----------------------------------------------------------------------------
-
-
-def _honest(
-    dataset: Dataset, table: PreparedTable, portfolio: Portfolio, chosen: Chosen, search: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    if table.problem.task in FURTHER:
-        reason = f"leaks, drift and places of errors are not looked for where the task is {table.problem.task}"
-        return {"doubts": [], "not_checked": reason, "calibration": None, "errors": []}
-    most = int(min((_left(portfolio, 1.0) - 0.5 * _CHECK_SECONDS) / _CHECK_SECONDS_A_ROW, MAX_ROWS))
-    if most < min(len(chosen.scored), _LEAST_ROWS):
-        reason = "there was no time to look for leaks, drift and places of errors"
-        return {"doubts": [], "not_checked": reason, "calibration": None, "errors": []}
-    judged = _judged(dataset, table, portfolio, chosen, most)
-    doubts, not_checked = doubts_of(judged, _left(portfolio, _CHECK_SHARE))
-    if search is not None:
-        doubts += order_doubt(search["closer"].get("order", {}))
-    doubts += _gain_doubts(portfolio, chosen)
-    calibration = None
-    if judged.labels is not None:
-        groups = None if judged.groups is None else np.unique(judged.groups, return_inverse=True)[1]
-        classes = judged.truth.astype(np.int64)
-        calibration = calibration_of(
-            judged.answers, classes, judged.labels, weight=judged.weight, groups=groups, seed=judged.seed
-        )
-        doubts += calibration_doubt(calibration)
-    return {
-        "doubts": [doubt.to_dict() for doubt in doubts],
-        "not_checked": not_checked,
-        "calibration": calibration,
-        "errors": errors_of(judged, _left(portfolio, _CHECK_SHARE)),
-    }
-
-
-def _judged(dataset: Dataset, table: PreparedTable, portfolio: Portfolio, chosen: Chosen, most: int) -> Judged:
-    """The scored rows, at most so many of them."""
-    sizes = [len(fold.valid) for fold in portfolio.folds[: portfolio.num_folds]]
-    fold = np.repeat(np.arange(len(sizes)), sizes)
-    seed = portfolio.work.seed_for("honesty")
-    kept = np.arange(len(chosen.scored))
-    if len(kept) > most:
-        kept = np.sort(np.random.default_rng(seed).choice(len(kept), most, replace=False))
-    # In the order of the table: some checks look at what stands together.
-    kept = kept[np.argsort(chosen.scored[kept], kind="stable")]
-    rows = chosen.scored[kept]
-    weight = None if table.rows.weight is None else table.rows.weight[rows]
-    in_time = dataset.schema.of_role(Role.TIME)
-    return Judged(
-        problem=table.problem,
-        labels=table.target.labels,
-        frame=table.frame[rows],
-        columns=table.features.columns,
-        identifiers=tuple(c for c in dataset.schema if c.kind is Kind.IDENTIFIER and c.name in table.frame),
-        truth=portfolio.truth[rows],
-        answers=chosen.answers[kept],
-        fold=fold[kept],
-        weight=None if weight is None or not weight.any() else weight,
-        groups=None if table.groups is None else table.groups[rows],
-        order=None if table.order is None else table.order[rows],
-        time=in_time[0].name if in_time else None,
-        seed=seed,
-    )
-
-
-def _gain_doubts(portfolio: Portfolio, chosen: Chosen) -> list[Doubt]:
-    """Whether the model is better than one that looks at no column, as far as can be told."""
-    baseline = next((c for c in portfolio.candidates if c.learner.name == "baseline" and c.raw), None)
-    if baseline is None or baseline is chosen.candidate:
-        return too_few(Estimate(0.0, 0.0, 0.0), portfolio.metric.name)
-    rows = portfolio.scored_rows()
-    without = portfolio.score_over(np.concatenate(baseline.raw[: portfolio.num_folds]), rows)
-    model = portfolio.score_over(np.concatenate(chosen.candidate.raw[: portfolio.num_folds]), rows)
-    sign = 1.0 if portfolio.metric.greater_is_better else -1.0
-
-    def gain(weights: Floats) -> Floats:
-        gained: Floats = sign * (model(weights) - without(weights))
-        return gained
-
-    return too_few(portfolio.estimates({"gain": gain}, rows)["gain"], portfolio.metric.name)

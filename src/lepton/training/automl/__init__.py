@@ -2,6 +2,7 @@
 
 from lepton.training.automl.explain import How, how_found
 from lepton.training.automl.kept import Keeper, SearchOptions, search_of
+from lepton.training.automl.page import history_page
 from lepton.training.automl.run import Found, run_search
 from lepton.training.automl.search import EFFORTS, Effort, effort_of
 from lepton.training.automl.trials import Outside
@@ -18,6 +19,7 @@ __all__ = [
     "SearchFolder",
     "SearchOptions",
     "effort_of",
+    "history_page",
     "how_found",
     "run_search",
     "search_of",

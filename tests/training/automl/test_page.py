@@ -6,7 +6,7 @@ import pytest
 
 from lepton.training import history_page
 from lepton.training.leaderboard import Leaderboard
-from lepton.training.pages import _progress
+from lepton.training.automl.page import _progress
 
 
 def row(learner, metric, size, micros, chosen=False, **more):
