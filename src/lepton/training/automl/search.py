@@ -27,6 +27,7 @@ _SHORT_SECONDS = 10.0
 _FAILURES = 4  # in a row, after which a learner is not tried any more
 _SMALL = 5_000  # rows up to which the scores of folds are mostly noise
 _BARS_SMALL, _BARS_LARGE = 10, 3  # best trials of a learner, the worst of which another must not fall behind
+_FAR = 0.05  # of the way from the best to the worst, which is the baseline: models beyond are of no use to a mean
 _COMPARED = 4  # finished trials of a learner from which bad ones are told by their first folds
 _PROPOSALS = 15  # for each setting of a learner: one penalty is known soon
 _SHARES = (0.5, 0.25, 0.15, 0.1)  # of the time, for the learners in the order of their best scores
@@ -306,7 +307,7 @@ class Search:
                 "setting": self.setting,
                 "learner": address_of(family.learner),
                 "configuration": configuration,
-                "bars": () if self.portfolio.limits else family.bars(self.setting.problem.num_rows),
+                "bars": self._bars(family),
                 "keep_below": self._least,
                 "most": self.portfolio.limits.most,
             },
@@ -317,6 +318,19 @@ class Search:
         self.portfolio.candidates.append(candidate)
         self._running.append(_Running(handle, candidate, family, number, time.monotonic()))
         return True
+
+    def _bars(self, family: Family) -> tuple[float, ...]:
+        """Losses up to each fold beyond which a trial is given up: those of its learner, or near the best of all."""
+        num_rows = self.setting.problem.num_rows
+        if self.portfolio.limits:
+            return ()
+        if (own := family.bars(num_rows)) or num_rows <= _SMALL:
+            return own
+        tried = [pair for f in self.families for pair in zip(f.losses, f.fold_losses, strict=True)]
+        if not tried:
+            return ()
+        best, worst = (np.array(pick(tried)[1]) for pick in (min, max))
+        return tuple((best + _FAR * (worst - best)).tolist())
 
     def _next_family(self, left: float) -> Family | None:
         """The first of what waits of each learner, cheap before dear; then the one that lacks most of its share."""
