@@ -98,5 +98,5 @@ def test_a_library_that_is_absent(monkeypatch):
     addresses = {name: LEARNERS.address(name) for name in LEARNERS.names()}
     monkeypatch.setattr(LEARNERS, "_addresses", {**addresses, "absent": f"{__name__}:Absent"})
     assert "absent" not in {learner.name for learner in learners_for(Problem("binary", 2, 100))}
-    with pytest.raises(MissingExtraError, match="a_library_that_is_nowhere"):
+    with pytest.raises(MissingExtraError, match=r"absent.*Fix: pip install a_library_that_is_nowhere"):
         lepton.train(TABLE.drop("level", "dear"), target="price", learners=["absent"])

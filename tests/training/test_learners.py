@@ -44,7 +44,8 @@ def configured(name, problem):
     learner = LEARNERS.load(name)
     if learner.where_present:
         pytest.importorskip(learner.library)
-    return [learner(problem, configuration, seed=1) for configuration in learner.configurations(problem)]
+    quick = {"max_rounds": 20} if name == "catboost" else {}
+    return [learner(problem, {**each, **quick}, seed=1) for each in learner.configurations(problem)]
 
 
 def session(graph):

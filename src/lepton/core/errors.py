@@ -184,13 +184,16 @@ class UsageError(LeptonError, ValueError):
 
 
 class MissingExtraError(LeptonError, ImportError):
-    """An optional library is not installed; the message names the extra and the command that installs it."""
+    """An optional library is not installed; the message names it and the command that installs it.
+
+    `extra` is "" for a library that is in none.
+    """
 
     def __init__(self, library: str, extra: str, purpose: str) -> None:
         super().__init__(
             ErrorCode.MISSING_EXTRA,
             f"{purpose} needs the library {library!r}, which is not installed",
-            fix=f"pip install 'lepton-ai[{extra}]'",
+            fix=f"pip install 'lepton-ai[{extra}]'" if extra else f"pip install {library}",
             details={"library": library, "extra": extra},
         )
 

@@ -29,6 +29,7 @@ LEARNERS = Registry(
         "lightgbm": "lepton.training.learners.lightgbm:LightGBM",
         "forest": "lepton.training.learners.forest:RandomForest",
         "xgboost": "lepton.training.learners.xgboost:XGBoost",
+        "catboost": "lepton.training.learners.catboost:CatBoost",
         "network": "lepton.training.learners.network:Network",
         "boosting": "lepton.training.learners.boosting:Boosting",
         "naive-bayes": "lepton.training.learners.naive_bayes:NaiveBayes",
@@ -208,7 +209,8 @@ class TableLearner(ABC):
                 importlib.import_module(cls.library)
             except ImportError:
                 library = cls.library.partition(".")[0]
-                raise MissingExtraError(library, "train", f"The learner {cls.name!r}") from None
+                extra = "" if cls.where_present else "train"
+                raise MissingExtraError(library, extra, f"The learner {cls.name!r}") from None
 
     @abstractmethod
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
