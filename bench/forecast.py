@@ -9,8 +9,9 @@ learns once from what lies before the first origin and then forecasts every orig
 and gaps filled by the last value. The last season stands where each step is that of one season (24 or 7 steps)
 before. Errors are in units of the mean absolute change over a season before the first origin (MASE), with a 95 %
 interval of the paired difference over origins. Origins are spread evenly over the last tenth. The coverage of Lepton's
-intervals is of 200 origins there, that of AutoETS of the origins of the errors, because it is fitted anew at each. statsforecast runs in an
-environment of its own that this file makes with uv; where it cannot be made, that column says so.
+intervals is of 200 origins there, that of AutoETS of the origins of the errors, because it is fitted anew at each.
+statsforecast runs in an environment of its own that this file makes with uv; where it cannot be made, that column says
+so.
 """
 
 import argparse

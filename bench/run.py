@@ -23,6 +23,7 @@ BENCHES = (
     "predict",
     "training",
     "automl",
+    "automl_scale",
     "text",
     "serving_spine",
     "serving",
