@@ -41,13 +41,6 @@ def whats(rows, seconds=np.inf):
     return [doubt.what for doubt in doubts_of(rows, seconds)[0]]
 
 
-def classes(of):
-    """The same rows as a binary classification of `of` > its median."""
-    truth = (of > np.median(of)).astype(np.int64)
-    share = np.clip(truth * 0.6 + 0.2, 0, 1)
-    return truth, np.stack([1 - share, share], axis=1)
-
-
 def test_a_table_without_fault_raises_nothing():
     assert whats(judged()) == []
 
@@ -86,6 +79,19 @@ def test_a_rare_class_that_a_column_gives_away(values, what):
     rows = judged({"refund": told}, truth, np.stack([1 - share, share], axis=1))
     rows = Judged(**{**vars(rows), "problem": Problem("binary", 2, N), "labels": ("no", "yes")})
     assert whats(rows) == what
+
+
+@pytest.mark.parametrize("share", [0.03, 0.07, 0.3, 0.5])
+def test_classes_that_a_number_tells_apart(share):
+    rng = np.random.default_rng(2)
+    truth = (rng.random(N) < share).astype(np.int64)
+    given = np.clip(0.1 + 0.6 * truth, 0, 1)
+    columns = {"code": 2.0 * truth + rng.normal(0, 0.01, N), "near": truth + rng.normal(0, 0.5, N)}
+    rows = judged(columns, truth, np.stack([1 - given, given], axis=1))
+    rows = Judged(**{**vars(rows), "problem": Problem("binary", 2, N), "labels": ("no", "yes")})
+    found, _ = doubts_of(rows)
+    assert [doubt.what for doubt in found] == ["leakage"]
+    assert "'code'" in found[0].evidence
 
 
 def test_an_identifier_whose_order_goes_with_the_target():

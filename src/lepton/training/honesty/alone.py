@@ -30,7 +30,9 @@ class Bins:
         self.codes, self.names = codes, names
 
 
-def bins_of(values: pl.Series, column: ColumnRecord, most: int = 32, tails: bool = True) -> Bins:
+def bins_of(
+    values: pl.Series, column: ColumnRecord, most: int = 32, tails: bool = True, classes: Doubles | None = None
+) -> Bins:
     """At most about `most` bins: ranges of numbers and moments, the most frequent of other values.
 
     Args:
@@ -38,9 +40,10 @@ def bins_of(values: pl.Series, column: ColumnRecord, most: int = 32, tails: bool
         column: its record.
         most: bins, at least 2.
         tails: whether the rarest values at either end have bins of their own.
+        classes: 1 where a row is of a class, one column for each [N, K]: ranges also end where those of a class do.
     """
     if column.kind in (Kind.NUMBER, Kind.DATETIME):
-        return _ranges(values, most, tails)
+        return _ranges(values, most, tails, classes)
     texts = values.cast(pl.String)
     counts = texts.drop_nulls().value_counts(sort=True).head(most)[texts.name].to_list()
     place = {text: position + 1 for position, text in enumerate(sorted(counts))}
@@ -49,7 +52,7 @@ def bins_of(values: pl.Series, column: ColumnRecord, most: int = 32, tails: bool
     return Bins(codes.to_numpy().astype(np.int64), ("missing", *sorted(counts), "any other"))
 
 
-def _ranges(values: pl.Series, most: int, tails: bool) -> Bins:
+def _ranges(values: pl.Series, most: int, tails: bool, classes: Doubles | None) -> Bins:
     moments = values.dtype.is_temporal()
     numbers = values.to_physical().cast(pl.Float64).fill_null(np.nan).to_numpy()
     known = np.isfinite(numbers)
@@ -60,7 +63,10 @@ def _ranges(values: pl.Series, most: int, tails: bool) -> Bins:
     if tails:
         rare = [share for share in _TAILS if share * known.sum() >= _LEAST_IN_BIN]
         shares = np.concatenate([rare, shares, [1.0 - share for share in rare]])
-    edges = np.unique(np.quantile(numbers[known], np.sort(shares), method="lower"))
+    edges = np.quantile(numbers[known], np.sort(shares), method="lower")
+    if classes is not None:
+        edges = np.concatenate([edges, *(_ends(numbers[known & (column == 1.0)]) for column in classes.T)])
+    edges = np.unique(edges)
     edges = edges[edges < numbers[known].max()]
     codes = np.where(known, 1 + np.searchsorted(edges, np.where(known, numbers, 0.0), side="left"), 0)
     shown = [_shown(edge, moments) for edge in edges]
@@ -68,6 +74,14 @@ def _ranges(values: pl.Series, most: int, tails: bool) -> Bins:
         return Bins(codes.astype(np.int64), ("missing", "the only value"))
     between = [f"above {low} to {high}" for low, high in pairwise(shown)]
     return Bins(codes.astype(np.int64), ("missing", f"at most {shown[0]}", *between, f"above {shown[-1]}"))
+
+
+def _ends(numbers: Doubles) -> Doubles:
+    """Where the values of one class begin and end, with and without the rarest."""
+    if not len(numbers):
+        return numbers
+    first, low, high, last = np.quantile(numbers, [0.0, 0.01, 0.99, 1.0], method="nearest")
+    return np.array([np.nextafter(first, -np.inf), np.nextafter(low, -np.inf), high, last])
 
 
 def _shown(edge: float, moments: bool) -> str:

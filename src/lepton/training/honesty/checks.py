@@ -87,7 +87,7 @@ def doubts_of(judged: Judged, seconds: float = np.inf) -> tuple[list[Doubt], str
             continue
         if column.kind is Kind.TEXT:
             continue
-        codes = bins_of(values, column).codes
+        codes = bins_of(values, column, classes=None if judged.labels is None else target).codes
         found += _leak(column, skill_of(codes, target, judged.seed))
         if late is not None and column.kind is not Kind.DATETIME and column.name != judged.time:
             moved.append((column.name, skill_of(codes, late, judged.seed)))
