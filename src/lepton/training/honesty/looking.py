@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lepton.core import Kind, Role, Work
+from lepton.core import Kind, Role, Work, time_allowed
 from lepton.data import Dataset
 from lepton.evaluation import Estimate
 from lepton.evaluation.classification import Floats
@@ -25,6 +25,7 @@ _CHECK_SHARE = 0.01  # of the time that each look at single columns may take
 _KEPT_SHARE = 0.02  # of the time that is kept for all of it
 _CHECK_SECONDS = 0.1  # for anything of it
 _CHECK_SECONDS_A_ROW = 2e-5
+_OVER_SHARE = 0.25  # of what the contract allows beyond the time
 _LEAST_ROWS = 1_000  # of more, that must be looked at to say anything
 
 
@@ -41,7 +42,8 @@ def left_of(portfolio: Portfolio, share: float) -> float:
     if work.remaining is None or work.within is None:
         return np.inf
     kept = portfolio.saving_seconds - checking_seconds(work, portfolio.problem.num_rows)
-    return max(min(share * work.within, work.remaining - kept), 0.0)
+    beyond = _OVER_SHARE * (time_allowed(work.within) - work.within)  # the last fit may have taken longer
+    return max(min(share * work.within, work.remaining - kept + beyond), 0.0)
 
 
 def doubts_and_errors(
