@@ -1,5 +1,6 @@
 """Small searches that several tests look at."""
 
+from contextlib import contextmanager
 from functools import partial
 
 import polars as pl
@@ -15,19 +16,26 @@ from tests.training.automl.engines import PlainEngine
 from tests.training.conftest import make_frame
 
 
-@pytest.fixture(scope="session")
-def searches():
-    """Gives `search(path, ...)`: a search among few quick learners, in threads, that ends after some trials."""
+@contextmanager
+def few_learners(engine=None):
+    """A world of few and quick learners, whose trials run in threads unless an engine is given."""
     names = {name: LEARNERS.address(name) for name in ("baseline", "linear", "forest")}
     known = Registry("few", {**names, "good": f"{faulty.__name__}:Good"})
+    run = partial(automl.run_search, engine=engine or PlainEngine())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base, "LEARNERS", known)
+        patch.setattr(run_module, "OPENERS", ("baseline",))
+        patch.setattr(run_module, "_LOOK_SECONDS", 0.0)
+        patch.setattr("lepton.training.tables.run_search", run)
+        yield
+
+
+@pytest.fixture(scope="session")
+def searches():
+    """Gives `search(path, engine, ...)`: a search among few learners that ends after some trials."""
 
     def search(path, engine=None, table=None, seed=0, effort="good", metric=None, **options):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(base, "LEARNERS", known)
-            patch.setattr(run_module, "OPENERS", ("baseline",))
-            patch.setattr(run_module, "_LOOK_SECONDS", 0.0)
-            run = partial(automl.run_search, engine=engine or PlainEngine())
-            patch.setattr("lepton.training.tables.run_search", run)
+        with few_learners(engine):
             return train(
                 make_table() if table is None else table,
                 target="price",
@@ -47,7 +55,8 @@ def make_table(num_rows=240):
 
 @pytest.fixture(scope="session")
 def kept(searches, tmp_path_factory):
-    """A folder with a search of eight trials, and its model."""
+    """The folder of a search of eight trials, its model, and the engine that ran it."""
     folder = tmp_path_factory.mktemp("kept")
-    result = searches(folder / "m.lepton", workdir=folder / "search", max_trials=8)
-    return folder / "search", result
+    engine = PlainEngine()
+    result = searches(folder / "m.lepton", engine, workdir=folder / "search", max_trials=8)
+    return folder / "search", result, engine

@@ -25,9 +25,13 @@ def first(searches, tmp_path_factory):
     return searches(path, PlainEngine(1), effort="best", max_trials=10)
 
 
-@pytest.mark.parametrize(("num_threads", "seed"), [(3, 1), (7, 2)])
-def test_how_many_run_at_a_time_and_what_ends_first_changes_nothing(searches, first, tmp_path, num_threads, seed):
-    again = searches(tmp_path / "m.lepton", PlainEngine(num_threads, seed), effort="best", max_trials=10)
+@pytest.mark.parametrize(
+    "engine",
+    [lambda: PlainEngine(3, seed=1), lambda: PlainEngine(7, seed=2), lambda: LocalEngine(2)],
+    ids=["three-threads", "seven-threads", "two-processes"],
+)
+def test_how_many_run_at_a_time_and_what_ends_first_changes_nothing(searches, first, tmp_path, engine):
+    again = searches(tmp_path / "m.lepton", engine(), effort="best", max_trials=10)
     assert trials(again) == trials(first)
     assert again.model_id == first.model_id
 
@@ -43,9 +47,3 @@ def test_patience_ends_it_at_the_same_trial(searches, tmp_path, monkeypatch):
     assert trials(ends[0]) == trials(ends[1])
     assert ends[0].model_id == ends[1].model_id
     assert "nothing better came" in read_bundle(ends[0].path).reports["search"]["ended"]
-
-
-def test_in_processes(searches, tmp_path):
-    found = [searches(named(tmp_path, workers), LocalEngine(workers), max_trials=4) for workers in (1, 2)]
-    assert trials(found[0]) == trials(found[1])
-    assert found[0].model_id == found[1].model_id

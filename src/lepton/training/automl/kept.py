@@ -136,7 +136,10 @@ def restore(folder: SearchFolder, portfolio: Portfolio) -> None:
     """
     if max(int(part.max()) for fold in folder.folds for part in (fold.train, fold.valid)) >= portfolio.problem.num_rows:
         raise DataError(ErrorCode.UNREADABLE, "the folds of the search name rows that are not there", fix="search anew")
-    candidates = folder.candidates(learners_for(portfolio.problem), portfolio.problem.num_scores)
+    learners = learners_for(portfolio.problem)
+    candidates = folder.candidates(learners, portfolio.problem.num_scores)
+    if missing := sorted(folder.learners - {learner.name for learner in learners}):
+        portfolio.notes.append(f"trials of {', '.join(missing)} are left out: there is no such learner here")
     portfolio.num_folds = min((len(c.raw) for c in candidates if c.raw), default=portfolio.num_folds)
     for candidate in candidates:
         candidate.raw = candidate.raw[: portfolio.num_folds]

@@ -101,7 +101,8 @@ def run_search(
     with scratch_folder(work.resources.scratch) as folder, engine or LocalEngine(workers) as engine:
         learners = [address_of(learner) for learner in able if learner.name in OPENERS]
         warming = [
-            engine.submit(WARM_UP, {"learners": learners}, resources, within=work.remaining) for _ in range(workers)
+            engine.submit(WARM_UP, {"learners": learners}, resources, within=work.remaining)
+            for _ in range(workers if max_trials != 0 else 0)
         ]
         if not known:
             portfolio.run(first_only=OPENERS)

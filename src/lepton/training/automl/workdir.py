@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -216,14 +216,23 @@ class SearchFolder:
             DataError: a file is damaged.
         """
         known = {learner.name: learner for learner in learners}
-        candidates = []
+        return [
+            self._candidate(file, facts, known[facts["learner"]], num_scores)
+            for file, facts in self._all_facts()
+            if facts["learner"] in known
+        ]
+
+    @property
+    def learners(self) -> set[str]:
+        """Names of the learners that have a trial."""
+        return {facts["learner"] for _, facts in self._all_facts()}
+
+    def _all_facts(self) -> Iterator[tuple[Path, dict[str, Any]]]:
         for file in self._trials():
             facts = _read_json(file)
             if not isinstance(facts.get("learner"), str):
                 raise _damaged(file, "the learner of the trial is missing")
-            if facts["learner"] in known:
-                candidates.append(self._candidate(file, facts, known[facts["learner"]], num_scores))
-        return candidates
+            yield file, facts
 
     def _candidate(
         self, file: Path, facts: Mapping[str, Any], learner: type[TableLearner], num_scores: int
