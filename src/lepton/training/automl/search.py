@@ -24,6 +24,7 @@ _POLL_SECONDS = 0.01
 _FAREWELL_SECONDS = 0.7  # for trials to stop by themselves at the end
 _LEAST_SECONDS = 1.0  # that a trial gets
 _SHORT_SECONDS = 10.0
+_GIVEN_UP = 3  # trials, after which a learner of which none was finished is not tried any more
 _FAILURES = 4  # in a row, after which a learner is not tried any more
 _SMALL = 5_000  # rows up to which the scores of folds are mostly noise
 _BARS_SMALL, _BARS_LARGE = 10, 3  # best trials of a learner, the worst of which another must not fall behind
@@ -78,6 +79,7 @@ class Family:
         costs: seconds of each finished trial.
         failures: in a row.
         proposals: that may still be asked for.
+        given_up: trials that were far behind.
         num_trials: that were begun, or known before.
         has_begun: whether this search has tried it, beyond its openers.
     """
@@ -91,6 +93,7 @@ class Family:
     costs: list[float] = field(default_factory=list)
     failures: int = 0
     proposals: int = 0
+    given_up: int = 0
     num_trials: int = 0
     has_begun: bool = False
 
@@ -107,7 +110,8 @@ class Family:
     @property
     def open(self) -> bool:
         """Whether there is anything left to try."""
-        return self.failures < _FAILURES and (bool(self.starts) or self.proposals > 0)
+        hopeless = not self.losses and self.given_up >= _GIVEN_UP
+        return not hopeless and self.failures < _FAILURES and (bool(self.starts) or self.proposals > 0)
 
     def bars(self, num_rows: int) -> tuple[float, ...]:
         """Losses up to each fold that a trial must reach to go on: the worst of its few best."""
@@ -199,6 +203,7 @@ class Search:
             if sampler is not None:
                 sampler.start(candidate.configuration if candidate.point is None else candidate.point, loss)
         elif candidate.given_up is not None:
+            family.given_up += 1
             family.seconds += candidate.fit_seconds
             family.failures = 0
             if sampler is not None and candidate.point is not None:
@@ -383,6 +388,7 @@ class Search:
         if outcome.stopped or np.isnan(loss):
             self.num_stopped += 1
             self._since_better += 1
+            family.given_up += 1
             family.seconds += outcome.fit_seconds
             folds = f"{len(outcome.losses)} of {self.setting.num_folds} folds"
             candidate.note = f"given up after {folds}" if outcome.stopped else "its score is undefined"
