@@ -73,5 +73,5 @@ def test_steps_for_trees_and_for_linear_models():
 def test_rare_categories_of_large_tables_are_one():
     towns = ["often"] * 9_995 + ["rare"] * 5
     block = Block(np.empty((10_000, 0)), (), pl.DataFrame({"town": towns}))
-    (_, ordinal), _ = tree_steps(Problem("regression", 0, 10_000, (), ("town",)), block)
+    (*_, ordinal), _ = tree_steps(Problem("regression", 0, 10_000, (), ("town",)), block)
     assert ordinal.to_dict()["values"] == (("often",),)

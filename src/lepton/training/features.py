@@ -12,6 +12,7 @@ from lepton.data.steps import (
     Block,
     Calendar,
     Clip,
+    Cycles,
     DropTexts,
     Impute,
     MissingIndicators,
@@ -150,7 +151,8 @@ def plain_steps(problem: Problem, block: Block) -> tuple[tuple[Step, ...], Block
     if problem.texts:
         steps = [TextLength.fit(block, columns=problem.texts), DropTexts.fit(block, columns=problem.texts)]
         block = apply_steps(steps, block)
-    last = Calendar.fit(block, columns=problem.dates), _ordinal(block)
+    dates = problem.dates
+    last = Calendar.fit(block, columns=dates), Cycles.fit(block, columns=dates), _ordinal(block)
     return (*steps, *last), apply_steps(last, block)
 
 

@@ -13,6 +13,7 @@ from lepton.data.steps import (
     Block,
     Calendar,
     Clip,
+    Cycles,
     DropTexts,
     Impute,
     Lookup,
@@ -30,6 +31,11 @@ from tests.data.steps.step_contract import StepContract, dates, plain_numbers
 
 class TestCalendarContract(StepContract):
     step = Calendar
+    values = dates
+
+
+class TestCyclesContract(StepContract):
+    step = Cycles
     values = dates
 
 
@@ -187,3 +193,30 @@ def test_many_rows_go_through_in_parts_and_give_the_same(monkeypatch):
     assert parts.number_names == whole.number_names
     np.testing.assert_array_equal(parts.numbers, whole.numbers)
     assert apply_steps(steps[:1], block).strings.equals(kept.strings)
+
+
+def test_cycles_close_at_midnight_and_new_year():
+    def at(text):
+        return datetime.datetime.fromisoformat(text + "+00:00").timestamp() * 1e6
+
+    texts = ["2023-06-01T12:00", "2023-12-31T23:59", "2025-01-01T00:01", "2024-07-01T06:00"]
+    block = Block(np.array([[at(text)] for text in texts] + [[np.nan]]), ("when",), pl.DataFrame())
+    step = Cycles.fit(block)
+    assert step.cycles == ("day", "week", "year")
+    made = step.apply(block)
+    assert len(made.number_names) == 1 + 2 * (2 + 1 + 2)
+    day = made.columns(("sin day(when)", "cos day(when)"))
+    assert np.allclose(day[1], day[2], atol=0.01)
+    assert np.allclose(day[0], [0.0, -1.0], atol=1e-6)
+    assert np.allclose(day[3], [1.0, 0.0], atol=1e-6)
+    year = made.columns(("sin year(when)", "cos year(when)"))
+    assert np.allclose(year[1], year[2], atol=0.03)
+    assert np.isnan(made.numbers[-1, 1:]).all()
+
+
+def test_a_cycle_in_which_nothing_differs_is_left_out():
+    day = 86_400e6
+    weekly = Block(np.array([[7.0 * day * week] for week in range(10)]), ("when",), pl.DataFrame())
+    assert Cycles.fit(weekly).cycles == ()
+    daily = Block(np.array([[day * number] for number in range(10)]), ("when",), pl.DataFrame())
+    assert Cycles.fit(daily).cycles == ("week",)

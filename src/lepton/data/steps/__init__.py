@@ -11,6 +11,7 @@ from lepton.data.steps.base import (
 )
 from lepton.data.steps.calendar import PARTS, Calendar
 from lepton.data.steps.categories import OneHot, Ordinal
+from lepton.data.steps.cycles import CYCLES, Cycles
 from lepton.data.steps.lookup import Lookup
 from lepton.data.steps.missing import Impute, MissingIndicators
 from lepton.data.steps.scaling import Clip, Standardise
@@ -18,11 +19,13 @@ from lepton.data.steps.text import DropTexts, TextGrams, TextLength
 from lepton.data.steps.topics import TextTopics
 
 __all__ = [
+    "CYCLES",
     "PARTS",
     "STEPS",
     "Block",
     "Calendar",
     "Clip",
+    "Cycles",
     "DropTexts",
     "Impute",
     "Lookup",

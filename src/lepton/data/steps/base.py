@@ -43,6 +43,7 @@ STEPS = Registry(
     "steps",
     {
         "calendar": "lepton.data.steps.calendar:Calendar",
+        "cycles": "lepton.data.steps.cycles:Cycles",
         "ordinal": "lepton.data.steps.categories:Ordinal",
         "one-hot": "lepton.data.steps.categories:OneHot",
         "lookup": "lepton.data.steps.lookup:Lookup",
