@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from lepton.cli.commands import COMMANDS, GROUPS
 from lepton.cli.output import Console, exit_code_of
 from lepton.core import ErrorCode, Interrupted, LeptonError, UsageError, WorkerError, load_settings
+from lepton.core.memory import keep_little
 from lepton.version import __version__
 
 __all__ = ["front_page", "main", "run"]
@@ -23,6 +24,7 @@ _FORMATS = ("text", "json")
 
 def main() -> None:
     """Entry point of the console script."""
+    keep_little()
     try:
         code = run(sys.argv[1:])
     except BrokenPipeError:

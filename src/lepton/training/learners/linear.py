@@ -19,8 +19,8 @@ from lepton.training.spaces import Dimension, Real
 __all__ = ["Linear"]
 
 _MAX_ROWS = 200_000  # coefficients of some hundred columns are not better known from more
-_STEP_ROWS = 50_000  # that medians, ranges and categories are learned from
-_MAX_CELLS = 12_000_000
+_STEP_ROWS = 20_000  # that medians, ranges and categories are learned from
+_MAX_CELLS = 8_000_000
 _ROWS_AT_ONCE = 16_384
 _MAX_LETTERS = 20_000_000  # of texts
 _MAX_NORMAL = 2_000  # columns up to which the normal equations are quicker than iterating
