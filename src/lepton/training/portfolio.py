@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from lepton.core import ErrorCode, Interrupted, LeptonError, TrainingError, Work
 from lepton.core.budgets import time_allowed
+from lepton.core.memory import give_back
 from lepton.evaluation import Estimate, Metric, intervals
 from lepton.evaluation.classification import Score
 from lepton.training.answers import answers_of, decided
@@ -212,6 +213,8 @@ class Portfolio:
                 # less than an equal one, because the cheap come first.
                 share = 1.0 / (len(plan) - position) ** 2 if first else 1.0
                 self._try(candidate, share, total)
+                if self.problem.num_rows > _SMALL:
+                    give_back()
                 self._report(candidate, total)
 
     def _try(self, candidate: Candidate, share: float, total: int) -> None:
