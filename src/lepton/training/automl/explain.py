@@ -149,12 +149,13 @@ def _width(values: Sequence[float], tried: Sequence[float]) -> float:
 
 
 def _features(search: Mapping[str, Any]) -> list[str]:
-    """The columns that a strong model leans on most."""
+    """The columns that the model that was looked at more closely leans on most."""
     leaned_on = [each for each in search.get("importance", {}).get("features", ()) if each["matters"]]
     if not leaned_on:
         return []
     told = ", ".join(f"{each['columns'][0]} ({each['value']:.3g})" for each in leaned_on[:_SHOWN])
-    return [f"learned: the model leans most on {told}: the loss when each is shuffled"]
+    learner = search["closer"]["of"]["learner"]
+    return [f"learned: {learner} leans most on {told}: the loss when each is shuffled"]
 
 
 # --- what would help ------------------------------------------------------------------------------------------
