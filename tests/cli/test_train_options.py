@@ -36,6 +36,16 @@ def test_what_is_typed_is_what_is_trained(folder, call, monkeypatch):
     assert set(pl.read_csv("answers.csv")["prediction"]) == {"ill"}  # a miss costs a million
 
 
+def test_learners_that_are_named(folder, call, monkeypatch):
+    monkeypatch.chdir(folder)
+    code, envelope = call("train", "people.csv", "--target", "state", "--learners", "rules", "-o", "rules.lepton")
+    assert code == 0
+    assert {row["learner"] for row in envelope["data"]["leaderboard"]} == {"baseline", "rules"}
+    code, envelope = call("train", "people.csv", "--target", "state", "--learners", "neighbours")
+    assert code == 2
+    assert "--keep-rows" in envelope["error"]["wanted"]
+
+
 def test_a_label_that_is_not_there(folder, call, monkeypatch):
     monkeypatch.chdir(folder)
     code, envelope = call("train", "people.csv", "--target", "state", "--class-weight", "il=2", "--within", "8s")
@@ -48,6 +58,8 @@ def test_arguments(folder):
     assert ModelOptions(class_weight=("balanced",)).arguments() == {"class_weight": "balanced"}
     found = ModelOptions(class_weight=("a=b=2", "1=0.5"), monotone=("x=+1", "y=-1")).arguments()
     assert found == {"class_weight": {"a=b": 2.0, "1": 0.5}, "monotone": {"x": 1, "y": -1}}
+    asked = ModelOptions(learners=("rules", "neighbours"), keep_rows=True)
+    assert asked.arguments() == {"learners": ("rules", "neighbours"), "keep_rows": True}
     assert ModelOptions(costs=folder / "costs.json").arguments()["costs"] == {"ill": {"well": 1e6}}
 
 

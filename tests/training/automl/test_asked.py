@@ -45,7 +45,6 @@ def searched(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     known = Registry("some", {name: LEARNERS.address(name) for name in ("baseline", "xgboost", "forest")})
     patch.setattr(base, "LEARNERS", known)
-    patch.setattr(run_module, "LEARNERS", known)
     patch.setattr(run_module, "OPENERS", ("baseline",))
     patch.setattr("lepton.training.tables.run_search", partial(automl.run_search, max_trials=3))
 

@@ -34,8 +34,7 @@ def learners(monkeypatch, *names):
     for name in names:
         known[name] = LEARNERS.address(name) if name in LEARNERS.names() else f"{faulty.__name__}:{_classes()[name]}"
     registry = Registry("fakes", known)
-    for module in (base, run_module):
-        monkeypatch.setattr(module, "LEARNERS", registry)
+    monkeypatch.setattr(base, "LEARNERS", registry)
     monkeypatch.setattr(run_module, "OPENERS", ("baseline",))
 
 
