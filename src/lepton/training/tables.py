@@ -153,6 +153,7 @@ def train(
         keeper.restore(portfolio)
         outside = Outside(table.inputs, table.target.labels, table.front, sample_row(table))
         found = run_search(portfolio, outside, wanted, accept, search.max_trials, keeper.keep)
+        keeper.finish()
         notes += keeper.notes
     if found is None:
         portfolio.run()

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ def keeper(**options):
 def kept_search(model_id="m" * 64):
     made = keeper()
     made.keep(scored())
+    made.finish()
     made.known_by(model_id)
     return made
 
@@ -49,6 +51,7 @@ def test_nothing_is_made_before_there_is_something_to_keep(cache):
 def test_a_folder_that_is_named(tmp_path, cache):
     made = keeper(workdir=tmp_path / "mine")
     made.keep(scored())
+    made.finish()
     made.known_by("m" * 64)
     assert search_of("m" * 64).path == tmp_path / "mine"
     assert [file.suffix for file in cache.iterdir()] == [".json"]
@@ -87,7 +90,7 @@ def test_the_oldest_make_room(cache, monkeypatch):
         for age, folder in enumerate(sorted(cache.glob("*[!n]"), key=lambda each: -each.stat().st_mtime_ns)):
             os.utime(folder, (1e9 - 100 * age + number, 1e9 - 100 * age + number))
     assert sum(each.is_dir() for each in cache.iterdir()) == 3
-    assert search_of("5" * 64)
+    assert search_of("5" * 64).path.is_dir()
     with pytest.raises(DataError, match="is gone"):
         search_of("0" * 64)
 
@@ -114,6 +117,7 @@ def test_one_search_is_bounded(monkeypatch):
     made = keeper()
     for seed in range(4):
         made.keep(scored(seed))
+    made.finish()
     made.known_by("m" * 64)
     assert len(search_of("m" * 64).candidates([Linear], 1)) == 2
     (note,) = made.notes
@@ -131,11 +135,13 @@ def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
 def test_a_configuration_that_cannot_be_written():
     made = keeper()
     made.keep(Candidate(Linear, {"label": object()}))
+    made.finish()
     assert "not JSON serializable" in made.notes[0]
 
 
 def test_options():
     assert SearchOptions(max_trials=0).earlier is None
+    most: Any
     for most in (-1, 1.5, True, "3"):
         with pytest.raises(UsageError, match="max_trials"):
             SearchOptions(max_trials=most)

@@ -6,6 +6,7 @@ import json
 import math
 import secrets
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,7 @@ class Keeper:
     def __init__(self, options: SearchOptions, asked: Asked, folds: tuple[Fold, ...]) -> None:
         self._asked, self._left = asked, _MOST_OF_ONE if options.workdir is None else None
         self._folder, self._earlier, self._open = None, options.earlier, True
+        self._writer = ThreadPoolExecutor(1, "lepton-keeper")  # trials do not wait for the disk
         self.folds, self.notes = folds, list[str]()
         if self._earlier is not None:
             self._earlier.asked.check(asked, any_metric=options.max_trials == 0)
@@ -106,7 +108,10 @@ class Keeper:
             restore(self._earlier, portfolio)
 
     def keep(self, candidate: Candidate) -> None:
-        """Write down a trial that has ended."""
+        """Write down a trial that has ended, beside what goes on meanwhile."""
+        self._writer.submit(self._write, candidate)
+
+    def _write(self, candidate: Candidate) -> None:
         if not self._open:
             return
         try:
@@ -121,6 +126,10 @@ class Keeper:
             came = error.came if isinstance(error, LeptonError) else str(error)
             self.notes.append(f"the search is kept up to here only ({came}); workdir= (--workdir) names a folder")
             self._open = False
+
+    def finish(self) -> None:
+        """Wait until everything is written; then the notes are whole."""
+        self._writer.shutdown()
 
     def known_by(self, model_id: str) -> None:
         """Remember in the cache which search a model came from."""
