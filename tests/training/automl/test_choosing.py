@@ -7,7 +7,7 @@ import onnxruntime
 import polars as pl
 import pytest
 
-from lepton.bundle import bundle_size, open_model, read_bundle
+from lepton.bundle import TableInputs, bundle_size, open_model, read_bundle
 from lepton.core import DataError, Interrupted, Registry, Resources, UsageError, Work
 from lepton.data import read
 from lepton.training import Limits, base, choose, search_of
@@ -48,7 +48,7 @@ def test_the_chosen_one_answers_in_the_graph_as_it_was_fitted(kept, tmp_path):
     session = onnxruntime.InferenceSession(bundle.graph, providers=["CPUExecutionProvider"])
     frame = make_frame(40, seed=5).select(pl.exclude("dear", "level", "price", "constant", "nothing"))
     model = open_model(chosen.path)
-    (raw,) = session.run(["prediction"], model.inputs.tensors(frame))
+    (raw,) = session.run(["prediction"], TableInputs(bundle.manifest.inputs).tensors(frame))
     np.testing.assert_array_equal(raw, model.predict(frame))
     assert bundle.reports["training"]["metric"] == "mae"
 
@@ -143,7 +143,12 @@ def test_going_on_repeats(kept, continued, searches, tmp_path):
 def test_samplers_are_told(kept, searches, tmp_path, monkeypatch):
     told = []
     start = Sampler.start
-    monkeypatch.setattr(Sampler, "start", lambda self, *args: (told.append(args), start(self, *args)))
+
+    def noted(sampler, *args):
+        told.append(args)
+        start(sampler, *args)
+
+    monkeypatch.setattr(Sampler, "start", noted)
     shutil.copytree(kept[0], tmp_path / "search")
     searches(tmp_path / "m.lepton", workdir=tmp_path / "search", resume=True, max_trials=0)
     ended = [t for t in read_bundle(kept[1].path).reports["search"]["trials"] if t["learner"] in {"good", "linear"}]
