@@ -17,7 +17,8 @@ def test_outputs_stand_in_order(name):
 
 
 def test_classes_have_probabilities():
-    assert [name for name in TASKS if task_record(name).classifies] == ["binary", "multiclass"]
+    assert [name for name in TASKS if task_record(name).classifies] == ["binary", "multiclass", "multilabel"]
+    assert [name for name in TASKS if task_record(name).several] == ["multilabel"]
 
 
 def test_an_unknown_task():
