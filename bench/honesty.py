@@ -1,6 +1,6 @@
 """How honest a search is about what it does not know, on the shared tables.
 
-Two things are measured. What twice the rows would be worth is said by a search of half a table, and held against what
+Two things are measured. What twice the rows would be worth is said by half a table, and held against what
 the other half brought. And which doubts real tables raise, with and without a planted fault, and what looking costs.
 
     python bench/honesty.py --quick
@@ -18,9 +18,18 @@ import polars as pl
 from automl import SHARED, TABLES
 
 from lepton.bundle import read_bundle
-from lepton.core import Kind, Role, Work
+from lepton.compute import LocalEngine
+from lepton.core import Kind, Resources, Role, Work
 from lepton.data import Dataset, read
+from lepton.evaluation import Estimate, metric as metric_named
 from lepton.training import train
+from lepton.training.automl.closer import look_closer
+from lepton.training.automl.files import save_table
+from lepton.training.automl.trials import Outside, Setting
+from lepton.training.honesty import order_doubt
+from lepton.training.portfolio import Portfolio
+from lepton.training.prepared import folds_of, prepare_table
+from lepton.training.writing import sample_row
 
 QUICK = ("credit", "titanic", "heart", "bikes", "houses")
 
@@ -38,22 +47,58 @@ def opened(name: str) -> tuple[Dataset, str]:
     return read(SHARED / file).with_roles(dict.fromkeys(hidden, Role.IGNORED)), target
 
 
-def curves(names: list[str], within: float, seeds: int) -> None:
-    """What was expected of twice the rows, and what they brought."""
-    print("table          seed  expected (95 % interval)            brought (95 % interval)         of      look s")
-    for name in names:
-        for seed in range(seeds):
-            table, target = opened(name)
-            half, _ = table.split(test=0.5, method="random", seed=seed)
-            said = searched(half, target, within, seed)["search"]["closer"]
-            came = searched(table, target, within, seed)["search"]["closer"]
-            if "learning_curve" not in said or "learning_curve" not in came:
-                print(f"{name:14s} {seed:4d}  {said.get('skipped')} / {came.get('skipped')}")
-                continue
-            expected = said["learning_curve"].get("next_doubling")
-            brought = came["learning_curve"].get("last_doubling")
-            told = "/".join(each["of"]["learner"] for each in (said, came))
-            print(f"{name:14s} {seed:4d}  {shown(expected):34s}  {shown(brought):34s}  {told}  {came['seconds']:.1f}")
+def curve(table: Dataset, target: str, learner: str, seed: int, engine: LocalEngine) -> dict:
+    """The learning curve of one learner with its first settings, as a search would measure it."""
+    work = Work(seed=seed, resources=Resources(cpus=1))
+    prepared = prepare_table(table, target, None, work)
+    folds, _ = folds_of(prepared, work)
+    number = prepared.target.labels is None
+    portfolio = Portfolio(
+        problem=prepared.problem,
+        rows=prepared.rows,
+        folds=folds,
+        metric=metric_named(None, prepared.problem.task),
+        truth=prepared.target.values if number else prepared.target.values.astype(np.int64),
+        scale=prepared.scale,
+        groups=prepared.groups,
+        saving_seconds=0.0,
+        measure=lambda learner: (1, 1.0),
+        work=work,
+    )
+    portfolio.run(first_only=("baseline", learner))
+    with tempfile.TemporaryDirectory() as folder:
+        save_table(Path(folder), portfolio.rows, folds)
+        setting = Setting(
+            folder=folder,
+            number_names=prepared.rows.block.number_names,
+            num_folds=len(folds),
+            problem=prepared.problem,
+            metric=portfolio.metric.name,
+            scale=prepared.scale,
+            outside=Outside(prepared.inputs, prepared.target.labels, prepared.front, sample_row(prepared)),
+            seed=seed,
+        )
+        closer = look_closer(
+            portfolio, setting, engine, workers=1, resources=work.resources, score=Estimate(None), seconds=300.0
+        )
+    return closer.report
+
+
+def curves(names: list[str], seeds: int) -> None:
+    """What was expected of twice the rows by half a table, and what the other half brought."""
+    print("table    learner   seed  expected of twice the rows (95 %)     brought (95 %)                        look s")
+    with LocalEngine(1) as engine:
+        for name in names:
+            for learner in ("linear", "lightgbm"):
+                for seed in range(seeds):
+                    table, target = opened(name)
+                    half, _ = table.split(test=0.5, method="random", seed=seed)
+                    said = curve(half, target, learner, seed, engine)["learning_curve"]
+                    report = curve(table, target, learner, seed, engine)
+                    came = report["learning_curve"]
+                    expected, brought = shown(said.get("next_doubling")), shown(came.get("last_doubling"))
+                    line = f"{name:8s} {learner:9s} {seed:4d}  {expected:36s}  {brought:36s}  {report['seconds']:.1f}"
+                    print(line, "" if not order_doubt(report["order"]) else "order", flush=True)
 
 
 def shown(gain: dict | None) -> str:
@@ -80,20 +125,20 @@ def doubts(names: list[str], within: float) -> None:
             found = searched(read(each, kinds=kinds), target, within, 0, "fast")["training"]
             what = ",".join(doubt["what"] for doubt in found["doubts"]) or found["not_checked"] or "none"
             told.append(f"{what} ({time.monotonic() - start:.0f} s)")
-        print(f"{name:14s} " + " | ".join(told))
+        print(f"{name:14s} " + " | ".join(told), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one split, 30 s a search")
+    parser.add_argument("--quick", action="store_true", help="two splits, 60 s a training")
     parser.add_argument("--tables", nargs="*", choices=TABLES)
     parser.add_argument("--part", choices=("curves", "doubts"))
     options = parser.parse_args()
     names = options.tables or list(QUICK)
     if options.part != "doubts":
-        curves(names, 30.0 if options.quick else 120.0, 1 if options.quick else 3)
+        curves(names, 2 if options.quick else 5)
     if options.part != "curves":
-        doubts(names, 15.0 if options.quick else 60.0)
+        doubts(names, 60.0 if options.quick else 120.0)
 
 
 if __name__ == "__main__":
