@@ -461,7 +461,7 @@ def train(
     targets = () if target is None or isinstance(target, str) else tuple(target)
     if targets and task is None:
         task = "multilabel"
-    searches = {"workdir": workdir, "resume": resume or None, "max_trials": max_trials}
+    searches = {"workdir": None if workdir is None else str(workdir), "resume": resume or None, "max_trials": max_trials}
     of_tables = {"max_size": max_size, "max_latency": max_latency, **searches, **dataclasses.asdict(options)}
     if task in training.UNLABELLED:
         training.refuse_options(task, metric=metric, series=series, horizon=horizon, **of_tables)
