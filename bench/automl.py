@@ -6,7 +6,7 @@
 
 Each system has an environment of its own, made with uv in bench/out/peers and kept; one that cannot be made is skipped,
 and the output says so. AutoGluon that fits its folds one after the other is clearly stronger on two
-cores than as shipped. Reported for each: its mean rank, its loss on rows that no system saw, the time that fitting took,
+cores than as shipped. Reported for each: its mean rank, its loss on rows that no system saw, the time fitting took,
 what it leaves to keep, the time of one row (a table of one row, warm) and the peak memory. "Worse" and "better" count
 where the paired 95 % interval of the loss ratio over all splits of a table excludes 1.
 """
