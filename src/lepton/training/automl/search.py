@@ -50,7 +50,7 @@ class Effort:
     patience: int | None
 
 
-EFFORTS: dict[str, Effort | None] = {"fast": None, "good": Effort(4, 60), "best": Effort(10, None)}
+EFFORTS: dict[str, Effort | None] = {"fast": None, "good": Effort(6, 100), "best": Effort(10, None)}
 """Efforts by name; `fast` is the small portfolio alone."""
 
 
