@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from lepton import evaluation, serving, training
     from lepton.data import quality, suggest as suggestions
     from lepton.data.versions import diff as differences, folder as folders, forget as forgetting, manifest
+    from lepton.training import choosing
 else:
     # Who loads a model to predict does not wait for the rooms that train, judge and serve.
     evaluation, serving, training = map(LazyModule, ("lepton.evaluation", "lepton.serving", "lepton.training"))
     quality, suggestions = LazyModule("lepton.data.quality"), LazyModule("lepton.data.suggest")
     differences, folders = LazyModule("lepton.data.versions.diff"), LazyModule("lepton.data.versions.folder")
-    forgetting = LazyModule("lepton.data.versions.forget")
+    forgetting, choosing = LazyModule("lepton.data.versions.forget"), LazyModule("lepton.training.choosing")
 
 __all__ = [
     "Model",
@@ -222,7 +223,7 @@ class Model:
             if work is None:
                 work = Work(reporter=stack.enter_context(TerminalProgress(quiet=not sys.stderr.isatty())))
             path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
-            result = training.choose(folder, table, limits=limits, metric=metric, work=work, output=path)
+            result = choosing.choose(folder, table, limits=limits, metric=metric, work=work, output=path)
             training.check_verdicts(result.verdicts, output)
             model = Model(path, resources=work.resources)
             model._table = table
@@ -461,7 +462,8 @@ def train(
     targets = () if target is None or isinstance(target, str) else tuple(target)
     if targets and task is None:
         task = "multilabel"
-    searches = {"workdir": None if workdir is None else str(workdir), "resume": resume or None, "max_trials": max_trials}
+    place = None if workdir is None else str(workdir)
+    searches = {"workdir": place, "resume": resume or None, "max_trials": max_trials}
     of_tables = {"max_size": max_size, "max_latency": max_latency, **searches, **dataclasses.asdict(options)}
     if task in training.UNLABELLED:
         training.refuse_options(task, metric=metric, series=series, horizon=horizon, **of_tables)

@@ -2,7 +2,6 @@
 
 from lepton.training.automl import How, SearchOptions, history_page, how_found, search_of
 from lepton.training.base import LEARNERS, Problem, Rows, TableLearner
-from lepton.training.choosing import choose
 from lepton.training.forecast import is_forecast, train_forecast
 from lepton.training.further import FURTHER
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
@@ -30,7 +29,6 @@ __all__ = [
     "TableLearner",
     "TrainingResult",
     "check_verdicts",
-    "choose",
     "history_page",
     "how_found",
     "is_forecast",

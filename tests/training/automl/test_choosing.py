@@ -10,9 +10,10 @@ import pytest
 from lepton.bundle import TableInputs, bundle_size, open_model, read_bundle
 from lepton.core import DataError, Interrupted, Registry, Resources, UsageError, Work
 from lepton.data import read
-from lepton.training import Limits, base, choose, search_of
+from lepton.training import Limits, base, search_of
 from lepton.training.automl import SearchFolder
 from lepton.training.automl.sampler import Sampler
+from lepton.training.choosing import choose
 from tests.training.automl.conftest import few_learners, make_table
 from tests.training.automl.engines import PlainEngine
 from tests.training.conftest import make_frame
