@@ -15,6 +15,7 @@ from lepton.core import BundleError, ColumnRecord, ErrorCode, Kind, UsageError
 from tests.bundle.small import small_manifest
 
 LABELS = ("no", "yes")
+SEVERAL = (OutputRecord("prediction", "int64", ("N", 2)), OutputRecord("probabilities", "double", ("N", 2)))
 CLASSES = (OutputRecord("prediction", "string", ("N",)), OutputRecord("probabilities", "double", ("N", 2)))
 
 
@@ -39,6 +40,11 @@ def test_classes_read_back():
         outputs = (OutputRecord("prediction", dtype, ("N",)), CLASSES[1])
         manifest = small_manifest(task="binary", labels=labels, outputs=outputs, target=None)
         assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_several_labels_read_back():
+    manifest = small_manifest(task="multilabel", labels=LABELS, outputs=SEVERAL, target=None)
+    assert Manifest.from_json(manifest.to_json()) == manifest
 
 
 COLUMN = ColumnRecord("a", Kind.NUMBER)
@@ -83,6 +89,11 @@ COLUMN = ColumnRecord("a", Kind.NUMBER)
         ({"task": "binary", "outputs": CLASSES, "labels": (1, 2)}, "int64, as the labels"),
         ({"task": "binary", "outputs": CLASSES, "labels": (1, 2**63)}, "an int of 64 bits"),
         ({"task": "multiclass", "outputs": CLASSES, "labels": ("a", "b", "c")}, "3 a row"),
+        ({"task": "multilabel", "outputs": CLASSES, "labels": LABELS}, "several values a row"),
+        ({"task": "multilabel", "outputs": SEVERAL, "labels": (0, 1)}, "one value for each name"),
+        ({"task": "multilabel", "outputs": SEVERAL, "labels": None}, "two or more"),
+        ({"task": "binary", "outputs": SEVERAL, "labels": (0, 1)}, "one value a row"),
+        ({"task": "quantile", "outputs": (OutputRecord("prediction", "double", ("N",)),)}, "at least"),
         ({"codecs": {"nobody": "nfc-casefold/1"}}, "a codec for 'nobody'"),
         ({"codecs": {"rooms": "pickle/1"}}, "got the codec 'pickle/1'"),
         ({"codecs": []}, "codecs is"),

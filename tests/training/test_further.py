@@ -271,6 +271,32 @@ def test_quantiles_that_cannot_be_meant(asked):
         check_quantiles(asked)
 
 
+def tagged(separator="; "):
+    flags = make_rows().select(LABELS).to_numpy().astype(bool)
+    texts = [separator.join(label for label, own in zip(LABELS, row, strict=True) if own) or None for row in flags]
+    return rows_for("multilabel").drop(LABELS).with_columns(tags=pl.Series(texts)), flags
+
+
+def test_labels_in_the_texts_of_one_column(monkeypatch, tmp_path):
+    shortened(monkeypatch)
+    frame, flags = tagged()
+    model = lepton.train(frame, target="tags", task="multilabel", output=tmp_path / "m.lepton")
+    assert model.labels == tuple(sorted(LABELS))
+    assert model.predict(frame).columns == sorted(LABELS)
+    judged = model.evaluate(frame, target="tags")
+    assert judged.metrics["f1_micro"].value > 0.8
+    columns = frame.with_columns(pl.Series(label, flags[:, place]) for place, label in enumerate(LABELS))
+    assert model.evaluate(columns).metrics == judged.metrics
+    with pytest.raises(DataError, match="target="):
+        model.evaluate(frame)
+    with pytest.raises(DataError, match="also a column"):
+        lepton.train(frame.rename({"a": "big"}), target="tags", task="multilabel", output=tmp_path / "n.lepton")
+    with pytest.raises(DataError, match="hold 1 labels"):
+        lepton.train(
+            frame.with_columns(tags=pl.lit("one")), target="tags", task="multilabel", output=tmp_path / "n.lepton"
+        )
+
+
 def test_quantiles_are_put_in_order():
     assert check_quantiles([0.9, 0.1]) == (0.1, 0.9)
     assert check_quantiles(0.5) == (0.5,)

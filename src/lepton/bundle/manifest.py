@@ -366,8 +366,12 @@ def _check_outputs(outputs: tuple[OutputRecord, ...], task: TaskRecord) -> None:
         if not isinstance(rows, str) or not known or len(sizes) >= _MAX_RANK:
             _wrong(f"the output {output.name} has the shape {_show(output.shape)}", "'N' for the rows, then sizes")
     answer = next(output for output in outputs if output.name == needed[0])
-    if len(answer.shape) != (2 if answer.name == "forecast" or task.several else 1):
-        _wrong(f"{answer.name} has the shape {_show(outputs[0].shape)}", "one value a row")
+    rank = 2 if answer.name == "forecast" or task.several else 1
+    if len(answer.shape) != rank:
+        _wrong(
+            f"{answer.name} has the shape {_show(outputs[0].shape)}",
+            "one value a row" if rank == 1 else "several values a row",
+        )
 
 
 def _check_labels(labels: Any, outputs: tuple[OutputRecord, ...], several: bool) -> None:

@@ -4,6 +4,7 @@ from lepton.evaluation.bootstrap import Estimate, difference, intervals
 from lepton.evaluation.compare import Comparison, Contender, compare
 from lepton.evaluation.evaluate import evaluate
 from lepton.evaluation.importance import FeatureImportance, Importance, importance
+from lepton.evaluation.label_texts import flags_of_texts, labels_of_texts
 from lepton.evaluation.metrics import METRICS, Metric, metric, metrics_of
 from lepton.evaluation.result import Evaluation, LabelRecord, Residuals
 from lepton.evaluation.segments import Segment
@@ -27,8 +28,10 @@ __all__ = [
     "cost_matrix",
     "difference",
     "evaluate",
+    "flags_of_texts",
     "importance",
     "intervals",
+    "labels_of_texts",
     "metric",
     "metrics_of",
 ]

@@ -17,6 +17,7 @@ from lepton.core import DataError, ErrorCode, Role, SchemaError, UsageError, Wor
 from lepton.data import Dataset
 from lepton.evaluation.bootstrap import Estimate, intervals, num_resamples
 from lepton.evaluation.classification import Floats, Labels, Positions, Score, label_positions
+from lepton.evaluation.label_texts import flags_of_texts
 from lepton.evaluation.metrics import Metric, check_weight
 
 __all__ = ["Answers", "gather"]
@@ -149,7 +150,7 @@ def gather(
     group = next((each.name for each in dataset.schema.of_role(Role.GROUP)), None) or _query(predictor, dataset)
     kept = [dataset.schema[each].name for each in (*columns, *filter(None, (weight, group)))]
     inputs = [each.name for each in predictor.manifest.inputs if each.name in dataset.schema]
-    gathering = _Gathering(predictor, name, list(dict.fromkeys(kept)), inputs)
+    gathering = _Gathering(predictor, name, list(dict.fromkeys(kept)), inputs, target is not None)
     for batch in dataset.batches(columns=list(dict.fromkeys((*inputs, *gathering.truths, *kept)))):
         work.check()
         gathering.add(batch)
@@ -192,17 +193,13 @@ def _label_columns(predictor: Predictor, dataset: Dataset, target: str | None) -
     """What the columns of several labels are called together; each must be there."""
     labels = predictor.label_names
     if target is not None:
-        raise UsageError(
-            ErrorCode.USAGE,
-            f"got target={target!r} for a model of several labels",
-            wanted="no target: each label is a column of its own",
-            fix="call the columns as the labels: " + ", ".join(labels[:10]),
-        )
+        return dataset.schema[target].name
     if missing := [label for label in labels if label not in dataset.schema]:
         raise DataError(
             ErrorCode.UNKNOWN_COLUMN,
             f"the data has no column {missing[0]!r}, which says in which rows the label holds",
             wanted="a column for each label: " + ", ".join(labels[:10]),
+            fix="target= names a column of texts that hold the labels of a row, as in 'red; round'",
             details={"missing": missing[:50]},
         )
     return ", ".join(labels)
@@ -227,14 +224,16 @@ def _query(predictor: Predictor, dataset: Dataset) -> str | None:
 class _Gathering:
     """What has come so far, batch by batch."""
 
-    def __init__(self, predictor: Predictor, target: str, kept: list[str], inputs: list[str]) -> None:
+    def __init__(self, predictor: Predictor, target: str, kept: list[str], inputs: list[str], in_texts: bool) -> None:
         self.predictor = predictor
         self.target = target
         self.kept = kept
         self.inputs = inputs
         self.labels: tuple[str | int, ...] = predictor.manifest.labels or ()
         self.several = predictor.task.several
-        self.truths = predictor.label_names if self.several else (target,)
+        # Several labels are columns of their own, or stand in the texts of one that is named.
+        self.in_texts = self.several and in_texts
+        self.truths = predictor.label_names if self.several and not self.in_texts else (target,)
         self.num_rows = 0
         self.num_missing = 0
         self.unseen: Counter[str] = Counter()
@@ -265,6 +264,9 @@ class _Gathering:
     def _truth(self, batch: pl.DataFrame) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]:
         """Truth of the rows, which of them have none, and which one that the model does not know."""
         if self.several:
+            if self.in_texts:
+                y = flags_of_texts(batch[self.target].cast(pl.String), self.predictor.label_names)
+                return y, np.zeros(len(y), dtype=bool), np.zeros(len(y), dtype=bool)
             y = np.stack([_flags(_present(batch[name])) for name in self.truths], axis=1)
             return y, np.asarray((y < 0).any(axis=1)), np.zeros(len(y), dtype=bool)
         truth = _present(batch[self.target])

@@ -9,9 +9,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lepton.core import DataError, ErrorCode, Role, Schema, UsageError
+from lepton.core import DataError, ErrorCode, Kind, Role, Schema, UsageError, check_label
+from lepton.data import Dataset, read
+from lepton.evaluation import flags_of_texts, labels_of_texts
 
-__all__ = ["FURTHER", "QUANTILES", "check_quantiles", "check_relevance", "label_columns"]
+__all__ = ["FURTHER", "QUANTILES", "check_quantiles", "check_relevance", "label_columns", "spelt_out"]
 
 FURTHER = ("quantile", "multilabel", "ranking")
 """Tasks that a small portfolio learns, whatever the effort."""
@@ -59,6 +61,57 @@ def check_relevance(name: str, values: NDArray[np.float64], schema: Schema) -> N
             wanted=f"how relevant a row is: a whole number from 0 (not at all) to {_MOST_RELEVANCE}, such as 0 to 4",
             fix="cut it into a few grades",
         )
+
+
+def spelt_out(dataset: Dataset, name: str) -> tuple[Dataset, tuple[str, ...]]:
+    """A table whose column `name` holds the labels of a row in a text, with a boolean column for each label.
+
+    Args:
+        dataset: the table.
+        name: of the column; it stays, with the role ignored. A missing text is a row without labels.
+
+    Returns:
+        The table, and the names of the new columns.
+
+    Raises:
+        DataError: a label is called as a column is, or cannot be a name; there are too many or too few; or a recipe
+            has made the table.
+    """
+    column = dataset.schema[name]
+    if column.kind not in {Kind.CATEGORY, Kind.TEXT}:
+        return dataset, (name,)
+    if dataset.lineage is not None:
+        raise DataError(
+            ErrorCode.NO_GRAPH_FORM,
+            f"a recipe has made the table, and the labels of {name!r} stand in texts",
+            wanted="a boolean column for each label",
+            fix="make the columns before the recipe, and give target= their names",
+        )
+    frame = dataset.frame()
+    texts = frame[name]
+    labels = labels_of_texts(texts)
+    _check_label_names(name, labels, frame.columns)
+    flags = flags_of_texts(texts, labels)
+    wide = frame.with_columns(pl.Series(label, flags[:, place] > 0) for place, label in enumerate(labels))
+    kinds = {record.name: record.kind for record in dataset.schema}
+    roles = {record.name: record.role for record in dataset.schema}
+    return read(wide, kinds=kinds, roles={**roles, name: Role.IGNORED}), labels
+
+
+def _check_label_names(name: str, labels: tuple[str, ...], columns: Sequence[str]) -> None:
+    if not 2 <= len(labels) <= _MOST_LABELS:
+        raise DataError(
+            ErrorCode.BAD_TARGET,
+            f"the texts of {name!r} hold {len(labels)} labels",
+            wanted=f"2 to {_MOST_LABELS}, with ; or | or , between those of a row",
+            fix="leave rare labels out" if len(labels) > 2 else "task='binary' or 'multiclass' learns one label a row",
+        )
+    for label in labels:
+        check_label(label, f"label of {name!r}")
+        if label in columns:
+            raise DataError(
+                ErrorCode.BAD_TARGET, f"the label {label!r} of {name!r} is also a column", fix="rename the column"
+            )
 
 
 def label_columns(frame: pl.DataFrame, schema: Schema) -> tuple[str, ...]:
