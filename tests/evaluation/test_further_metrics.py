@@ -1,6 +1,7 @@
 """Metrics of quantiles, rankings and several labels: those of scikit-learn, and what weights and ties mean."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from lepton.core import SchemaError
@@ -74,7 +75,7 @@ def test_answers_of_another_shape():
 
 
 def answers(beside, y):
-    return Answers("regression", "y", (), y, y, None, np.array([1.0, 1.0, 2.0, 0.0]), None, None, beside)
+    return Answers("regression", "y", (), y, y, None, np.array([1.0, 1.0, 2.0, 0.0]), None, pl.DataFrame(), beside)
 
 
 def test_coverage_counts_weights_and_ends():
