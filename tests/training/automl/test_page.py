@@ -5,8 +5,8 @@ import re
 import pytest
 
 from lepton.training import history_page
-from lepton.training.leaderboard import Leaderboard
 from lepton.training.automl.page import _progress
+from lepton.training.leaderboard import Leaderboard
 
 
 def row(learner, metric, size, micros, chosen=False, **more):
@@ -141,7 +141,10 @@ def test_everything_has_its_section_and_picture():
 
 def test_what_would_help_is_said():
     page = html()
-    assert "more rows: twice as many would be worth about 0.03 of log_loss (95 % interval 0.01 to 0.05)" in page
+    assert (
+        "more rows: twice as many would be worth about 0.03 of log_loss to lightgbm (95 % interval 0.01 to 0.05)"
+        in page
+    )
     assert "which rows: town: Oslo; 10% of the rows have 30% of the loss" in page
     assert "which rows: class yes; 10% of the rows have 20% of the loss" in page
     assert "columns that carry nothing that can be seen: noise<" in page  # the twin is needed with its brother
@@ -157,7 +160,7 @@ def test_more_time_might_help_where_the_last_third_was_better():
 @pytest.mark.parametrize(
     ("gain", "said"),
     [
-        (estimate(0.001, -0.01, 0.012), "twice as many would bring nothing that can be seen in log_loss"),
+        (estimate(0.001, -0.01, 0.012), "twice as many would bring lightgbm nothing that can be seen in log_loss"),
         (estimate(None, None, None, reason="it is undefined"), "more rows: not known (it is undefined)"),
     ],
 )

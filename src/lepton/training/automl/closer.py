@@ -31,6 +31,7 @@ SHARES = (0.125, 0.25, 0.5)
 """Of the rows of a fold that a curve learns from, beside all of them."""
 
 _LEAST_ROWS = 30
+_LOOKS = (2 * sum(SHARES) + 3, sum(SHARES) + 1)  # fits: two folds' curves and order, or one curve; and a learner
 _SLACK = 1.5  # of the time that fits are expected to take
 _LEAST_SECONDS = 0.2
 _POLL_SECONDS = 0.01
@@ -95,7 +96,7 @@ def look_closer(
     Returns:
         What was found; where nothing was, the report says why.
     """
-    candidate = _strong(portfolio, score, seconds)
+    candidate = _strong(portfolio, score, seconds * workers)
     if candidate is None:
         return Closer({"skipped": "nothing but the baseline was fitted"})
     if seconds < _LEAST_SECONDS or _SLACK * SHARES[0] * candidate.fold_seconds > seconds:
@@ -115,7 +116,10 @@ def look_closer(
 
 
 def _strong(portfolio: Portfolio, score: Estimate, seconds: float) -> Candidate | None:
-    """The best single candidate that there is time for among those as good as can be told; else the cheapest."""
+    """The best single candidate among those as good as can be told that there is time to look at from all sides.
+
+    Where there is none, the best that there is time to look at from one; else the cheapest.
+    """
     finished = [
         c
         for c in portfolio.candidates
@@ -125,8 +129,11 @@ def _strong(portfolio: Portfolio, score: Estimate, seconds: float) -> Candidate 
     if not finished or score.lower is None or score.upper is None:
         return finished[0] if finished else None
     strong = [finished[0], *(c for c in finished[1:] if c.estimate and _within(c.estimate, score))]
-    timely = [c for c in strong if _SLACK * sum(SHARES) * c.fold_seconds <= seconds]
-    return timely[0] if timely else min(strong, key=lambda c: c.fold_seconds)
+    for fits in _LOOKS:
+        timely = [c for c in strong if _SLACK * fits * c.fold_seconds <= seconds]
+        if timely:
+            return timely[0]
+    return min(strong, key=lambda c: c.fold_seconds)
 
 
 def _within(estimate: Estimate, score: Estimate) -> bool:

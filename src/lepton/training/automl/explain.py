@@ -182,10 +182,11 @@ def _rows(search: Mapping[str, Any]) -> list[str]:
     gain, metric = curve["next_doubling"], curve["metric"]
     if gain["value"] is None or gain.get("lower") is None:
         return [f"more rows: not known ({gain.get('reason') or 'the curve has no interval'})"]
+    learner = closer["of"]["learner"]
     interval = f"95 % interval {gain['lower']:.2g} to {gain['upper']:.2g}"
     if gain["lower"] <= 0.0:
-        return [f"more rows: twice as many would bring nothing that can be seen in {metric} ({interval})"]
-    return [f"more rows: twice as many would be worth about {gain['value']:.2g} of {metric} ({interval})"]
+        return [f"more rows: twice as many would bring {learner} nothing that can be seen in {metric} ({interval})"]
+    return [f"more rows: twice as many would be worth about {gain['value']:.2g} of {metric} to {learner} ({interval})"]
 
 
 def _places(training: Mapping[str, Any]) -> list[str]:
