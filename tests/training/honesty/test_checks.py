@@ -94,6 +94,23 @@ def test_classes_that_a_number_tells_apart(share):
     assert "'code'" in found[0].evidence
 
 
+@pytest.mark.parametrize("num_rows", [300, 1_000, 6_000])
+def test_several_classes_that_a_number_tells_apart(num_rows):
+    rng = np.random.default_rng(4)
+    truth = rng.choice(5, num_rows, p=[0.54, 0.18, 0.12, 0.12, 0.04])
+    rows = Judged(
+        problem=Problem("multiclass", 5, num_rows),
+        labels=tuple("abcde"),
+        frame=pl.DataFrame({"code": 2.0 * truth + rng.normal(0, 0.001, num_rows)}),
+        columns=(record("code"),),
+        identifiers=(),
+        truth=truth,
+        answers=np.full((num_rows, 5), 0.2),
+        fold=np.arange(num_rows) % 5,
+    )
+    assert whats(rows) == ["leakage"]
+
+
 def test_an_identifier_whose_order_goes_with_the_target():
     truth = np.sort(np.random.default_rng(0).normal(size=N))
     left_out, _ = doubts_of(judged({"code": [f"r{i:05}" for i in range(N)]}, truth, identifiers=("code",)))

@@ -16,6 +16,7 @@ __all__ = ["Bins", "bins_of", "skill_of", "surely_above"]
 _TAILS = (0.001, 0.002, 0.005, 0.01)  # rare values at either end have bins of their own
 _PRIOR_ROWS = 0.1  # that the mean of all rows counts as in each bin
 _LEAST_IN_BIN = 10
+_RARE = 0.01  # of a class's rows: those at its ends may be mistakes
 
 
 class Bins:
@@ -58,7 +59,8 @@ def _ranges(values: pl.Series, most: int, tails: bool, classes: Doubles | None) 
     known = np.isfinite(numbers)
     if not known.any():
         return Bins(np.zeros(len(numbers), dtype=np.int64), ("missing",))
-    most = max(1, min(most, int(known.sum()) // _LEAST_IN_BIN))
+    least = _LEAST_IN_BIN if classes is None else 2 * _LEAST_IN_BIN
+    most = max(1, min(most, int(known.sum()) // least))
     shares = np.linspace(0.0, 1.0, most + 1)[1:-1]
     if tails:
         rare = [share for share in _TAILS if share * known.sum() >= _LEAST_IN_BIN]
@@ -80,8 +82,10 @@ def _ends(numbers: Doubles) -> Doubles:
     """Where the values of one class begin and end, with and without the rarest."""
     if not len(numbers):
         return numbers
-    first, low, high, last = np.quantile(numbers, [0.0, 0.01, 0.99, 1.0], method="nearest")
-    return np.array([np.nextafter(first, -np.inf), np.nextafter(low, -np.inf), high, last])
+    ends = [0.0, 1.0] if len(numbers) * _RARE < _LEAST_IN_BIN else [0.0, _RARE, 1.0 - _RARE, 1.0]
+    found = np.quantile(numbers, ends, method="nearest")
+    half = len(found) // 2
+    return np.concatenate([np.nextafter(found[:half], -np.inf), found[half:]])
 
 
 def _shown(edge: float, moments: bool) -> str:
