@@ -404,6 +404,7 @@ def train(
     keep_rows: bool = False,
     coverage: float | None = None,
     quantiles: Sequence[float] | None = None,
+    select_features: bool = False,
     time: str | None = None,
     series: str | None = None,
     horizon: int | None = None,
@@ -419,7 +420,7 @@ def train(
     Args:
         source: a `Dataset`, a path or glob, or a table in memory.
         target: name of the column to predict; none for `anomaly` and `clustering`; for `multilabel` the names of the
-            columns that say in which rows each label holds.
+            columns that say in which rows each label holds, or that of one of texts such as `red; round`.
         within: time allowed, `"5m"`; over by at most 10 % or 2 s. By default what a small portfolio takes, at most
             60 s.
         effort: `fast`, the small portfolio; `good`, a search that ends where nothing better comes, the default where
@@ -442,6 +443,7 @@ def train(
         coverage: for numbers and classes, the share of rows whose truth an interval, or a set of labels, beside the
             prediction is to hold, such as 0.9; it is in the graph, `Model.predict_all` gives it, `evaluate` checks it.
         quantiles: for `quantile`, shares of the target that answers are to exceed; by default (0.1, 0.5, 0.9).
+        select_features: leave out columns that boosted trees do not need, where the score is no worse without them.
         time: column of time; cross-validation then learns from the past only.
         series: for forecasts, column that tells several series apart.
         horizon: for forecasts, how many steps ahead.
@@ -465,6 +467,7 @@ def train(
     place = None if workdir is None else str(workdir)
     searches = {"workdir": place, "resume": resume or None, "max_trials": max_trials}
     of_tables = {"max_size": max_size, "max_latency": max_latency, **searches, **dataclasses.asdict(options)}
+    of_tables["select_features"] = select_features or None
     if task in training.UNLABELLED:
         training.refuse_options(task, metric=metric, series=series, horizon=horizon, **of_tables)
     elif training.is_forecast(task, series, horizon):
@@ -502,9 +505,18 @@ def train(
                     work=work,
                 )
             else:
+                if task == "multilabel" and not targets:
+                    table, targets = training.spelt_out(table, target)
+                    target = targets[0]
                 labels = ((name, "target") for name in targets)
                 roles = ((weight, "weight"), (group, "group"), (time, "time"), *labels)
                 table = table.with_roles({name: role for name, role in roles if name is not None})
+                notes: tuple[str, ...] = ()
+                if select_features:
+                    needed = training.select_features(
+                        table, target=target, task=task, metric=metric, options=options, work=work
+                    )
+                    table, notes = needed.table, needed.notes
                 result = training.train(
                     table,
                     target=target,
@@ -514,6 +526,7 @@ def train(
                     limits=limits,
                     options=options,
                     search=search,
+                    notes=notes,
                     output=path,
                     work=work,
                 )

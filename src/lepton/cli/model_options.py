@@ -45,6 +45,9 @@ class ModelOptions:
     quantiles: tuple[float, ...] = ()
     "For the task quantile, share of rows that an answer is to exceed; several times; by default 0.1, 0.5 and 0.9."
 
+    select_features: bool = False
+    "Leave out columns that boosted trees do not need, where the score is no worse without."
+
     def arguments(self) -> dict[str, Any]:
         """The arguments of `lepton.train` that they mean."""
         given: dict[str, Any] = {
@@ -55,6 +58,7 @@ class ModelOptions:
             "keep_rows": self.keep_rows,
             "coverage": self.coverage,
             "quantiles": self.quantiles,
+            "select_features": self.select_features,
         }
         return {name: value for name, value in given.items() if value or isinstance(value, float)}
 

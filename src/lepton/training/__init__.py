@@ -3,11 +3,12 @@
 from lepton.training.automl import How, SearchOptions, history_page, how_found, search_of
 from lepton.training.base import LEARNERS, Problem, Rows, TableLearner
 from lepton.training.forecast import is_forecast, train_forecast
-from lepton.training.further import FURTHER
+from lepton.training.further import FURTHER, spelt_out
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.limits import Limits, check_verdicts
 from lepton.training.options import Options
 from lepton.training.out_of_fold import OutOfFold, out_of_fold
+from lepton.training.selection import Selection, select_features
 from lepton.training.tables import TrainingResult, train
 from lepton.training.trees import Forest
 from lepton.training.unlabelled import UNLABELLED, refuse_options, train_unlabelled
@@ -26,6 +27,7 @@ __all__ = [
     "Problem",
     "Rows",
     "SearchOptions",
+    "Selection",
     "TableLearner",
     "TrainingResult",
     "check_verdicts",
@@ -35,6 +37,8 @@ __all__ = [
     "out_of_fold",
     "refuse_options",
     "search_of",
+    "select_features",
+    "spelt_out",
     "train",
     "train_forecast",
     "train_unlabelled",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -69,6 +69,7 @@ def train(
     limits: Limits | None = None,
     options: Options | None = None,
     search: SearchOptions | None = None,
+    notes: Sequence[str] = (),
     output: Path,
 ) -> TrainingResult:
     """Learn `target` from the other columns and write the best model that the effort finds.
@@ -88,6 +89,7 @@ def train(
             none does, the one that needs least is saved, and the verdicts of the result say so.
         options: weights of classes, costs of mistakes, directions of columns, coverage of intervals.
         search: how the search is kept, goes on and ends.
+        notes: what was decided before, for people.
         output: model file to write.
 
     Raises:
@@ -105,7 +107,7 @@ def train(
     search = search or SearchOptions()
     search.check(wanted is not None)
     earlier = search.earlier
-    notes = []
+    notes = list(notes)
     if work.within is None and search.max_trials is None:
         work = work.part(DEFAULT_WITHIN)
         notes.append(f"no time was given: at most {show_duration(DEFAULT_WITHIN)} were used (within=)")
