@@ -34,14 +34,14 @@ def few_learners(engine=None):
 def searches():
     """Gives `search(path, engine, ...)`: a search among few learners that ends after some trials."""
 
-    def search(path, engine=None, table=None, seed=0, effort="good", metric=None, **options):
+    def search(path, engine=None, table=None, seed=0, effort="good", metric=None, cancel=None, **options):
         with few_learners(engine):
             return train(
                 make_table() if table is None else table,
                 target="price",
                 effort=effort,
                 metric=metric,
-                work=Work(resources=Resources(cpus=2), seed=seed),
+                work=Work(resources=Resources(cpus=2), seed=seed, cancel=cancel),
                 search=SearchOptions(**options),
                 output=path,
             )

@@ -1,6 +1,7 @@
 """Choosing another model from a search, and going on with one."""
 
 import shutil
+import threading
 
 import numpy as np
 import onnxruntime
@@ -13,6 +14,7 @@ from lepton.data import read
 from lepton.training import Limits, base, search_of
 from lepton.training.automl import SearchFolder
 from lepton.training.automl.sampler import Sampler
+from lepton.training.automl.trials import EVALUATE
 from lepton.training.choosing import choose
 from tests.training.automl.conftest import few_learners, make_table
 from tests.training.automl.engines import PlainEngine
@@ -139,6 +141,24 @@ def test_going_on_repeats(kept, continued, searches, tmp_path):
     again = searches(tmp_path / "m.lepton", engine, workdir=tmp_path / "search", resume=True, max_trials=6)
     assert tried(again) == tried(continued[1])
     assert again.model_id == continued[1].model_id
+
+
+def test_going_on_is_stopped_with_a_model(kept, searches, tmp_path):
+    shutil.copytree(kept[0], tmp_path / "search")
+    cancel = threading.Event()
+    engine = PlainEngine()
+    submit = engine.submit
+
+    def stopping(entry_point, args, *rest, **more):
+        if entry_point == EVALUATE:
+            cancel.set()
+        return submit(entry_point, args, *rest, **more)
+
+    engine.submit = stopping  # type: ignore[method-assign]
+    result = searches(tmp_path / "m.lepton", engine, cancel=cancel, workdir=tmp_path / "search", resume=True)
+    assert any("the model is" in note and "of an earlier part" in note for note in result.notes)
+    assert next(row for row in result.leaderboard if row.chosen).learner == "linear"
+    assert open_model(result.path).manifest.task == "regression"
 
 
 def test_samplers_are_told(kept, searches, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -39,6 +40,7 @@ _FITS_RESERVED = 3  # last fits that time is kept for; a mix of more has to do w
 _SHOWN_INTERVALS = 12
 _LOOK_SHARE = 0.05  # of the time that is for looking closer at the model, half of it for fits
 _LOOK_SECONDS = 20.0
+_STAND_BY_SHARE = 0.2  # of the time of a search that goes on, for a model that is there whenever it ends
 _LOOK_WITHIN = 60.0  # where there is no time to take a share of
 
 
@@ -104,6 +106,8 @@ def run_search(
             engine.submit(WARM_UP, {"learners": learners}, resources, within=work.remaining)
             for _ in range(workers if max_trials != 0 else 0)
         ]
+        if known and max_trials != 0:
+            _stand_by(portfolio)
         if not known:
             portfolio.run(first_only=OPENERS)
             if work.cancel.is_set() or portfolio.best() is None:
@@ -121,6 +125,25 @@ def run_search(
             portfolio.notes.append(f"nothing was searched beyond the small portfolio: {error.came}")
             return None
         return search.found(accept)
+
+
+def _stand_by(portfolio: Portfolio) -> None:
+    """Fit one of the best of an earlier part on all rows, at once and in this process, for when there is no time later.
+
+    What takes more than a share of the time is not fitted: the best that does not, or else the quickest.
+    """
+    work = portfolio.work
+    share = np.inf if work.remaining is None else _STAND_BY_SHARE * work.remaining
+    finished = [c for c in portfolio.candidates if c.estimate is not None and portfolio.is_allowed([c])]
+    finished.sort(key=lambda c: portfolio.loss_of(c.raw))
+    quick = [c for c in finished if portfolio.refit_seconds(c) <= share]
+    if not finished:
+        return
+    chosen = quick[0] if quick else min(finished, key=portfolio.refit_seconds)
+    with contextlib.suppress(LeptonError):
+        chosen.learner.load()
+        learner = chosen.learner(portfolio.problem, chosen.settled, work.seed_for(chosen.learner.name))
+        chosen.fitted = [learner.fit(portfolio.rows.to_learn(portfolio.problem), valid=None, work=work.part())]
 
 
 def _wait(handles: Sequence[Handle], work: Work) -> None:
@@ -175,6 +198,7 @@ class _Run:
             outside=outside,
             seed=self.work.seed,
         )
+        self.known = known
         self.earlier = f"{known} candidates are of an earlier part of the search; " if known else ""
         self.picking_seconds = self._picking_seconds()
         self.search = Search(
@@ -288,8 +312,12 @@ class _Run:
         fitted = [c for c in portfolio.candidates if c.fitted and c.estimate is not None]
         if not fitted:
             raise self._unfitted()
-        portfolio.notes.append("the model has learned from part of the rows: there was no time for a last fit on all")
         best = min(fitted, key=lambda c: portfolio.loss_of(c.raw))
+        portfolio.notes.append(
+            f"there was no time to fit what is best: the model is {best.learner.name} of an earlier part of the search"
+            if any(best is each for each in portfolio.candidates[: self.known])
+            else "the model has learned from part of the rows: there was no time for a last fit on all"
+        )
         return portfolio.chosen_as(best, best.fitted[-1])
 
     def _unfitted(self) -> LeptonError:
