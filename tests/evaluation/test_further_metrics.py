@@ -92,4 +92,5 @@ def test_short_is_beyond_chance():
     size = Estimate(1.0, 1.0, 1.0)
     assert Coverage(0.9, Estimate(0.8, 0.7, 0.89), size, "set").short
     assert not Coverage(0.9, Estimate(0.8, 0.7, 0.91), size, "set").short
+    assert not Coverage(0.9, Estimate(0.8, 0.7, 0.89), size, "set", rows_behind=50).short
     assert not Coverage(None, Estimate(0.1, 0.0, 0.2), size, "set").short

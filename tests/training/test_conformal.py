@@ -8,7 +8,13 @@ import pytest
 import lepton
 from lepton.bundle import GraphBuilder
 from lepton.core import DataError, ErrorCode, UsageError
-from lepton.training.conformal import Conformal, check_coverage, conformal_classes, conformal_numbers
+from lepton.training.conformal import (
+    Conformal,
+    check_coverage,
+    conformal_classes,
+    conformal_numbers,
+    conformal_quantiles,
+)
 
 
 def run(build, feeds):
@@ -89,6 +95,15 @@ def test_sets_cover_new_rows():
     assert members[np.arange(len(truth)), truth].mean() == pytest.approx(0.9, abs=0.02)
     assert members.sum(axis=1).min() >= 1
     assert members.sum(axis=1).mean() < 2.5
+
+
+def test_shares_of_quantiles_come_true():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=2000)
+    shares = (0.1, 0.5, 0.9)
+    found = conformal_quantiles(shares, truth, np.tile([-0.2, 1.0, 0.2], (2000, 1)))
+    assert np.array([-0.2, 1.0, 0.2]) + found.shifts == pytest.approx(np.quantile(truth, shares), abs=0.01)
+    assert found.coverage == 0.8
 
 
 def test_members_of_the_graph():

@@ -16,6 +16,7 @@ from lepton.core import DataError, UsageError, Work
 from lepton.core.budgets import time_allowed
 from lepton.data import read
 from lepton.training.base import LEARNERS
+from lepton.training.conformal import Conformal
 from lepton.training.further import check_quantiles
 from lepton.training.prepared import prepare_table
 from lepton.training.table_model import TableModel
@@ -170,7 +171,8 @@ def test_the_graph_of_a_learner_gives_its_answers(task, name):
     learner = LEARNERS.load(name)
     configuration = {**learner.configurations(table.problem)[0], "max_rounds": 10}
     fitted = learner(table.problem, configuration, 0).fit(table.rows, valid=None, work=Work("60s"))
-    model = TableModel(table.problem, table.inputs, fitted, table.target.labels, table.scale)
+    shifts = Conformal(0.6, shifts=(500.0, -3.0, 0.5)) if task == "quantile" else None
+    model = TableModel(table.problem, table.inputs, fitted, table.target.labels, table.scale, conformal=shifts)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.graph()[0], options, providers=["CPUExecutionProvider"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from lepton.report import show_number
 
 __all__ = ["Coverage", "coverage_of"]
 
+_NORMAL_95 = 1.96
+
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
@@ -25,17 +28,25 @@ class Coverage:
         found: share of these rows.
         size: mean width of the intervals, or mean number of labels in a set.
         of: `interval` or `set`.
+        rows_behind: rows that the model's coverage was learned from; None where it does not say.
     """
 
     stated: float | None
     found: Estimate
     size: Estimate
     of: str
+    rows_behind: int | None = None
 
     @property
     def short(self) -> bool:
-        """Whether fewer rows are inside than stated, beyond what resampling explains."""
-        return self.stated is not None and self.found.upper is not None and self.found.upper < self.stated
+        """Whether fewer rows are inside than stated, beyond what the draws of these rows and those explain."""
+        found = self.found
+        if self.stated is None or found.value is None or found.upper is None:
+            return False
+        behind = (
+            _NORMAL_95 * math.sqrt(self.stated * (1.0 - self.stated) / self.rows_behind) if self.rows_behind else 0.0
+        )
+        return found.value + math.hypot(found.upper - found.value, behind) < self.stated
 
     def text(self) -> str:
         """One sentence."""
@@ -54,7 +65,9 @@ class Coverage:
         }
 
 
-def coverage_of(answers: Answers, stated: float | None, *, seed: int = 0, work: Work | None = None) -> Coverage | None:
+def coverage_of(
+    answers: Answers, stated: float | None, *, rows_behind: int | None = None, seed: int = 0, work: Work | None = None
+) -> Coverage | None:
     """The coverage of a model's intervals or sets; None where it gives neither."""
     beside = answers.beside
     if "lower" in beside and "upper" in beside:
@@ -75,4 +88,4 @@ def coverage_of(answers: Answers, stated: float | None, *, seed: int = 0, work: 
         seed=seed,
         work=work,
     )
-    return Coverage(stated, found["found"], found["size"], of)
+    return Coverage(stated, found["found"], found["size"], of, rows_behind)

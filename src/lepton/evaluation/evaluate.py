@@ -85,7 +85,11 @@ def evaluate(
     if costs is not None and answers.probabilities is not None:
         of_positive, drawn = answers.probabilities[:, 1], answers.groups
         decision = decide(answers.y, of_positive, costs, weight=answers.weight, groups=drawn, seed=seed, work=work)
-    coverage = coverage_of(answers, stated_coverage(predictor.manifest), seed=seed, work=work)
+    learned = predictor.manifest.lineage.get("dataset")
+    rows = learned.get("num_rows") if isinstance(learned, dict) else None
+    behind = rows if isinstance(rows, int) and rows > 0 else None
+    stated = stated_coverage(predictor.manifest)
+    coverage = coverage_of(answers, stated, rows_behind=behind, seed=seed, work=work)
     return Evaluation(
         model=predictor.manifest.name,
         model_id=predictor.model_id,

@@ -69,7 +69,7 @@ def emit_answers(
 ) -> tuple[OutputRecord, ...]:
     """Write the outputs of the task behind the raw scores, and say what they are."""
     if problem.task in _FURTHER:
-        return _FURTHER[problem.task](builder, problem, raw, scale)
+        return _FURTHER[problem.task](builder, problem, raw, scale, conformal)
     if labels is None:
         numbers = builder.node("Reshape", [raw, builder.constant(np.array([-1]))])
         if not scale.is_identity:
@@ -110,12 +110,17 @@ def emit_answers(
     return tuple(records)
 
 
-def _emit_quantiles(builder: GraphBuilder, problem: Problem, raw: str, scale: Scale) -> tuple[OutputRecord, ...]:
+def _emit_quantiles(
+    builder: GraphBuilder, problem: Problem, raw: str, scale: Scale, conformal: Conformal | None
+) -> tuple[OutputRecord, ...]:
     width = len(problem.quantiles)
     if not scale.is_identity:
         scaled = builder.node("Mul", [raw, builder.constant(scale.factor)])
         raw = builder.node("Add", [scaled, builder.constant(scale.offset)])
-    quantiles, _ = builder.node("TopK", [raw, builder.constant(np.array([width]))], outputs=2, largest=0, axis=1)
+    quantiles = _in_order(builder, raw, width)
+    if conformal is not None:
+        shifted = builder.node("Add", [quantiles, builder.constant(np.array(conformal.shifts))])
+        quantiles = _in_order(builder, shifted, width)
     places = {"prediction": middle_of(problem.quantiles)}
     if width > 1:
         places |= {"lower": 0, "upper": width - 1}
@@ -128,7 +133,14 @@ def _emit_quantiles(builder: GraphBuilder, problem: Problem, raw: str, scale: Sc
     return (*records, OutputRecord("quantiles", "double", ("N", width)))
 
 
-def _emit_labels(builder: GraphBuilder, problem: Problem, raw: str, scale: Scale) -> tuple[OutputRecord, ...]:
+def _in_order(builder: GraphBuilder, values: str, width: int) -> str:
+    rising, _ = builder.node("TopK", [values, builder.constant(np.array([width]))], outputs=2, largest=0, axis=1)
+    return str(rising)
+
+
+def _emit_labels(
+    builder: GraphBuilder, problem: Problem, raw: str, scale: Scale, conformal: Conformal | None
+) -> tuple[OutputRecord, ...]:
     shape = ("N", problem.num_classes)
     probabilities = builder.node("Sigmoid", [raw])
     called = builder.node("GreaterOrEqual", [probabilities, builder.constant(0.5)])
@@ -137,7 +149,9 @@ def _emit_labels(builder: GraphBuilder, problem: Problem, raw: str, scale: Scale
     return OutputRecord("prediction", "int64", shape), OutputRecord("probabilities", "double", shape)
 
 
-def _emit_ranking(builder: GraphBuilder, problem: Problem, raw: str, scale: Scale) -> tuple[OutputRecord, ...]:
+def _emit_ranking(
+    builder: GraphBuilder, problem: Problem, raw: str, scale: Scale, conformal: Conformal | None
+) -> tuple[OutputRecord, ...]:
     builder.output("score", builder.node("Reshape", [raw, builder.constant(np.array([-1]))]), "double", ("N",))
     return (OutputRecord("score", "double", ("N",)),)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lepton.bundle import GraphBuilder
 from lepton.core import DataError, ErrorCode, UsageError
 
-__all__ = ["Conformal", "check_coverage", "conformal_classes", "conformal_numbers"]
+__all__ = ["Conformal", "check_coverage", "conformal_classes", "conformal_numbers", "conformal_quantiles"]
 
 Doubles = NDArray[np.float64]
 
@@ -37,6 +37,7 @@ class Conformal:
         edges: predictions at which another half-width begins, rising [K]; () where one does for all.
         widths: half-width of each level of predictions [K + 1]; () for classes.
         least: probability from which on a label is in the set; for classes.
+        shifts: what is added to each quantile, before they are put in order [Q]; () for other tasks.
         notes: what was done, for people.
     """
 
@@ -44,6 +45,7 @@ class Conformal:
     edges: tuple[float, ...] = ()
     widths: tuple[float, ...] = ()
     least: float = 0.0
+    shifts: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
 
     def bounds(self, predicted: Doubles) -> tuple[Doubles, Doubles]:
@@ -165,6 +167,31 @@ def conformal_classes(
         f" probability from {-lacking:.4g}"
     )
     return Conformal(coverage, least=-lacking, notes=(told, *notes))
+
+
+def conformal_quantiles(
+    shares: tuple[float, ...], truth: Doubles, quantiles: Doubles, weight: Doubles | None = None
+) -> Conformal:
+    """What is added to each quantile so that its share of the truth lies below it (Romano, Patterson and Candès 2019).
+
+    It is the number that makes the pinball loss of these rows least.
+
+    Args:
+        shares: of the quantiles [Q].
+        truth: of rows that were not learned from [M].
+        quantiles: answers to them [M, Q].
+        weight: of the rows [M].
+    """
+    weight = np.ones(len(truth)) if weight is None else weight
+    shifts = []
+    for place, share in enumerate(shares):
+        # The lower half is the upper one of the same rows seen from below: both err to the outside.
+        sign = 1.0 if share >= 0.5 else -1.0
+        far, _ = _quantile(sign * (truth - quantiles[:, place]), weight, max(share, 1.0 - share))
+        shifts.append(sign * far)
+    told = ", ".join(f"{share:g} by {shift:.4g}" for share, shift in zip(shares, shifts, strict=True))
+    note = f"quantiles are shifted so that their shares hold on rows that were not learned from ({told})"
+    return Conformal(round(shares[-1] - shares[0], 12), shifts=tuple(shifts), notes=(note,))
 
 
 def _quantile(values: Doubles, weight: Doubles, share: float) -> tuple[float, tuple[str, ...]]:

@@ -77,7 +77,10 @@ class TableModel:
 
     def answers(self, block: Block) -> Doubles:
         """The trainer's own answers: numbers [N], quantiles [N, Q], or probabilities [N, C]."""
-        return answers_of(self.problem, self.learner.raw(block) / self.temperature, self.scale)
+        answers = answers_of(self.problem, self.learner.raw(block) / self.temperature, self.scale)
+        if self.conformal is not None and self.conformal.shifts:
+            answers = np.sort(answers + np.array(self.conformal.shifts), axis=1)
+        return answers
 
     def graph(self) -> tuple[bytes, tuple[OutputRecord, ...], dict[str, str]]:
         """The whole pipeline as one graph: its bytes, its outputs and its inner points."""

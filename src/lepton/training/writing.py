@@ -17,7 +17,7 @@ from lepton.data.steps import Block
 from lepton.store import scratch_folder
 from lepton.training.answers import decided, middle_of
 from lepton.training.base import TableLearner
-from lepton.training.conformal import Conformal, conformal_classes, conformal_numbers
+from lepton.training.conformal import Conformal, conformal_classes, conformal_numbers, conformal_quantiles
 from lepton.training.limits import Limits
 from lepton.training.portfolio import Chosen
 from lepton.training.prepared import STATISTICS_COLUMNS, STATISTICS_ROWS, PreparedTable
@@ -68,13 +68,15 @@ class ModelFile:
         return all(verdict.kept for verdict in self.verdicts)
 
     def conformal(self, chosen: Chosen) -> Conformal | None:
-        """What makes intervals or sets of the answers, where a coverage is asked for."""
+        """What makes intervals or sets of the answers where a coverage is asked for, and shares of quantiles true."""
         table, rows = self._table, chosen.scored
-        coverage = table.problem.coverage
-        if coverage is None:
+        coverage, shares = table.problem.coverage, table.problem.quantiles
+        if coverage is None and not shares:
             return None
         truth, weight = table.target.values[rows], None if table.rows.weight is None else table.rows.weight[rows]
         weight = weight if weight is not None and weight.any() else None
+        if coverage is None:
+            return conformal_quantiles(shares, truth, chosen.answers, weight)
         if table.target.labels is None:
             return conformal_numbers(coverage, truth, chosen.answers, weight)
         return conformal_classes(coverage, truth.astype(np.int64), chosen.answers, weight)
