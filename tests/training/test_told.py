@@ -86,3 +86,10 @@ def test_without_time_nothing_is_looked_for_and_that_is_said(tmp_path, monkeypat
 def test_an_identifier_that_is_left_out_is_looked_at(tmp_path):
     frame = table().sort("y").with_columns(number=pl.int_range(400))
     assert [doubt["what"] for doubt in trained(tmp_path, frame)["training"]["doubts"]] == ["identifier"]
+
+
+def test_of_very_wide_tables_the_first_columns_are_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setattr(looking, "_MOST_COLUMNS", 2)
+    report = trained(tmp_path, table().with_columns(paid=pl.col("y") * 2 + 1))["training"]
+    assert report["doubts"] == []  # `paid` is the fourth
+    assert "only the first 2 columns" in report["not_checked"]

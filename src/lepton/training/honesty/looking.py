@@ -26,6 +26,7 @@ _KEPT_SHARE = 0.02  # of the time that is kept for all of it
 _CHECK_SECONDS = 0.1  # for anything of it
 _CHECK_SECONDS_A_ROW = 2e-5
 _OVER_SHARE = 0.25  # of what the contract allows beyond the time
+_MOST_COLUMNS = 1_000
 _LEAST_ROWS = 1_000  # of more, that must be looked at to say anything
 
 
@@ -67,6 +68,8 @@ def doubts_and_errors(
         return {"doubts": [], "not_checked": reason, "calibration": None, "errors": []}
     judged = _judged(dataset, table, portfolio, chosen, most)
     doubts, not_checked = doubts_of(judged, left_of(portfolio, _CHECK_SHARE))
+    if len(judged.columns) < len(table.features.columns):
+        not_checked = not_checked or f"only the first {len(judged.columns):,} columns were looked at by themselves"
     if search is not None:
         doubts += order_doubt(search["closer"].get("order", {}))
     doubts += _gain_doubts(portfolio, chosen)
@@ -98,13 +101,16 @@ def _judged(dataset: Dataset, table: PreparedTable, portfolio: Portfolio, chosen
     kept = kept[np.argsort(chosen.scored[kept], kind="stable")]
     rows = chosen.scored[kept]
     weight = None if table.rows.weight is None else table.rows.weight[rows]
+    columns = table.features.columns[:_MOST_COLUMNS]
+    identifiers = tuple(c for c in dataset.schema if c.kind is Kind.IDENTIFIER and c.name in table.frame)
+    identifiers = identifiers[:_MOST_COLUMNS]
     in_time = dataset.schema.of_role(Role.TIME)
     return Judged(
         problem=table.problem,
         labels=table.target.labels,
-        frame=table.frame[rows],
-        columns=table.features.columns,
-        identifiers=tuple(c for c in dataset.schema if c.kind is Kind.IDENTIFIER and c.name in table.frame),
+        frame=table.frame.select(c.name for c in (*columns, *identifiers))[rows],
+        columns=columns,
+        identifiers=identifiers,
         truth=portfolio.truth[rows],
         answers=chosen.answers[kept],
         fold=fold[kept],
