@@ -83,7 +83,7 @@ def test_what_is_refused(table, options, kind, told, tmp_path, call, monkeypatch
     with pytest.raises(kind) as caught:
         lepton.train(frame, output=tmp_path / "m.lepton", **options)
     assert re.search(told, " ".join(str(caught.value).split())), caught.value
-    assert within_time(time.monotonic() - start, 3.0)
+    assert time.monotonic() - start < 20.0  # at once, and not after the work
     frame.write_csv(tmp_path / "t.csv")
     words = [f"--{name}={value}" for name, value in options.items()]
     code, envelope = call("train", str(tmp_path / "t.csv"), *words, "-o", str(tmp_path / "m.lepton"))
@@ -119,7 +119,7 @@ DECIDED = {
 def test_what_is_decided_is_said(table, options, told, tmp_path, call):  # noqa: F811
     table().write_csv(tmp_path / "t.csv")
     words = [f"--{name}={value}" for name, value in options.items()]
-    words += ["--target", "y", "--within", "20s", "--effort", "fast", "-o", str(tmp_path / "m.lepton")]
+    words += ["--target", "y", "--within", "60s", "--effort", "fast", "-o", str(tmp_path / "m.lepton")]
     code, envelope = call("train", str(tmp_path / "t.csv"), *words)
     assert code == 0, envelope
     assert re.search(told, " ".join(envelope["notes"])), envelope["notes"]

@@ -17,7 +17,7 @@ def trained(tmp_path, memory):
     x = random.normal(size=(300_000, 12))
     frame = pl.DataFrame(x, schema=[f"x{i}" for i in range(12)]).with_columns(y=pl.Series(x[:, 0] + np.abs(x[:, 1])))
     work = Work(600, resources=Resources(cpus=1, memory=memory))
-    search, output = SearchOptions(max_trials=1, workdir=tmp_path / "search"), tmp_path / "m.lepton"
+    search, output = SearchOptions(max_trials=2, workdir=tmp_path / "search"), tmp_path / "m.lepton"
     return train(read(frame), target="y", effort="best", work=work, search=search, output=output)
 
 
