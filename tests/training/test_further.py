@@ -182,6 +182,21 @@ def test_the_graph_of_a_learner_gives_its_answers(task, name):
     np.testing.assert_allclose(given, model.answers(block), rtol=1e-12, atol=1e-12)
 
 
+def test_linear_quantiles_reach_targets_in_any_unit():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=1000)
+    for unit in (1e-6, 1.0, 1e6):
+        y = unit * (100.0 + 3.0 * a + rng.normal(size=1000))
+        frame = pl.DataFrame({"a": a, "y": y})
+        table = prepare_table(read(frame), "y", "quantile", Work("60s"))
+        problem = replace(table.problem, quantiles=(0.1, 0.5, 0.9))
+        learner = LEARNERS.load("linear")
+        fitted = learner(problem, learner.configurations(problem)[0], 0).fit(table.rows, valid=None, work=Work("60s"))
+        raw = fitted.raw(table.rows.block) * table.scale.factor + table.scale.offset
+        assert (y[:, None] <= raw).mean(axis=0) == pytest.approx([0.1, 0.5, 0.9], abs=0.03), unit
+        assert np.std(y - raw[:, 1]) < 1.2 * unit
+
+
 def test_quantiles_do_not_cross(boosted):
     rows = rows_for("quantile", make_rows(2000, seed=2))
     given = boosted["quantile"].predictor.outputs(rows)

@@ -45,6 +45,8 @@ class Linear(TableLearner):
     library = "scipy.optimize"
     load_seconds = 0.5
     tasks = (*TableLearner.tasks, "quantile", "multilabel", "ranking")
+    _coefficients: Doubles
+    _intercepts: Doubles
 
     @classmethod
     def configurations(cls, problem: Problem) -> tuple[Mapping[str, Any], ...]:
@@ -80,7 +82,12 @@ class Linear(TableLearner):
         weight = np.ones(block.num_rows) if rows.weight is None else rows.weight
         penalty = float(self.configuration["penalty"])
         if self.problem.task == "quantile":
-            self._descend(features, _pinball(rows.target, self.problem.quantiles), weight, penalty, work)
+            # The loss has slopes of at most 1, whatever the unit: far numbers would not be reached.
+            middle, spread = float(np.median(rows.target)), float(np.std(rows.target)) or 1.0
+            loss = _pinball((rows.target - middle) / spread, self.problem.quantiles)
+            self._descend(features, loss, weight, penalty, work)
+            self._coefficients = self._coefficients * spread
+            self._intercepts = self._intercepts * spread + middle
             return self
         if self.problem.task == "multilabel":
             self._descend(features, _labels(rows.target), weight, penalty, work)
@@ -198,7 +205,7 @@ def _ridge(features: Doubles, target: Doubles, weight: Doubles, penalty: float) 
         gram += weighted.T @ centred
         moments += weighted.T @ (target[part] - mean)
     gram[np.diag_indices_from(gram)] += penalty
-    coefficients = np.linalg.solve(gram, moments)
+    coefficients: Doubles = np.asarray(np.linalg.solve(gram, moments), dtype=np.float64)
     return coefficients[:, None], np.array([mean - means @ coefficients])
 
 
