@@ -40,7 +40,7 @@ def test_learners_that_are_named(folder, call, monkeypatch):
     monkeypatch.chdir(folder)
     code, envelope = call("train", "people.csv", "--target", "state", "--learners", "rules", "-o", "rules.lepton")
     assert code == 0
-    assert {row["learner"] for row in envelope["data"]["leaderboard"]} == {"baseline", "rules"}
+    assert {row["learner"] for row in envelope["result"]["leaderboard"]} == {"baseline", "rules"}
     code, envelope = call("train", "people.csv", "--target", "state", "--learners", "neighbours")
     assert code == 2
     assert "--keep-rows" in envelope["error"]["wanted"]

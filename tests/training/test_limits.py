@@ -1,6 +1,5 @@
 """Limits on size and latency: guessed for candidates, kept on the file, and said where they cannot be."""
 
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -66,7 +65,11 @@ def test_the_best_that_fits_is_chosen(tmp_path):
 
 
 def test_a_search_keeps_both(tmp_path, monkeypatch):
-    monkeypatch.setattr("lepton.training.tables.run_search", partial(run_search, max_trials=25))
+
+    def run(portfolio, outside, effort, accept, max_trials, keep):
+        return run_search(portfolio, outside, effort, accept, 25, keep)
+
+    monkeypatch.setattr("lepton.training.tables.run_search", run)
     # The latency is one that a machine keeps on which others work too.
     result = trained(tmp_path, Limits("40kB", "100ms"), effort="good", within=300)
     assert bundle_size(result.path) <= 40_000

@@ -1,7 +1,5 @@
 """What is asked of a model reaches the child processes of a search: roles, options, a metric of one's own."""
 
-from functools import partial
-
 import numpy as np
 import polars as pl
 import pytest
@@ -46,7 +44,11 @@ def searched(tmp_path_factory):
     known = Registry("some", {name: LEARNERS.address(name) for name in ("baseline", "xgboost", "forest")})
     patch.setattr(base, "LEARNERS", known)
     patch.setattr(run_module, "OPENERS", ("baseline",))
-    patch.setattr("lepton.training.tables.run_search", partial(automl.run_search, max_trials=3))
+
+    def run(portfolio, outside, effort, accept, max_trials, keep):
+        return automl.run_search(portfolio, outside, effort, accept, 3, keep)
+
+    patch.setattr("lepton.training.tables.run_search", run)
 
     def save(folder, rows, folds):
         FOLDS.extend(folds)

@@ -3,7 +3,6 @@
 import sys
 import threading
 import time
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,7 +45,10 @@ def _classes():
 
 def limited(monkeypatch, num_trials):
     """Searches end after so many trials."""
-    run = partial(automl.run_search, max_trials=num_trials)
+
+    def run(portfolio, outside, effort, accept, max_trials, keep):
+        return automl.run_search(portfolio, outside, effort, accept, num_trials, keep)
+
     monkeypatch.setattr("lepton.training.tables.run_search", run)
 
 
