@@ -195,7 +195,7 @@ def _beside(numbers: Doubles, texts: Sequence[TextGrams], block: Block) -> Any:
 def _ridge(features: Doubles, target: Doubles, weight: Doubles, penalty: float) -> tuple[Doubles, Doubles]:
     """The exact minimum, by the normal equations of centred rows."""
     total = max(weight.sum(), np.finfo(np.float64).tiny)
-    means = weight @ features / total
+    means: Doubles = weight @ features / total
     mean = weight @ target / total
     gram, moments = np.zeros((len(means), len(means))), np.zeros(len(means))
     for first in range(0, len(features), _ROWS_AT_ONCE):
