@@ -78,3 +78,16 @@ def test_the_graph_divides_as_the_trainer_does(problem):
     assert label.tolist() == session(plain.graph()[0]).run(None, {"numbers": block.numbers})[0].tolist()
     np.testing.assert_allclose(warm.answers(block), probabilities_of(problem, learner.raw(block) / 2.5), rtol=1e-12)
     assert warm.answers(block).max() < plain.answers(block).max()
+
+
+def test_rows_of_a_group_are_one_vote():
+    """Scores that are too large by chance in one group of many rows are no reason to change all."""
+    rng = np.random.default_rng(0)
+    raw = rng.normal(0, 1, 400)[:, None]
+    classes = (rng.random(400) < 1 / (1 + np.exp(-raw[:, 0]))).astype(np.int64)
+    raw = np.vstack([raw, np.full((600, 1), 3.0)])
+    classes = np.concatenate([classes, np.zeros(600, dtype=np.int64)])
+    groups = np.concatenate([np.arange(400), np.full(600, 400)])
+    problem = Problem("binary", 2, 1000)
+    assert temperature_for(problem, raw, classes, None, 0)[0] != 1.0
+    assert temperature_for(problem, raw, classes, None, 0, groups)[0] == 1.0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from lepton.training.folds import make_folds, num_folds_for
+from lepton.training.folds import make_folds, num_folds_for, parts_of
 
 
 def scored(folds):
@@ -56,3 +56,16 @@ def test_the_same_seed_gives_the_same_folds():
 @pytest.mark.parametrize(("num_rows", "expected"), [(4, (4, 4)), (10_000, (5, 5)), (10_001, (4, 4)), (100_001, (5, 1))])
 def test_large_tables_need_fewer_folds(num_rows, expected):
     assert num_folds_for(num_rows) == expected
+
+
+def test_parts_keep_groups_together():
+    groups = np.repeat(np.arange(12), 5)
+    parts = parts_of(60, 5, np.random.default_rng(0), groups)
+    assert set(parts) == set(range(5))
+    assert all(len(set(parts[groups == group])) == 1 for group in range(12))
+    assert set(parts_of(6, 5, np.random.default_rng(0), np.array([3, 3, 3, 8, 8, 8]))) == {0, 1}
+    assert len(set(parts_of(50, 5, np.random.default_rng(0), np.zeros(50, dtype=int)))) == 5
+
+
+def test_parts_without_groups_are_even():
+    assert np.bincount(parts_of(23, 5, np.random.default_rng(0))).tolist() == [5, 5, 5, 4, 4]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lepton.training.answers import probabilities_of
 from lepton.training.base import Doubles, Problem
+from lepton.training.folds import parts_of
 
 __all__ = ["MIN_CALIBRATION_ROWS", "temperature_for", "temperature_of"]
 
@@ -29,7 +30,12 @@ _TINY = 1e-15
 
 
 def temperature_for(
-    problem: Problem, raw: Doubles, classes: NDArray[np.int64], weight: Doubles | None, seed: int
+    problem: Problem,
+    raw: Doubles,
+    classes: NDArray[np.int64],
+    weight: Doubles | None,
+    seed: int,
+    groups: NDArray[np.int64] | None = None,
 ) -> tuple[float, float]:
     """The temperature of a classifier, 1 where it is calibrated already.
 
@@ -39,6 +45,7 @@ def temperature_for(
         classes: their classes [M].
         weight: their weights [M], or None.
         seed: draws the parts.
+        groups: of the rows [M], which stay together, or None.
 
     Returns:
         The temperature, and the share of the log-loss that it saves on rows that it was not learned from (0 for 1).
@@ -49,16 +56,19 @@ def temperature_for(
     if len(raw) > most:
         drawn = np.sort(random.choice(len(raw), most, replace=False))
         raw, classes, weight = raw[drawn], classes[drawn], weight[drawn]
+        groups = None if groups is None else groups[drawn]
     if len(raw) < MIN_CALIBRATION_ROWS or not weight.any():
         return 1.0, 0.0
     before = _losses(problem, raw, classes)
     after = np.empty_like(before)
-    parts = random.permutation(len(raw)) % _PARTS
-    for part in range(_PARTS):
+    parts = parts_of(len(raw), _PARTS, random, groups)
+    for part in range(int(parts.max()) + 1):
         rest, own = parts != part, parts == part
         temperature = temperature_of(problem, raw[rest], classes[rest], weight[rest])
         after[own] = _losses(problem, raw[own] / temperature, classes[own])
     gain = weight * (before - after)
+    if groups is not None:  # rows of a group do not vote independently
+        gain = np.bincount(np.unique(groups, return_inverse=True)[1], weights=gain)
     error = np.std(gain) * np.sqrt(len(gain))
     saved = float(gain.sum() / max((weight * before).sum(), _TINY))
     if gain.sum() <= _SURE * error or saved < _LEAST_GAIN:

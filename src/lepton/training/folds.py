@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Fold", "make_folds", "num_folds_for"]
+__all__ = ["Fold", "make_folds", "num_folds_for", "parts_of"]
 
 Positions = NDArray[np.int64]
 
@@ -63,6 +63,16 @@ def make_folds(
             shuffled = shuffled[np.argsort(classes[shuffled], kind="stable")]
         part[shuffled] = np.arange(num_rows) % num_folds
     return tuple(Fold(np.flatnonzero(part != fold), np.flatnonzero(part == fold)) for fold in range(part.max() + 1))
+
+
+def parts_of(num_rows: int, num_parts: int, random: np.random.Generator, groups: Positions | None = None) -> Positions:
+    """The part of each row [N], drawn; a group is in one part as a whole, where there are at least two."""
+    if groups is not None:
+        found, codes = np.unique(groups, return_inverse=True)
+        if len(found) > 1:
+            drawn: Positions = random.permutation(len(found))[codes] % min(num_parts, len(found))
+            return drawn
+    return random.permutation(num_rows) % num_parts
 
 
 def _by_group(groups: Positions, num_folds: int, generator: np.random.Generator) -> Positions:

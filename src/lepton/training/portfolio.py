@@ -455,8 +455,9 @@ class Portfolio:
         learned = self.rows.to_learn(self.problem).weight  # probabilities are to be true of rows that count so
         weight = None if learned is None else learned[rows]
         raw = np.concatenate(best.raw[: self.num_folds])
+        groups = None if self.groups is None else self.groups[rows]
         temperature, saved = temperature_for(
-            self.problem, raw, self.truth[rows], weight, self.work.seed_for("calibration")
+            self.problem, raw, self.truth[rows], weight, self.work.seed_for("calibration"), groups
         )
         if temperature != 1.0:
             self.notes.append(

@@ -15,6 +15,7 @@ from lepton.evaluation import Estimate
 from lepton.training.automl.greedy import greedy_weights
 from lepton.training.automl.trials import FIT, Setting, address_of
 from lepton.training.base import Doubles, TableLearner
+from lepton.training.folds import parts_of
 from lepton.training.learners.blend import Blend, mean_of
 from lepton.training.portfolio import Candidate, Portfolio
 
@@ -94,7 +95,8 @@ class Picker:
         sizes = [len(fold.valid) for fold in portfolio.folds[: portfolio.num_folds]]
         if len(sizes) > 1:
             return np.repeat(np.arange(len(sizes)), sizes)
-        return self._random.permutation(sizes[0]) % _PARTS
+        groups = None if portfolio.groups is None else portfolio.groups[portfolio.folds[0].valid]
+        return parts_of(sizes[0], _PARTS, self._random, groups)
 
     def _crossed(self, parts: NDArray[np.int64], max_members: int) -> Doubles:
         """Raw scores of all scored rows, those of each part by the choice that the other parts make."""
