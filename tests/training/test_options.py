@@ -202,7 +202,7 @@ def test_a_number_does_not_fall(model):
     assert np.diff(along(path, "age"), axis=1).min() >= 0.0
     assert np.diff(along(path, "dose"), axis=1).max() <= 0.0
     assert np.diff(along(model("days")[1], "age"), axis=1).min() < 0.0
-    assert {row.learner for row in result.leaderboard} == {"baseline", "lightgbm"}
+    assert {row.learner for row in result.leaderboard if row.metric is not None} == {"baseline", "lightgbm"}
     assert any("left out: linear" in note for note in result.notes)
 
 
@@ -216,6 +216,8 @@ def test_a_probability_does_not_rise(model):
 @pytest.mark.parametrize("direction", [1, -1])
 def test_every_learner_that_says_so_keeps_directions(name, direction):
     learner = LEARNERS.load(name)
+    if learner.library:
+        pytest.importorskip(learner.library)
     found = applied(Options(monotone={"age": direction}), "days")
     sampled = found.rows.take(np.arange(0, 900, 2))
     fitted = learner(found.problem, {**learner.configurations(found.problem)[-1], "max_rounds": 40}, 1)
