@@ -117,7 +117,7 @@ def test_arguments_of_another_type_are_refused():
     text: Any = "one"
     for call, message in (
         (lambda: lepton.load(nothing), "got a path of type NoneType"),
-        (lambda: lepton.train(TABLE, target=number), "no column 3"),
+        (lambda: lepton.train(TABLE, target=number), "no column '3'"),
         (lambda: lepton.train(TABLE, target="price", seed=text), "got seed='one'"),
         (lambda: lepton.train(TABLE, target="price", seed=number / 2), "got seed=1.5"),
     ):

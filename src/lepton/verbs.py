@@ -461,7 +461,7 @@ def train(
     """
     limits = training.Limits(max_size, max_latency)
     options = training.Options(class_weight, costs, monotone, learners, keep_rows or None, coverage, quantiles)
-    targets = () if target is None or isinstance(target, str) else tuple(target)
+    targets = tuple(target) if isinstance(target, (list, tuple)) else ()
     if targets and task is None:
         task = "multilabel"
     place = None if workdir is None else str(workdir)
@@ -486,7 +486,7 @@ def train(
             if targets and task != "multilabel":
                 came = f"got {len(targets)} targets with task={task!r}"
                 raise UsageError(ErrorCode.USAGE, came, wanted="one, or task='multilabel'")
-            target = targets[0] if targets else target if isinstance(target, str) else None
+            target = targets[0] if targets else None if target is None else str(target)
             if task in training.UNLABELLED:
                 training.train_unlabelled(table, task=task, target=target, output=path, work=work)
             elif target is None:
