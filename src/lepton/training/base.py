@@ -110,7 +110,8 @@ class Rows:
 
     def take(self, rows: NDArray[np.int64]) -> Rows:
         """The rows at the given positions."""
-        weight, queries = (None if each is None else each[rows] for each in (self.weight, self.queries))
+        weight = None if self.weight is None else self.weight[rows]
+        queries = None if self.queries is None else self.queries[rows]
         return Rows(self.block.take(rows), self.target[rows], weight, queries)
 
     def to_learn(self, problem: Problem) -> Rows:

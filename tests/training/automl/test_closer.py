@@ -33,7 +33,7 @@ def built(tmp_path, frame, **roles):
     folds = make_folds(
         len(truth),
         5,
-        classes=None if regression or roles else truth,
+        classes=None if regression or roles else truth.astype(np.int64),
         groups=table.groups,
         order=table.order,
     )
@@ -75,7 +75,8 @@ def engine():
 UNKNOWN = Estimate(None)
 
 
-def looked(portfolio, setting, engine, seconds=30.0, score=UNKNOWN):
+def looked(built, engine, seconds=30.0, score=UNKNOWN):
+    portfolio, setting = built
     return look_closer(portfolio, setting, engine, workers=1, resources=Resources(cpus=1), score=score, seconds=seconds)
 
 
@@ -88,7 +89,7 @@ def linear_table(num_columns=30, num_rows=N, noise=1.0):
 
 
 def test_more_rows_are_worth_something_where_there_are_many_columns(tmp_path, engine):
-    closer = looked(*built(tmp_path / "a", linear_table()), engine)
+    closer = looked(built(tmp_path / "a", linear_table()), engine)
     report = closer.report
     assert report["of"]["learner"] == "linear"
     points = report["learning_curve"]["points"]
@@ -104,7 +105,7 @@ def test_more_rows_are_worth_something_where_there_are_many_columns(tmp_path, en
 
 
 def test_more_rows_are_worth_nothing_where_all_is_known(tmp_path, engine):
-    curve = looked(*built(tmp_path, linear_table(num_columns=1)), engine).report["learning_curve"]
+    curve = looked(built(tmp_path, linear_table(num_columns=1)), engine).report["learning_curve"]
     gain = curve["next_doubling"]
     assert gain["lower"] <= 0.0 or gain["value"] < 0.02 * curve["points"][-1]["value"]
 
@@ -116,33 +117,33 @@ def test_neighbours_that_are_alike_are_told_apart_from_order_that_means_nothing(
     marks = np.stack([np.isin(block, rng.choice(30, 6, replace=False)) for _ in range(40)], axis=1)
     columns = {f"m{i}": marks[:, i] + rng.normal(0, 0.05, N) for i in range(40)}
     frame = pl.DataFrame({**columns, "y": walk + rng.normal(0, 0.3, N)})
-    together = looked(*built(tmp_path / "a", frame), engine).report["order"]
+    together = looked(built(tmp_path / "a", frame), engine).report["order"]
     assert [doubt.what for doubt in order_doubt(together)] == ["order"]
     shuffled = frame.sample(fraction=1.0, shuffle=True, seed=0)
-    mixed = looked(*built(tmp_path / "b", shuffled), engine).report["order"]
+    mixed = looked(built(tmp_path / "b", shuffled), engine).report["order"]
     assert order_doubt(mixed) == []
 
 
 def test_groups_and_time_have_an_order_of_their_own(tmp_path, engine):
     frame = linear_table().with_columns(g=pl.int_range(N) // 6, t=pl.int_range(N) / 7)
     grouped, setting = built(tmp_path / "a", frame.drop("t"), group="g")
-    report = looked(grouped, setting, engine).report
+    report = looked((grouped, setting), engine).report
     assert "skipped" in report["order"]
     sizes = [point["rows"] for point in report["learning_curve"]["points"]]
     assert all(size % 6 == 0 for size in sizes[:-1])  # whole groups
     timed, setting = built(tmp_path / "b", frame.drop("g"), time="t")
-    report = looked(timed, setting, engine).report
+    report = looked((timed, setting), engine).report
     assert "skipped" in report["order"]
     assert len(report["learning_curve"]["points"]) >= 3
 
 
 def test_without_time_nothing_is_fitted_and_that_is_said(tmp_path, engine):
     portfolio, setting = built(tmp_path, linear_table())
-    assert looked(portfolio, setting, engine, seconds=0.0).report == {
+    assert looked((portfolio, setting), engine, seconds=0.0).report == {
         "skipped": "there was no time for a closer look at the model"
     }
     portfolio.candidates = portfolio.candidates[:1]
-    assert "baseline" in looked(portfolio, setting, engine).report["skipped"]
+    assert "baseline" in looked((portfolio, setting), engine).report["skipped"]
 
 
 def test_what_hangs_is_ended_in_time(tmp_path, engine):
@@ -151,7 +152,7 @@ def test_what_hangs_is_ended_in_time(tmp_path, engine):
     candidate.learner = faulty.Hangs
     candidate.fitted = []
     start = time.monotonic()
-    closer = looked(portfolio, setting, engine, seconds=1.0)
+    closer = looked((portfolio, setting), engine, seconds=1.0)
     assert time.monotonic() - start < 4.0
     assert "skipped" in closer.report["learning_curve"]
     assert closer.learner is None

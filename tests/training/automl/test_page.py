@@ -1,6 +1,7 @@
 """The page of a model's history: every picture from the reports of the file, in light and dark, nothing unescaped."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def trial(learner, score, after, **configuration):
     return {"learner": learner, "configuration": configuration, "score": score, "scored_after": after}
 
 
-SEARCH = {
+SEARCH: dict[str, Any] = {
     "trials": [
         trial("baseline", 0.70, 0.1),
         trial("linear", 0.40, 1.0),
