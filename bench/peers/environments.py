@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-PEERS = Path(os.environ.get("LEPTON_PEERS", Path(__file__).parents[1] / "out" / "peers"))
-"""Where they lie; the setting LEPTON_PEERS moves them."""
+PEERS = Path(os.environ.get("BENCH_PEERS", Path(__file__).parents[1] / "out" / "peers"))
+"""Where they lie; the setting BENCH_PEERS moves them."""
 
 
 def interpreter(name: str, packages: Sequence[str]) -> tuple[Path | None, str]:
