@@ -47,6 +47,21 @@ def flaml(train, target, task, within, seed, folder):
     return answers, labels, file.stat().st_size.__int__
 
 
+def date_columns(table):
+    """Columns of texts that are dates."""
+    texts = [c for c in table.columns if not pd.api.types.is_numeric_dtype(table[c])]
+    return [c for c in texts if pd.to_datetime(table[c], errors="coerce", format="ISO8601").notna().mean() > 0.9]
+
+
+def without_dates(table, columns):
+    """Dates as numbers that trees can use: what a person who tunes LightGBM by hand would make of them."""
+    for column in columns:
+        dates = pd.to_datetime(table[column], errors="coerce", format="ISO8601").dt
+        parts = {part: getattr(dates, part) for part in ("year", "month", "day", "dayofweek", "hour")}
+        table = table.drop(columns=[column]).assign(**{f"{column} {part}": of for part, of in parts.items()})
+    return table
+
+
 def optuna(train, target, task, within, seed, folder):
     import lightgbm
     import optuna
@@ -55,6 +70,8 @@ def optuna(train, target, task, within, seed, folder):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     start = time.monotonic()
     features = train.drop(columns=[target])
+    dates = date_columns(features)
+    features = without_dates(features, dates)
     kinds = {c: features[c].astype("category").dtype for c in features.columns if features[c].dtype == object}
     labels = None if task == "regression" else sorted(train[target].unique().tolist())
     y = train[target] if labels is None else train[target].map({label: i for i, label in enumerate(labels)})
@@ -97,7 +114,7 @@ def optuna(train, target, task, within, seed, folder):
     booster.save_model(file)
 
     def answers(rows):
-        given = booster.predict(rows.astype(kinds))
+        given = booster.predict(without_dates(rows, dates).astype(kinds))
         return np.column_stack([1 - given, given]) if task == "binary" else given
 
     return answers, labels, file.stat().st_size.__int__
