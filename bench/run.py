@@ -24,6 +24,8 @@ BENCHES = (
     "training",
     "automl",
     "automl_scale",
+    "ensembles",
+    "honesty",
     "text",
     "serving_spine",
     "serving",
