@@ -70,5 +70,5 @@ def test_one_probability_for_all(constant):
 
 
 def test_few_rows_say_nothing():
-    assert reliability(np.full((20, 2), 0.5), np.zeros(20, dtype=np.int64), ("a", "b")) is None
+    assert calibration_of(np.full((20, 2), 0.5), np.zeros(20, dtype=np.int64), ("a", "b")) is None
     assert calibration_doubt(None) == []
