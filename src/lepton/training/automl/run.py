@@ -101,11 +101,6 @@ def run_search(
     workers, resources = _share(portfolio, work)
     portfolio.one_thread = max_trials is not None and resources.cpus == 1
     with scratch_folder(work.resources.scratch) as folder, engine or LocalEngine(workers) as engine:
-        learners = [address_of(learner) for learner in able if learner.name in OPENERS]
-        warming = [
-            engine.submit(WARM_UP, {"learners": learners}, resources, within=work.remaining)
-            for _ in range(workers if max_trials != 0 else 0)
-        ]
         if known and max_trials != 0:
             _stand_by(portfolio)
         if not known:
@@ -115,6 +110,12 @@ def run_search(
             for candidate in portfolio.candidates:
                 if candidate.estimate is not None:
                     keep(candidate)
+        # Processes that start beside the openers would make the first model several times as slow.
+        learners = [address_of(learner) for learner in able if learner.name in OPENERS]
+        warming = [
+            engine.submit(WARM_UP, {"learners": learners}, resources, within=work.remaining)
+            for _ in range(workers if max_trials != 0 else 0)
+        ]
         _wait(warming, work)
         remaining = work.remaining
         if not known and remaining is not None and remaining - portfolio.saving_seconds < _WORTH_SECONDS / 2.0:
