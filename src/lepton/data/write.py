@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import BinaryIO
 
 import polars as pl
 
 from lepton.core import DataError, ErrorCode, UsageError
-from lepton.store import replace_path
+from lepton.store import replace_file
 
 __all__ = ["WRITERS", "write_frame", "write_rows"]
 
-WRITERS: Mapping[str, Callable[[pl.LazyFrame, Path], object]] = MappingProxyType(
+WRITERS: Mapping[str, Callable[[pl.LazyFrame, BinaryIO], object]] = MappingProxyType(
     {
         ".parquet": pl.LazyFrame.sink_parquet,
         ".csv": pl.LazyFrame.sink_csv,
-        ".tsv": lambda rows, path: rows.sink_csv(path, separator="\t"),
-        ".jsonl": lambda rows, path: rows.map_batches(_checked_finite, streamable=True).sink_ndjson(path),
+        ".tsv": lambda rows, file: rows.sink_csv(file, separator="\t"),
+        ".jsonl": lambda rows, file: rows.map_batches(_checked_finite, streamable=True).sink_ndjson(file),
         ".arrow": pl.LazyFrame.sink_ipc,
     }
 )
@@ -42,8 +43,9 @@ def write_rows(rows: pl.LazyFrame, path: str | Path) -> Path:
     if path.suffix not in WRITERS:
         formats = ", ".join(WRITERS)
         raise UsageError(ErrorCode.USAGE, f"cannot tell the format of {path.name!r}", wanted=f"a name in {formats}")
-    with replace_path(path) as temporary:
-        WRITERS[path.suffix](rows, temporary)
+    with replace_file(path) as file:
+        # The file itself: by its name Polars might make it once more, after the rows failed and it was removed.
+        WRITERS[path.suffix](rows, file)
     return path
 
 

@@ -225,9 +225,10 @@ def test_an_interrupted_save_leaves_what_was_there(tmp_path):
     before = files_in(tmp_path)
     work = Work()
     work.cancel.set()
-    with pytest.raises(LeptonError, match="asked to stop"):
-        claims().save(tmp_path / "t", append=True, work=work)
-    assert files_in(tmp_path) == before
+    for _ in range(30):  # a writer in a thread that outlives the error would show in some of them
+        with pytest.raises(LeptonError, match="asked to stop"):
+            claims().save(tmp_path / "t", append=True, work=work)
+        assert files_in(tmp_path) == before
 
 
 KILLED = """

@@ -17,7 +17,7 @@ from lepton.data.convert import polars_type
 from lepton.data.fingerprint import Fingerprint
 from lepton.data.versions.folder import TAIL
 from lepton.data.versions.manifest import ColumnSummary, PartRecord, summed
-from lepton.store import hash_file, replace_path
+from lepton.store import hash_file, replace_file
 
 __all__ = ["PART_CELLS", "now", "write_part"]
 
@@ -67,8 +67,10 @@ def write_part(
         if noting is not None:
             noting.result()
 
-    with replace_path(path) as temporary, ThreadPoolExecutor(1, thread_name_prefix="noting") as beside:
-        register_io_source(read, schema=types).sink_parquet(temporary)
+    with replace_file(path) as file, ThreadPoolExecutor(1, thread_name_prefix="noting") as beside:
+        # The file itself: by its name Polars might make it once more, after the rows failed and it was removed.
+        register_io_source(read, schema=types).sink_parquet(file)
+        temporary = Path(file.name)
         size = temporary.stat().st_size
         whole, tail = hash_file(temporary), hash_file(temporary, last=TAIL)
     columns = tuple(
