@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from lepton.cli.commands import COMMANDS, GROUPS
 from lepton.cli.output import Console, exit_code_of
 from lepton.core import ErrorCode, Interrupted, LeptonError, UsageError, WorkerError, load_settings
+from lepton.core.imports import own_process
 from lepton.core.memory import keep_little
 from lepton.version import __version__
 
@@ -25,6 +26,7 @@ _FORMATS = ("text", "json")
 def main() -> None:
     """Entry point of the console script."""
     keep_little()
+    own_process()
     try:
         code = run(sys.argv[1:])
     except BrokenPipeError:

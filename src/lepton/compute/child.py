@@ -13,6 +13,7 @@ from collections import defaultdict
 from lepton.compute.calls import Call, pack, perform, unpack
 from lepton.compute.channel import CANCEL, ERROR, PROGRESS, RESULT, Channel
 from lepton.core import DataError, ErrorCode, LeptonError, ProgressRecord
+from lepton.core.imports import own_process
 
 __all__ = ["main"]
 
@@ -22,6 +23,7 @@ _FAREWELL_SECONDS = 2.0  # for a call to stop and clean up once the parent is go
 
 def main() -> None:
     """Serve the parent at the other end of standard input and output."""
+    own_process()
     child = _Child(_own_pipes())
     threading.Thread(target=child.listen, name="lepton-listen", daemon=True).start()
     child.serve()

@@ -7,6 +7,7 @@ import importlib
 from typing import Any
 
 from lepton.core.errors import ErrorCode, LeptonError, UsageError
+from lepton.core.imports import shared_process
 from lepton.core.lazy import LazyModule
 
 __all__ = ["Registry"]
@@ -67,6 +68,8 @@ class Registry:
         """Import and return the object registered under `name`; `UsageError` if its address leads nowhere."""
         address = self.address(name)
         module, _, attribute = address.partition(":")
+        if not module.startswith("lepton."):
+            shared_process()
         try:
             found: Any = importlib.import_module(module)
             for part in attribute.split("."):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lepton.bundle import TableInputs
 from lepton.core import ErrorCode, Interrupted, MissingExtraError, TrainingError, Work
+from lepton.core.imports import shared_process
 from lepton.data.steps import Block
 from lepton.evaluation import metric as metric_named
 from lepton.training.answers import decided, numbers_of, probabilities_of
@@ -131,6 +132,8 @@ def loaded_learner(address: str) -> type[TableLearner]:
         MissingExtraError: the library is not installed.
     """
     module, _, name = address.partition(":")
+    if not module.startswith("lepton."):
+        shared_process()
     kind: type[TableLearner] = getattr(importlib.import_module(module), name)
     kind.load()
     return kind

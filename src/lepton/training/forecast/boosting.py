@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lepton.bundle import GraphBuilder
 from lepton.bundle.frequency import DAY, Frequency
 from lepton.core import MissingExtraError, Work
+from lepton.core.imports import lean_import
 from lepton.data.steps import Block, Calendar, Tensors
 from lepton.training.forecast.models import LinearForecast, Traced, View, seasonal_positions
 from lepton.training.forecast.windows import emit_row_sum, row_sum
@@ -237,7 +238,8 @@ def fit_boosted(
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the learner of tables does, and for the same reason
     try:
-        import lightgbm
+        with lean_import("lightgbm"):
+            import lightgbm
     except ImportError:
         raise MissingExtraError("lightgbm", "train", "Boosted trees") from None
     usable = np.flatnonzero((view.scale[:, 0] > 0.0) & ~np.isnan(future).all(axis=1))

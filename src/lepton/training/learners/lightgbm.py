@@ -12,6 +12,7 @@ import numpy as np
 
 from lepton.bundle import GraphBuilder
 from lepton.core import MissingExtraError, Work
+from lepton.core.imports import lean_import
 from lepton.data.steps import Block, Tensors, apply_steps, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
 from lepton.training.features import directions_of, tree_steps
@@ -237,7 +238,8 @@ class _Clock:
 
 def _lightgbm() -> Any:
     try:
-        import lightgbm
+        with lean_import("lightgbm"):
+            import lightgbm
     except ImportError:
         raise MissingExtraError("lightgbm", "train", "Training boosted trees") from None
     return lightgbm

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lepton.bundle import GraphBuilder
 from lepton.core import MissingExtraError, Work
+from lepton.core.imports import lean_import
 from lepton.data.steps import Block, Clip, Tensors, apply_steps, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
 from lepton.training.features import directions_of, tree_steps
@@ -213,7 +214,8 @@ def _clock(xgboost: Any, work: Work) -> Any:
 
 def _xgboost() -> Any:
     try:
-        import xgboost
+        with lean_import("xgboost"):
+            import xgboost
     except ImportError:
         raise MissingExtraError("xgboost-cpu", "train", "Training boosted trees by XGBoost") from None
     return xgboost
