@@ -114,6 +114,12 @@ class Rows:
         queries = None if self.queries is None else self.queries[rows]
         return Rows(self.block.take(rows), self.target[rows], weight, queries)
 
+    def drawn(self, limit: int, seed: int) -> Rows:
+        """At most `limit` of the rows, drawn by `seed`, in their order."""
+        if self.block.num_rows <= limit:
+            return self
+        return self.take(np.sort(np.random.default_rng(seed).choice(self.block.num_rows, limit, replace=False)))
+
     def to_learn(self, problem: Problem) -> Rows:
         """The rows as learning counts them: their weights times those of their classes."""
         if not problem.class_weights:

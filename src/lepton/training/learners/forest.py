@@ -60,9 +60,7 @@ class RandomForest(TableLearner):
 
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Grow trees, from at most 200,000 of the rows, drawn by the seed."""
-        if rows.block.num_rows > _MAX_ROWS:
-            drawn = np.random.default_rng(self.seed).choice(rows.block.num_rows, _MAX_ROWS, replace=False)
-            rows = rows.take(np.sort(drawn))
+        rows = rows.drawn(_MAX_ROWS, self.seed)
         steps, block = tree_steps(self.problem, rows.block)
         clip = Clip.fit(block)  # scikit-learn refuses infinities
         self.steps = (*steps, clip)

@@ -64,17 +64,17 @@ class Linear(TableLearner):
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Learn from at most 200,000 of the rows (fewer where there are very many columns), drawn by the seed."""
         self._cut_short = False
-        rows = self._some(rows, _MAX_ROWS)
-        some = self._some(rows, _STEP_ROWS)
+        rows = rows.drawn(_MAX_ROWS, self.seed)
+        some = rows.drawn(_STEP_ROWS, self.seed)
         self.steps, block = linear_steps(self.problem, some.block)
         work.check()
         num_features = block.numbers.shape[1]
-        rows = self._some(rows, max(1, _MAX_CELLS // num_features))
+        rows = rows.drawn(max(1, _MAX_CELLS // num_features), self.seed)
         if rows is not some:
             block = apply_steps(self.steps, rows.block)
         if self.problem.texts:
             # Half of what is counted are the separators between characters.
-            rows = self._some(rows, max(1, 2 * _MAX_LETTERS // self._mean_length(rows.block)))
+            rows = rows.drawn(max(1, 2 * _MAX_LETTERS // self._mean_length(rows.block)), self.seed)
             block = apply_steps(self.steps, rows.block) if rows.block.num_rows < block.num_rows else block
         self._texts = text_steps(self.problem, rows.block)
         features = _beside(block.numbers, self._texts, rows.block)
@@ -148,12 +148,6 @@ class Linear(TableLearner):
     def _mean_length(self, block: Block) -> int:
         letters = sum(int(block.strings[column].str.len_chars().sum()) for column in self.problem.texts)
         return 1 + letters // max(1, block.num_rows)
-
-    def _some(self, rows: Rows, limit: int) -> Rows:
-        if rows.block.num_rows <= limit:
-            return rows
-        drawn = np.random.default_rng(self.seed).choice(rows.block.num_rows, limit, replace=False)
-        return rows.take(np.sort(drawn))
 
     def raw(self, block: Block) -> Doubles:
         """Features times coefficients, plus intercepts."""

@@ -56,9 +56,7 @@ class NaiveBayes(TableLearner):
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Count, in at most 200,000 of the rows, drawn by the seed."""
         work.check()
-        if rows.block.num_rows > _MAX_ROWS:
-            drawn = np.random.default_rng(self.seed).choice(rows.block.num_rows, _MAX_ROWS, replace=False)
-            rows = rows.take(np.sort(drawn))
+        rows = rows.drawn(_MAX_ROWS, self.seed)
         steps, block = plain_steps(self.problem, rows.block)
         self._numbers = len(block.number_names) - len(self.problem.categories)
         fitted = list(steps)

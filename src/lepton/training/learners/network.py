@@ -15,12 +15,15 @@ from lepton.core import MissingExtraError, Work
 from lepton.data.steps import Block, Tensors, apply_steps, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
 from lepton.training.features import linear_steps
-from lepton.training.learners.network_fit import Net, Singles, Training, edges_of, loss_of, pieces
+from lepton.training.learners.network_fit import LossFunction, Net, Singles, Training, edges_of, loss_of, pieces
 from lepton.training.spaces import Choice, Dimension, Real, Whole
 
 __all__ = ["Network"]
 
 _MAX_ROWS = 200_000
+_STEP_ROWS = 20_000  # that medians, ranges, categories and pieces are learned from
+_ROWS_AT_ONCE = 16_384
+_SCORED_AT_ONCE = 4_096
 _MAX_COLUMNS = 2_000
 _PIECES = (4, 32)  # of a column
 _LARGEST = 5.0  # standard deviations that a number may be from the mean; its pieces go further
@@ -74,22 +77,20 @@ class Network(TableLearner):
 
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Learn until `valid` has not got better for a while, from at most 200,000 of the rows, drawn by the seed."""
-        generator = np.random.default_rng(self.seed)
-        if rows.block.num_rows > _MAX_ROWS:
-            rows = rows.take(np.sort(generator.choice(rows.block.num_rows, _MAX_ROWS, replace=False)))
-        self.steps, block = linear_steps(self.problem, rows.block)
+        rows = rows.drawn(_MAX_ROWS, self.seed)
+        some = rows.drawn(_STEP_ROWS, self.seed)
+        self.steps, block = linear_steps(self.problem, some.block)
         work.check()
         self._learn_pieces(block.numbers)
-        weight = np.ones(block.num_rows) if rows.weight is None else rows.weight
+        weight = np.ones(len(rows.target)) if rows.weight is None else rows.weight
         self._mean, self._spread = self._scale_of(rows.target, weight)
         target = (rows.target - self._mean) / self._spread
-        inputs = self._inputs(block.numbers)
+        numbers = self._singles(rows.block)
         held_out = None
         if valid is not None:
-            features = self._inputs(apply_steps(self.steps, valid.block).numbers)
-            held_out = features, (valid.target - self._mean) / self._spread, valid.weight
+            held_out = self._singles(valid.block), (valid.target - self._mean) / self._spread, valid.weight
         with _one_thread():
-            self._descend(inputs, target, weight.astype(np.float32), held_out, generator, work)
+            self._descend(numbers, target, weight.astype(np.float32), held_out, work)
         return self
 
     def _learn_pieces(self, numbers: Doubles) -> None:
@@ -105,10 +106,18 @@ class Network(TableLearner):
         self._lower, self._scale = np.array(lower, dtype=np.float32), np.array(scale, dtype=np.float32)
         self._owner = np.array(owner, dtype=np.int64)
 
-    def _inputs(self, numbers: Doubles) -> Singles:
-        single = numbers.astype(np.float32)
-        coded = pieces(single, self._lower, self._scale, self._owner)
-        held = np.clip(single, np.float32(-_LARGEST), np.float32(_LARGEST))
+    def _singles(self, block: Block) -> Singles:
+        """What the steps give [N, F] in single precision, part by part: in double it would be the most of a fit."""
+        parts = [
+            apply_steps(self.steps, block.part(first, _ROWS_AT_ONCE)).numbers.astype(np.float32)
+            for first in range(0, max(block.num_rows, 1), _ROWS_AT_ONCE)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _inputs(self, numbers: Singles) -> Singles:
+        """Numbers and their pieces [N, D]; made for a few rows at a time, since there are many pieces."""
+        coded = pieces(numbers, self._lower, self._scale, self._owner)
+        held = np.clip(numbers, np.float32(-_LARGEST), np.float32(_LARGEST))
         return np.concatenate([held, coded], axis=1)
 
     def _scale_of(self, target: Doubles, weight: Doubles) -> tuple[float, float]:
@@ -120,20 +129,20 @@ class Network(TableLearner):
 
     def _descend(
         self,
-        inputs: Singles,
+        numbers: Singles,
         target: Doubles,
         weight: Singles,
         held_out: tuple[Singles, Doubles, Doubles | None] | None,
-        generator: np.random.Generator,
         work: Work,
     ) -> None:
-        num_rows, loss = len(inputs), loss_of(self.problem.task)
+        generator = np.random.default_rng(self.seed)
+        num_rows, loss = len(numbers), loss_of(self.problem.task)
         batch = 256 if num_rows < 20_000 else 512 if num_rows < 100_000 else 1_024
         a_epoch = max(num_rows // batch, 1)
         planned = int(np.clip(_STEPS // a_epoch, *_EPOCHS))
         num_epochs = int(self.configuration.get("epochs", planned))
         net = Net.drawn(
-            inputs.shape[1],
+            numbers.shape[1] + len(self._owner),
             self.problem.num_scores,
             width=int(self.configuration["width"]),
             num_layers=int(self.configuration["num_layers"]),
@@ -152,18 +161,27 @@ class Network(TableLearner):
                     break
                 shares = weight[places]
                 shares = shares / np.float32(max(float(shares.sum()), 1e-30))
-                slopes = net.gradient(inputs[places], target[places], shares, loss, dropout, generator)
+                slopes = net.gradient(self._inputs(numbers[places]), target[places], shares, loss, dropout, generator)
                 training.move(slopes)
             if self._cut_short and (held_out is not None or epoch == 1):
                 break
             averaged = training.averaged()
-            score = -epoch if held_out is None else _mean_loss(averaged, loss, *held_out)
+            score = -epoch if held_out is None else self._mean_loss(averaged, loss, *held_out)
             if score < best:
                 best, self._net, self._epochs = score, averaged, epoch
             if self._cut_short or epoch - self._epochs > max(4, _PATIENCE * planned):
                 break
         if not self._epochs:
             work.check()  # there was no time for one epoch
+
+    def _mean_loss(
+        self, net: Net, loss: LossFunction, numbers: Singles, target: Doubles, weight: Doubles | None
+    ) -> float:
+        losses: list[NDArray[np.float64]] = []
+        for start in range(0, len(numbers), _SCORED_AT_ONCE):
+            scores = net.scores(self._inputs(numbers[start : start + _SCORED_AT_ONCE]))
+            losses.append(loss(scores, target[start : start + _SCORED_AT_ONCE])[0])
+        return float(np.average(np.concatenate(losses), weights=weight))
 
     @property
     def cut_short(self) -> bool:
@@ -177,10 +195,10 @@ class Network(TableLearner):
 
     def raw(self, block: Block) -> Doubles:
         """The mean of the members."""
-        numbers = apply_steps(self.steps, block).numbers
+        numbers = self._singles(block)
         parts = [
-            self._net.scores(self._inputs(numbers[start : start + 4_096])).astype(np.float64)
-            for start in range(0, max(len(numbers), 1), 4_096)
+            self._net.scores(self._inputs(numbers[start : start + _SCORED_AT_ONCE])).astype(np.float64)
+            for start in range(0, max(len(numbers), 1), _SCORED_AT_ONCE)
         ]
         return np.concatenate(parts) * self._spread + self._mean
 
@@ -216,14 +234,6 @@ class Network(TableLearner):
             double = builder.node("Mul", [double, builder.constant(np.array(self._spread))])
             double = builder.node("Add", [double, builder.constant(np.array(self._mean))])
         return builder.mark("raw", double)
-
-
-def _mean_loss(net: Net, loss: Any, inputs: Singles, target: Doubles, weight: Doubles | None) -> float:
-    losses: list[NDArray[np.float64]] = []
-    for start in range(0, len(inputs), 4_096):
-        values, _ = loss(net.scores(inputs[start : start + 4_096]), target[start : start + 4_096])
-        losses.append(values)
-    return float(np.average(np.concatenate(losses), weights=weight))
 
 
 @contextmanager

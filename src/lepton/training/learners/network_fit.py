@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Net", "Singles", "Training", "edges_of", "loss_of", "pieces"]
+__all__ = ["LossFunction", "Net", "Singles", "Training", "edges_of", "loss_of", "pieces"]
 
 Singles = NDArray[np.float32]
 Weights = dict[str, Singles]
