@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from lepton.core import LeptonError, printable
 from lepton.serving.dispatch import CHEAP_SECONDS, Dispatcher, Ticket, answer_safely
-from lepton.serving.guard import Guard
+from lepton.serving.guard import Guard, unsupported
 from lepton.serving.protocols.base import Request, Response
+from lepton.serving.protocols.media import is_form
 from lepton.serving.protocols.oip import InferenceProtocol
 
 __all__ = ["Application"]
@@ -36,8 +37,11 @@ class Application:
     def admit(self, head: Request) -> None:
         """Raise `LeptonError` for a request that is refused whatever its body is."""
         self._guard.check(head)
-        if self.protocol.match(head.method, head.path).route.control:
+        route = self.protocol.match(head.method, head.path).route
+        if route.control:
             self._guard.check_control()
+        if not route.tables and is_form(head.headers):
+            raise unsupported(head.headers["content-type"])
 
     def runs_inline(self, request: Request) -> bool:
         """Whether the answer takes less time than a change of thread is worth.
@@ -50,7 +54,7 @@ class Application:
                 return not self.protocol.match(request.method, request.path).route.control
         except LeptonError:
             return True
-        if served.row_seconds > CHEAP_SECONDS:
+        if served.row_seconds > CHEAP_SECONDS or is_form(request.headers):
             return False
         size = len(request.body)
         return size <= _SURELY_CHEAP or size <= min(_CHEAP_ROWS * _BYTES_PER_VALUE * served.row_values, _LARGE)

@@ -18,6 +18,7 @@ from lepton.serving.batching import Job, Lane, late, overloaded, run_together
 from lepton.serving.model_store import ServedModel
 from lepton.serving.protocols.base import Request, Response, error_response, internal_error
 from lepton.serving.protocols.call import Call
+from lepton.serving.protocols.media import is_form
 from lepton.serving.protocols.oip import InferenceProtocol
 
 __all__ = ["CHEAP_SECONDS", "Dispatcher", "Ticket", "answer_safely"]
@@ -108,7 +109,7 @@ class Dispatcher:
         if model.row_seconds > CHEAP_SECONDS:
             if not self._lane(model).admits(request.client):  # before a byte of the body is looked at
                 return self._full
-            if len(request.body) <= _READ_ON_LOOP:
+            if len(request.body) <= _READ_ON_LOOP and not is_form(request.headers):
                 return self._read(ticket, on_loop=True) or ticket
         return self._to_readers(ticket, partial(self._read, ticket, on_loop=False)) or ticket
 

@@ -13,10 +13,11 @@ import secrets
 from collections.abc import Mapping
 
 from lepton.core import ErrorCode, SecurityError, ServingError, printable
-from lepton.serving.protocols.base import Request
+from lepton.serving.protocols.base import JSON, Request
 from lepton.serving.protocols.binary import BINARY, HEADER
+from lepton.serving.protocols.media import MULTIPART, TABLES, media_of
 
-__all__ = ["SECURITY_HEADERS", "Guard", "is_loopback", "new_token"]
+__all__ = ["SECURITY_HEADERS", "Guard", "is_loopback", "new_token", "unsupported"]
 
 SECURITY_HEADERS = (
     ("x-content-type-options", "nosniff"),
@@ -75,7 +76,7 @@ class Guard:
         elif self._loopback:
             _check_same_machine(headers)
         if request.method == "POST":
-            _check_content(headers)
+            _check_content(headers, self._token_hash is not None)
 
     def check_control(self) -> None:
         """Raise `ServingError` unless `check` has seen a token: what changes a server is done with one alone."""
@@ -133,7 +134,7 @@ def _without_port(host: str) -> str:
     return address.lower() if port == "" or (port.isascii() and port.isdigit()) else ""
 
 
-def _check_content(headers: Mapping[str, str]) -> None:
+def _check_content(headers: Mapping[str, str], has_token: bool) -> None:
     if "content-encoding" in headers:
         raise ServingError(
             ErrorCode.UNSUPPORTED_MEDIA_TYPE,
@@ -141,17 +142,32 @@ def _check_content(headers: Mapping[str, str]) -> None:
             wanted="no Content-Encoding",
         )
     given = headers.get("content-type")
-    if given is None:
+    if given is None or given == JSON:
         return  # A page cannot leave out its Origin, which is checked; Triton's own client sends no type.
-    essence, _, parameters = given.partition(";")
-    essence = essence.strip().lower()
+    essence, parameters = media_of(given)
     if essence == BINARY and HEADER in headers:
         return  # A page cannot send such a header to another origin without asking first.
-    is_json = essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
-    charset = parameters.strip().lower().replace('"', "")
-    if not is_json or charset not in {"", "charset=utf-8"}:
+    if essence in TABLES:
+        return  # Nor such a type.
+    if essence == MULTIPART:
+        if has_token or headers.get("sec-fetch-site") == "same-origin" or "x-request-id" in headers:
+            return  # What a page can send anywhere comes with a token, from a page of ours, or with a header as above.
         raise ServingError(
             ErrorCode.UNSUPPORTED_MEDIA_TYPE,
-            f"the body is {printable(given, 80)!r}",
-            wanted=f"application/json in UTF-8, or {BINARY} with Inference-Header-Content-Length",
+            "the body is a form, which pages of other sites can send too, and this server has no token",
+            wanted="a form with the header X-Request-Id, which they cannot send",
+            fix="add -H 'x-request-id: 1', or send the file itself with its type",
         )
+    is_json = essence == JSON or (essence.startswith("application/") and essence.endswith("+json"))
+    if not is_json or parameters.keys() - {"charset"} or parameters.get("charset", "utf-8").lower() != "utf-8":
+        raise unsupported(given)
+
+
+def unsupported(given: str) -> ServingError:
+    """What is said of a content type that the address does not take."""
+    return ServingError(
+        ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+        f"the body is {printable(given, 80)!r}",
+        wanted=f"application/json in UTF-8, or {BINARY} with Inference-Header-Content-Length;"
+        f" for rows also {', '.join((*TABLES, MULTIPART))}",
+    )

@@ -195,6 +195,7 @@ class Server:
             server.close()
             await service.drain()
             dispatcher.close()
+            self._protocol.close()
             if watcher is not None:
                 watcher.join(_WATCHER_ENDS)
 

@@ -18,6 +18,7 @@ from lepton.serving.protocols.call import Call
 from lepton.serving.protocols.control import load_model, show_index, unload_model
 from lepton.serving.protocols.infer import read_infer
 from lepton.serving.protocols.rows import read_rows
+from lepton.serving.protocols.tables import TableReader
 from lepton.serving.repository import Repository
 from lepton.version import __version__
 
@@ -35,12 +36,14 @@ class Route:
         pattern: the path, with `{model}` and `{version}` for what varies.
         does: what it answers, in a sentence.
         control: whether it changes what is served, or tells of it, and so needs a token whatever the address.
+        tables: whether it takes tables and forms beside JSON.
     """
 
     method: str
     pattern: str
     does: str
     control: bool = False
+    tables: bool = False
 
 
 ROUTES = (
@@ -54,7 +57,7 @@ ROUTES = (
     Route("GET", "/v2/models/{model}/versions/{version}/ready", "The same, of one version"),
     Route("POST", "/v2/models/{model}/infer", "Answers to tensors"),
     Route("POST", "/v2/models/{model}/versions/{version}/infer", "The same, of one version"),
-    Route("POST", "/v2/models/{model}/rows", "Answers to JSON rows"),
+    Route("POST", "/v2/models/{model}/rows", "Answers to rows in JSON, CSV, Arrow or Parquet", tables=True),
     Route(
         "POST", "/v2/repository/index", "Every version of every model, its state and why it is not ready", control=True
     ),
@@ -89,6 +92,7 @@ class InferenceProtocol:
         self.routes = tuple(route for route in ROUTES if repository is not None or not route.control)
         self._extensions = ["binary_tensor_data", *(["model_repository"] if repository is not None else [])]
         self.draining = False
+        self._tables = TableReader()
         handlers: dict[str, Handler] = {
             "/": self._home,
             "/v2": self._server,
@@ -167,6 +171,10 @@ class InferenceProtocol:
         _, handler, variables = self.match(request.method, request.path)
         return handler(request, **variables)
 
+    def close(self) -> None:
+        """End what reads tables."""
+        self._tables.close()
+
     def _served(self, variables: Mapping[str, str]) -> ServedModel:
         name, version = variables["model"], variables.get("version")
         return self._store[name] if version is None else self._store.version(name, version)
@@ -208,7 +216,7 @@ class InferenceProtocol:
         return read_infer(self._served(variables), request)
 
     def _rows(self, request: Request, **variables: str) -> Call:
-        return read_rows(self._served(variables), request)
+        return read_rows(self._served(variables), request, self._tables)
 
 
 def _matched(pattern: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:

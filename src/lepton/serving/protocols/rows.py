@@ -1,14 +1,21 @@
-"""Plain JSON rows: `[{"column": value, …}, …]` in, predictions with their probabilities out."""
+"""Plain rows, as JSON or as a table of another form: rows in, predictions with their probabilities out."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import polars as pl
+
+from lepton.bundle import SeriesInputs
 from lepton.core import ErrorCode, SchemaError, ServingError, printable
 from lepton.serving.model_store import ServedModel
-from lepton.serving.protocols.base import Request, Response, json_response
+from lepton.serving.protocols.base import JSON, Request, Response, json_response
 from lepton.serving.protocols.call import Answers, Call
+from lepton.serving.protocols.media import CSV, MULTIPART, TABLES, Media, media_of, wanted_media
+from lepton.serving.protocols.multipart import read_file
+from lepton.serving.protocols.tables import TableReader, write_table
 from lepton.serving.strict_json import parse
 
 __all__ = ["read_rows"]
@@ -18,21 +25,54 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 _SPARE_COLUMNS = 100
 
 
-def read_rows(served: ServedModel, request: Request) -> Call:
+def read_rows(served: ServedModel, request: Request, tables: TableReader) -> Call:
     """The call that a request with rows asks for.
 
-    The body is an array of objects, `{"rows": [...]}`, or one object, which is one row. The answer has `model_name`,
-    `model_version`, `predictions` (of several labels an object from label to whether it holds) and, of a classifier,
-    `probabilities` (an object from label to probability for each row) and, where it gives them, `sets` (the labels in
-    the set of each row); further outputs of the model stand under their own names.
+    The body is JSON (an array of objects, `{"rows": [...]}`, or one object, which is one row), a table as CSV, Arrow or
+    Parquet, or a form with one such file. The answer in JSON has `model_name`, `model_version`, `predictions` (of
+    several labels an object from label to whether it holds) and, of a classifier, `probabilities` (an object from label
+    to probability for each row) and, where it gives them, `sets` (the labels in the set of each row); further outputs
+    of the model stand under their own names. In another form it is a table with a row for each row.
 
     Raises:
         ServingError: a body of another shape, or a model that is not ready.
         SchemaError: rows that are not the model's.
     """
     predictor = served.predictor
-    tensors = predictor.tensors(_rows(parse(request.body), len(predictor.inputs.names)))
-    return Call(served, tensors, served.output_names, partial(_respond, served))
+    given, wanted = request.headers.get("content-type"), wanted_media(request.headers)
+    num_columns = len(predictor.inputs.names)
+    if given is None or given == JSON:
+        rows: Any = _rows(parse(request.body), num_columns)
+    else:
+        rows = _form(media_of(given), request.body, num_columns, tables)
+    if wanted == JSON:
+        return Call(served, predictor.tensors(rows), served.output_names, partial(_respond, served))
+    if isinstance(predictor.inputs, SeriesInputs):
+        packed = predictor.inputs.pack_rows(predictor.inputs.read(rows))
+        respond = partial(_respond_table, served, wanted, partial(predictor.inputs.frame, packed))
+        return Call(served, {"series": packed.tensor}, served.output_names, respond)
+    respond = partial(_respond_table, served, wanted, predictor.answer_columns)
+    return Call(served, predictor.tensors(rows), served.output_names, respond)
+
+
+def _form(media: Media, body: bytes, num_columns: int, tables: TableReader) -> Any:
+    """Rows of a body that says of what type it is."""
+    if media.essence == MULTIPART:
+        media, body = read_file(body, media)
+    if media.essence not in TABLES:
+        return _rows(parse(body), num_columns)
+    frame = tables.read(media, body, 2 * num_columns + _SPARE_COLUMNS)
+    if not frame.height:
+        raise ServingError(ErrorCode.BAD_REQUEST, "the body holds no rows", wanted="at least one")
+    return frame
+
+
+def _respond_table(
+    served: ServedModel, wanted: str, table: Callable[[Answers], pl.DataFrame], answers: Answers
+) -> Response:
+    content_type = f"{CSV}; charset=utf-8" if wanted == CSV else wanted
+    headers = (("x-model-version", served.version),)
+    return Response(200, write_table(table(answers), wanted), content_type, headers)
 
 
 def _respond(served: ServedModel, answers: Answers) -> Response:
