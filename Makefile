@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --constraint requirements/constraints.txt --custom-compile-command "make lock" --upgrade --quiet
 
-.PHONY: setup demo test test-base test-long check bench docs lock clean
+.PHONY: setup demo test test-base test-long check bench docs proto lock clean
 
 setup: $(VENV)/.ready
 
@@ -46,6 +46,10 @@ bench: setup
 
 docs: setup
 	$(BIN)/python scripts/docs.py
+
+# The description of the gRPC messages; needs grpcio-tools in the environment.
+proto: setup
+	$(BIN)/python scripts/proto.py
 
 # Resolves every requirement anew, for all platforms and Pythons, with hashes.
 lock:

@@ -63,7 +63,7 @@ class TestAddresses:
         assert get(protocol, "/v2") | {"version": ""} == {
             "name": "lepton",
             "version": "",
-            "extensions": ["binary_tensor_data"],
+            "extensions": ["binary_tensor_data", "classification"],
         }
 
     def test_the_front_page_lists_models_and_routes(self, protocol: InferenceProtocol) -> None:

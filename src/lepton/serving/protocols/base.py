@@ -28,6 +28,8 @@ class Request:
         body: complete, framing removed.
         id: the caller's `x-request-id`, or a new one.
         client: address of the caller, for the log.
+        message: what the transport has parsed of the body already, where it speaks protobuf.
+        timeout: seconds that the caller waits, where the transport knows.
     """
 
     method: str
@@ -36,6 +38,8 @@ class Request:
     body: bytes = b""
     id: str = ""
     client: str = ""
+    message: Any = None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

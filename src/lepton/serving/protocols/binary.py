@@ -16,7 +16,7 @@ from lepton.core import ErrorCode, SchemaError, ServingError, printable
 from lepton.serving.datatypes import DATATYPES, datatype_of
 from lepton.serving.protocols.tensors import Tensor, read_head
 
-__all__ = ["BINARY", "HEADER", "BinaryReader", "split_body", "write_binary"]
+__all__ = ["BINARY", "HEADER", "BinaryReader", "as_bytes", "read_bytes", "split_body", "write_binary"]
 
 BINARY = "application/octet-stream"
 """Content type of a body that holds binary tensors."""
@@ -56,8 +56,6 @@ class BinaryReader:
     def read(self, raw: Any, position: int) -> Tensor:
         """Read one entry of `inputs` whose data stands in the body; `position` is its place, for messages.
 
-        Numbers are a view of the body where their bytes are aligned there, else a copy.
-
         Raises:
             ServingError: something that is no such tensor, or a size that is not its shape's or runs over the end.
             SchemaError: BOOL other than 0 and 1, BYTES that are no texts in UTF-8.
@@ -71,22 +69,9 @@ class BinaryReader:
             raise _bad(f"the {_SIZE} of {_called(name)} is {printable(repr(size), 40)}", "a whole number of at least 0")
         if size > left:
             raise _bad(f"the {_SIZE} of {_called(name)} is {size}", f"at most {left}, the bytes that are left for it")
-        count, start = math.prod(shape), self._position
+        start = self._position
         self._position += size
-        if datatype == "BYTES":
-            return Tensor(name, datatype, shape, _texts(self._body[start : start + size], count, name))
-        dtype = DATATYPES[datatype].newbyteorder("<")
-        if size != count * dtype.itemsize:
-            raise _bad(
-                f"the {_SIZE} of {_called(name)} is {size}",
-                f"{printable(str(count * dtype.itemsize), 40)}: {datatype} in the shape that it has",
-            )
-        if datatype == "BOOL":
-            _check_booleans(self._body[start : start + size], name)
-        values: NDArray[Any] = np.frombuffer(self._body, dtype, count, start)
-        if not values.flags.aligned:
-            values = values.copy()
-        return Tensor(name, datatype, shape, values)
+        return read_bytes(self._body, start, size, (name, datatype, shape), f"the {_SIZE} of {_called(name)}")
 
     def finish(self) -> None:
         """Raise `ServingError` if the body holds bytes that no input claims."""
@@ -94,24 +79,62 @@ class BinaryReader:
             raise _bad(f"{left} bytes of the body belong to no input", f"{_SIZE} for every input that is sent as bytes")
 
 
+def read_bytes(body: bytes, start: int, size: int, head: tuple[str, str, tuple[int, ...]], what: str) -> Tensor:
+    """The tensor of a name, datatype and shape whose values are `size` bytes of a body, from `start` on.
+
+    Numbers are a view of the body where their bytes are aligned there, else a copy.
+
+    Args:
+        body: at least `start + size` bytes.
+        start: of the tensor.
+        size: of the tensor.
+        head: name, datatype and shape, checked.
+        what: what the size is, for messages.
+
+    Raises:
+        ServingError: a size that is not its shape's.
+        SchemaError: BOOL other than 0 and 1, BYTES that are no texts in UTF-8.
+    """
+    name, datatype, shape = head
+    count = math.prod(shape)
+    if datatype == "BYTES":
+        return Tensor(name, datatype, shape, _texts(body[start : start + size], count, name, what))
+    dtype = DATATYPES[datatype].newbyteorder("<")
+    if size != count * dtype.itemsize:
+        raise _bad(
+            f"{what} is {size}", f"{printable(str(count * dtype.itemsize), 40)}: {datatype} in the shape that it has"
+        )
+    if datatype == "BOOL":
+        _check_booleans(body[start : start + size], name)
+    values: NDArray[Any] = np.frombuffer(body, dtype, count, start)
+    if not values.flags.aligned:
+        values = values.copy()
+    return Tensor(name, datatype, shape, values)
+
+
+def as_bytes(array: NDArray[Any]) -> bytes:
+    """An array as it travels: little-endian, row by row; texts with their lengths before them."""
+    if datatype_of(array) == "BYTES":
+        return _prefixed(array.ravel().tolist())
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
 def write_binary(answers: Iterable[tuple[str, NDArray[Any]]]) -> tuple[list[dict[str, Any]], list[bytes]]:
     """Entries of `outputs`, and the bytes that stand behind the JSON for each."""
     entries, parts = [], []
     for name, array in answers:
-        datatype = datatype_of(array)
-        part = _prefixed(array.ravel().tolist()) if datatype == "BYTES" else _little_endian(array).tobytes()
+        part = as_bytes(array)
         parts.append(part)
-        entries.append(
-            {"name": name, "datatype": datatype, "shape": list(array.shape), "parameters": {_SIZE: len(part)}}
-        )
+        head = {"name": name, "datatype": datatype_of(array), "shape": list(array.shape)}
+        entries.append({**head, "parameters": {_SIZE: len(part)}})
     return entries, parts
 
 
-def _texts(data: bytes, count: int, name: str) -> list[str]:
+def _texts(data: bytes, count: int, name: str, what: str) -> list[str]:
     """The texts of a BYTES tensor: each is four bytes with its length, then itself."""
     if count * _PREFIX > len(data):  # before anything is made for a count that is a lie
         raise _bad(
-            f"the {_SIZE} of {_called(name)} is {len(data)}",
+            f"{what} is {len(data)}",
             f"at least {printable(str(count * _PREFIX), 40)}: {_PREFIX} bytes for each text's length, and the texts",
         )
     texts: list[str] = []
@@ -162,10 +185,6 @@ def _prefixed(texts: Sequence[str]) -> bytes:
         data = str(text).encode("utf-8")
         parts += (len(data).to_bytes(_PREFIX, "little"), data)
     return b"".join(parts)
-
-
-def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
-    return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
 
 def _called(name: str) -> str:

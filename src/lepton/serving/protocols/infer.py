@@ -1,26 +1,54 @@
-"""`infer` of the Open Inference Protocol: from tensors, in JSON or binary, to a call of a model, and its answer."""
+"""`infer` of the Open Inference Protocol: from tensors, in JSON or binary, to a call of a model, and its answer.
+
+What the protocol says of requests in any form stands in functions of its own, which `protobuf.py` uses too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
 
+from lepton.bundle import Predictor
 from lepton.core import ErrorCode, SchemaError, ServingError, printable
 from lepton.serving.model_store import ServedModel
 from lepton.serving.protocols.base import Request, Response, json_response
 from lepton.serving.protocols.binary import BINARY, HEADER, BinaryReader, split_body, write_binary
 from lepton.serving.protocols.call import Answers, Call
+from lepton.serving.protocols.classification import PARAMETER, classified, read_count
 from lepton.serving.protocols.tensors import Tensor, is_binary, read_tensor, write_tensor
 from lepton.serving.strict_json import dump, parse
 
-__all__ = ["read_infer"]
+__all__ = ["Outputs", "check_id", "pack_inputs", "read_infer", "read_outputs", "read_timeout"]
 
 _MAX_ID = 256
 _MAX_TIMEOUT = 24 * 3600 * 1_000_000
 _NO_PARAMETERS: dict[str, Any] = {}
+_SHARED_MEMORY = "shared_memory_region"
+
+
+@dataclass(slots=True)
+class Outputs:
+    """What a request wants of the model's outputs.
+
+    Attributes:
+        names: in the order asked for.
+        as_bytes: of those that are sent as bytes.
+        classes: what makes the highest values of each row of those of which these alone are wanted.
+    """
+
+    names: list[str]
+    as_bytes: Collection[str] = ()
+    classes: Mapping[str, Callable[[NDArray[Any]], NDArray[Any]]] | None = None
+
+    def of(self, answers: Answers) -> Answers:
+        """What is sent of what the model answered."""
+        if not self.classes:
+            return answers
+        return {name: self.classes.get(name, _as_it_is)(answer) for name, answer in answers.items()}
 
 
 def read_infer(served: ServedModel, request: Request) -> Call:
@@ -39,20 +67,23 @@ def read_infer(served: ServedModel, request: Request) -> Call:
     if not isinstance(body, dict):
         raise ServingError(ErrorCode.BAD_REQUEST, "the body is no JSON object", wanted='{"inputs": […]}')
     identifier = body.get("id")
-    if identifier is not None and not (isinstance(identifier, str) and len(identifier) <= _MAX_ID):
-        raise ServingError(ErrorCode.BAD_REQUEST, "the id is no text", wanted=f"a text of at most {_MAX_ID} characters")
+    if identifier is not None:
+        check_id(identifier)
     parameters = _parameters(body, "the request")
-    wanted, as_bytes = _requested_outputs(body, served, parameters)
-    tensors = _inputs(body, served, binary)
-    if tensors.keys() <= served.tensor_names:
-        packed = _graph_tensors(tensors, served)
-    else:
-        packed = predictor.tensors(_columns(tensors, predictor.inputs.names))
-    respond = partial(_respond, served, identifier, as_bytes)
-    return Call(served, packed, wanted, respond, _timeout(parameters))
+    outputs = read_outputs(body.get("outputs", []), served, parameters)
+    packed = pack_inputs(_read_inputs(body, binary), served, predictor)
+    respond = partial(_respond, served, identifier, outputs)
+    return Call(served, packed, outputs.names, respond, read_timeout(parameters))
 
 
-def _respond(served: ServedModel, identifier: str | None, as_bytes: Collection[str], answers: Answers) -> Response:
+def check_id(identifier: object) -> None:
+    """Raise `ServingError` unless the id that a request gives itself is a text that is short enough."""
+    if not (isinstance(identifier, str) and len(identifier) <= _MAX_ID):
+        raise ServingError(ErrorCode.BAD_REQUEST, "the id is no text", wanted=f"a text of at most {_MAX_ID} characters")
+
+
+def _respond(served: ServedModel, identifier: str | None, outputs: Outputs, given: Answers) -> Response:
+    answers, as_bytes = outputs.of(given), outputs.as_bytes
     out: dict[str, Any] = {"model_name": served.name, "model_version": served.version}
     if identifier is not None:
         out["id"] = identifier
@@ -80,8 +111,12 @@ def _flag(parameters: Mapping[str, Any], name: str, default: bool, what: str) ->
     return value
 
 
-def _timeout(parameters: Mapping[str, Any]) -> float | None:
-    """Seconds of the parameter `timeout`, which counts microseconds; 0 sets no limit."""
+def read_timeout(parameters: Mapping[str, Any]) -> float | None:
+    """Seconds of the parameter `timeout`, which counts microseconds; 0 sets no limit.
+
+    Raises:
+        ServingError: what is no such number.
+    """
     if "timeout" not in parameters:
         return None
     value = parameters["timeout"]
@@ -94,19 +129,26 @@ def _timeout(parameters: Mapping[str, Any]) -> float | None:
     return value / 1e6 or None
 
 
-def _requested_outputs(
-    body: Mapping[str, Any], served: ServedModel, parameters: Mapping[str, Any]
-) -> tuple[list[str], Collection[str]]:
-    """Names of the outputs in the order asked for, and which of them are sent as bytes."""
+def read_outputs(asked: object, served: ServedModel, parameters: Mapping[str, Any]) -> Outputs:
+    """What a request wants of a model's outputs.
+
+    Args:
+        asked: the request's `outputs`.
+        served: the model.
+        parameters: of the request.
+
+    Raises:
+        ServingError: outputs that the model does not have, or in a form that it cannot give.
+    """
     known = served.output_names
     all_binary = _flag(parameters, "binary_data_output", False, "the request") if parameters else False
-    asked = body.get("outputs", [])
     if not isinstance(asked, list):
         raise ServingError(ErrorCode.BAD_REQUEST, "the outputs are no JSON array", wanted='[{"name": "prediction"}]')
     if not asked:
-        return known, known if all_binary else ()
+        return Outputs(known, known if all_binary else ())
     names: list[str] = []
     as_bytes: list[str] = []
+    classes: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {}
     for position, output in enumerate(asked):
         name = output.get("name") if isinstance(output, dict) else None
         if not isinstance(name, str) or name not in known or name in names:
@@ -116,24 +158,56 @@ def _requested_outputs(
                 ErrorCode.BAD_REQUEST, f"outputs[{position}] is {shown}{again}", wanted="some of " + ", ".join(known)
             )
         own = _parameters(output, f"the output '{name}'")
-        if own.get("classification"):
-            raise ServingError(
-                ErrorCode.BAD_REQUEST, f"the output '{name}' asks for classification", wanted="the output as it is"
-            )
+        if own and (count := _count(own, served, name)):
+            labels = served.predictor.label_names if name == "probabilities" else ()
+            classes[name] = partial(classified, count=count, labels=labels)
         if _flag(own, "binary_data", all_binary, f"the output '{name}'"):
             as_bytes.append(name)
         names.append(name)
-    return names, as_bytes
+    return Outputs(names, as_bytes, classes)
 
 
-def _inputs(body: Mapping[str, Any], served: ServedModel, binary: BinaryReader | None) -> dict[str, Tensor]:
+def _as_it_is(answer: NDArray[Any]) -> NDArray[Any]:
+    return answer
+
+
+def _count(parameters: Mapping[str, Any], served: ServedModel, name: str) -> int:
+    if _SHARED_MEMORY in parameters:
+        raise ServingError(
+            ErrorCode.BAD_REQUEST, f"the output '{name}' is wanted in shared memory", wanted="it in the answer"
+        )
+    if PARAMETER not in parameters:
+        return 0
+    return read_count(parameters, next(record for record in served.outputs if record.name == name))
+
+
+def _read_inputs(body: Mapping[str, Any], binary: BinaryReader | None) -> Iterator[Tensor]:
     raw = body.get("inputs")
-    if not isinstance(raw, list) or not raw:
-        raise ServingError(ErrorCode.BAD_REQUEST, "the request has no inputs", wanted='{"inputs": [{"name": …}]}')
-    tensors: dict[str, Tensor] = {}
+    if not isinstance(raw, list):
+        return
     for position, item in enumerate(raw):
         read = binary.read if binary is not None and is_binary(item) else read_tensor
-        tensor = read(item, position)
+        yield read(item, position)
+    if binary is not None:
+        binary.finish()
+
+
+def pack_inputs(inputs: Iterable[Tensor], served: ServedModel, predictor: Predictor) -> Mapping[str, NDArray[Any]]:
+    """What the graph takes, of the inputs of a request: its tensors, or a tensor for each column.
+
+    Raises:
+        ServingError: no input, or one that stands twice.
+        SchemaError: inputs that are not the model's.
+    """
+    tensors = _by_name(inputs, served)
+    if tensors.keys() <= served.tensor_names:
+        return _graph_tensors(tensors, served)
+    return predictor.tensors(_columns(tensors, predictor.inputs.names))
+
+
+def _by_name(inputs: Iterable[Tensor], served: ServedModel) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for tensor in inputs:
         if tensor.name in tensors:
             raise ServingError(ErrorCode.BAD_REQUEST, f"the input '{printable(tensor.name)}' stands twice")
         if tensor.name not in served.input_names:
@@ -145,8 +219,8 @@ def _inputs(body: Mapping[str, Any], served: ServedModel, binary: BinaryReader |
                 details={"input": tensor.name[:128]},
             )
         tensors[tensor.name] = tensor
-    if binary is not None:
-        binary.finish()
+    if not tensors:
+        raise ServingError(ErrorCode.BAD_REQUEST, "the request has no inputs", wanted='{"inputs": [{"name": …}]}')
     rows = {tensor.name: tensor.shape[0] for tensor in tensors.values()}
     if len(set(rows.values())) > 1 or 0 in rows.values():
         shown = ", ".join(f"'{printable(name, 40)}' has {count}" for name, count in list(rows.items())[:5])

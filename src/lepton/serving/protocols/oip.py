@@ -17,6 +17,7 @@ from lepton.serving.protocols.base import Request, Response, json_response
 from lepton.serving.protocols.call import Call
 from lepton.serving.protocols.control import load_model, show_index, unload_model
 from lepton.serving.protocols.infer import read_infer
+from lepton.serving.protocols.protobuf import read_message
 from lepton.serving.protocols.rows import read_rows
 from lepton.serving.protocols.tables import TableReader
 from lepton.serving.repository import Repository
@@ -90,7 +91,7 @@ class InferenceProtocol:
         self._store = store
         self._repository = repository
         self.routes = tuple(route for route in ROUTES if repository is not None or not route.control)
-        self._extensions = ["binary_tensor_data", *(["model_repository"] if repository is not None else [])]
+        self._extensions = ["binary_tensor_data", "classification"] + ["model_repository"] * (repository is not None)
         self.draining = False
         self._tables = TableReader()
         handlers: dict[str, Handler] = {
@@ -213,7 +214,8 @@ class InferenceProtocol:
         return json_response({"name": served.name, "version": served.version, "ready": True, "model_id": model_id})
 
     def _infer(self, request: Request, **variables: str) -> Call:
-        return read_infer(self._served(variables), request)
+        read = read_infer if request.message is None else read_message
+        return read(self._served(variables), request)
 
     def _rows(self, request: Request, **variables: str) -> Call:
         return read_rows(self._served(variables), request, self._tables)
