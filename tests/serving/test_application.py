@@ -81,3 +81,12 @@ def test_the_log_has_one_line_of_json_without_payload(
     assert "\n" not in text
     assert "payload" not in text
     assert "secret" not in text
+
+
+def test_while_the_loop_is_late_models_are_refused_and_all_else_is_answered(application: Application) -> None:
+    refusal = application.refuses(Request("POST", ROWS, body=b"never looked at"))
+    assert refusal is not None
+    assert refusal.status == 503
+    assert dict(refusal.headers)["retry-after"] == "1"
+    for request in (Request("GET", "/v2/health/ready"), Request("GET", "/v2/models/sold"), Request("POST", "/x")):
+        assert application.refuses(request) is None

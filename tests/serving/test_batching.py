@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from onnxruntime import RunOptions
 
 from lepton.bundle import Predictor, open_model
 from lepton.core import LeptonError
@@ -136,7 +137,7 @@ def test_a_job_that_fails_spoils_no_other(model: ServedModel) -> None:
             told.append(each.caller)
             return Response(500, b"")
 
-    responses = run_together([good, bad], answer)
+    responses = run_together([good, bad], answer, RunOptions())
     assert [response.status for response in responses] == [200, 500]
     assert json.loads(responses[0].body) == [6.0]
     assert told == ["b"]
@@ -165,7 +166,7 @@ def test_a_batch_answers_as_single_calls_do(store: ModelStore, asked: list[tuple
         assert isinstance(call, Call)
         jobs.append(Job(request, call, lambda _: None))
         alone.append(protocol.answer(request).body)
-    for response, body in zip(run_together(jobs, plain), alone, strict=True):
+    for response, body in zip(run_together(jobs, plain, RunOptions()), alone, strict=True):
         found, expected = json.loads(response.body), json.loads(body)
         for answer in (found, expected):
             numbers = answer.pop("probabilities", None)

@@ -20,6 +20,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lepton.bundle import Predictor, open_model
+from lepton.core import BundleError, ErrorCode
 from lepton.serving import Limits, ModelStore, Server
 from lepton.serving.dispatch import Dispatcher, Ticket
 from lepton.serving.protocols import InferenceProtocol, Request, Response
@@ -42,12 +43,12 @@ class Gate:
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         run = self.predictor.run
 
-        def slow(tensors: Any, outputs: Any = None) -> dict[str, NDArray[Any]]:
+        def slow(tensors: Any, outputs: Any = None, *, options: Any = None) -> dict[str, NDArray[Any]]:
             rows = len(next(iter(tensors.values())))
             self.begun.put(rows)
             assert self.opened.wait(20)
             self.sizes.append(rows)
-            return run(tensors, outputs)
+            return run(tensors, outputs, options=options)
 
         monkeypatch.setattr(self.predictor, "run", slow)
 
@@ -71,7 +72,7 @@ def gate(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 class Desk:
     """A dispatcher whose responses are kept in the order in which they come."""
 
-    def __init__(self, store: ModelStore, **options: int) -> None:
+    def __init__(self, store: ModelStore, **options: Any) -> None:
         self.responses: queue.Queue[tuple[str, Response]] = queue.Queue()
         self.dispatcher = Dispatcher(InferenceProtocol(store), lambda call: call(), **{"cpus": 1, **options})
 
@@ -179,11 +180,11 @@ def test_an_error_of_ours_reaches_its_caller_alone(
 ) -> None:
     run = store["a"].predictor.run
 
-    def fails(tensors: Any, outputs: Any = None) -> Any:
+    def fails(tensors: Any, outputs: Any = None, *, options: Any = None) -> Any:
         if 13.0 in tensors["numbers"]:
             raise RuntimeError("secret")
         time.sleep(0.05)
-        return run(tensors, outputs)
+        return run(tensors, outputs, options=options)
 
     monkeypatch.setattr(store["a"].predictor, "run", fails)
     for value in (1.0, 2.0, 13.0):
@@ -207,7 +208,7 @@ def test_nothing_is_left_after_closing(desk: Desk, gate: Gate) -> None:
     desk.ask(2.0)
     desk.dispatcher.close()
     gate.opened.set()
-    assert desk.next()[0] == 200
+    assert desk.next()[0] == 504  # what ran was ended
 
 
 class TestServer:
@@ -282,3 +283,34 @@ class TestServer:
             gate.opened.set()
             assert last.result().status == 200
         assert sum(gate.sizes) <= 3
+
+
+def endless(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the model run until it is ended, as onnxruntime does between two nodes."""
+
+    def runs(tensors: Any, outputs: Any = None, *, options: Any = None) -> Any:
+        while not options.terminate:
+            time.sleep(0.001)
+        raise BundleError(ErrorCode.GRAPH_REFUSED, "ended")
+
+    monkeypatch.setattr(store["a"].predictor, "run", runs)
+
+
+@pytest.mark.parametrize("rows", [1, 9])
+def test_a_run_is_ended_at_its_deadline(
+    store: ModelStore, desk: Desk, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    endless(store, monkeypatch)
+    desk.ask([1.0] * rows, timeout=100_000)
+    status, answer = desk.next()
+    assert (status, answer["code"]) == (504, "deadline-passed")
+    assert "0.1 s" in answer["error"]
+
+
+def test_no_run_is_longer_than_runs_may_be(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless(store, monkeypatch)
+    desk = Desk(store, max_run=0.1)
+    desk.ask(1.0)
+    status, answer = desk.next()
+    assert (status, answer["code"]) == (504, "deadline-passed")
+    desk.dispatcher.close()

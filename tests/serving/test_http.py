@@ -12,6 +12,7 @@ import pytest
 
 from lepton.core import ErrorCode, ServingError
 from lepton.serving.http import Limits
+from lepton.serving.pulse import Pulse
 from tests.serving.wire import QUEUE, Wire, answers, connect, exchange, read_all, read_answer, request, within
 
 HOST = b"Host: a\r\n"
@@ -378,3 +379,17 @@ def test_a_peer_may_leave_at_any_byte(wire: Wire) -> None:
     while wire.service.connections and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not wire.service.connections
+
+
+def test_a_late_loop_refuses_what_makes_it_late_and_keeps_the_connection(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Late(Pulse):
+        late = True
+
+    monkeypatch.setattr(wire.service, "pulse", Late(lambda: 0.0, 0.0))
+    with connect(wire.address) as connection:
+        stream = connection.makefile("rb")
+        for path, status in (("model", 503), ("x", 200), ("model", 503)):
+            connection.sendall(b"POST /%s HTTP/1.1\r\nContent-Length: 2\r\n" % path.encode() + HOST + b"\r\n{}")
+            assert read_answer(stream).status == status

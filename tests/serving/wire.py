@@ -139,6 +139,9 @@ class Echo:
             return Response(200, b"x" * 8 * 2**20)
         return json_response({"method": request.method, "path": request.path, "body": request.body.decode("latin-1")})
 
+    def refuses(self, request: Request) -> Response | None:
+        return error_response(ServingError(ErrorCode.OVERLOADED, "late")) if request.path == "/model" else None
+
     def begin(self, request: Request, done: Callable[[Response], None]) -> Response | Pending:
         if len(self.pending) >= QUEUE:
             return error_response(ServingError(ErrorCode.OVERLOADED, "full"))

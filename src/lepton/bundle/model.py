@@ -219,12 +219,15 @@ class Predictor:
         """
         return self.inputs.row_tensors(self._read(rows))
 
-    def run(self, tensors: Tensors, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    def run(
+        self, tensors: Tensors, outputs: Sequence[str] | None = None, *, options: Any = None
+    ) -> dict[str, NDArray[Any]]:
         """Run the graph on tensors that are packed already.
 
         Args:
             tensors: the graph's inputs; texts as an object array of str, without None.
             outputs: names of the outputs to compute; default: all.
+            options: onnxruntime's `RunOptions`, by which another thread can end the run.
 
         Returns:
             Output name → array, the first dimension being the row.
@@ -245,21 +248,21 @@ class Predictor:
             self._count_unseen(tensors["strings"])
         chunk_rows = _WIDE_CHUNK_ROWS if self._is_wide else CHUNK_ROWS
         if num_rows <= chunk_rows:
-            return dict(zip(names, self._call(names, tensors), strict=True))
+            return dict(zip(names, self._call(names, tensors, options), strict=True))
         chunks = [
             {name: tensor[start : start + chunk_rows] for name, tensor in tensors.items()}
             for start in range(0, num_rows, chunk_rows)
         ]
         with ThreadPoolExecutor(min(self._cpus, len(chunks)), thread_name_prefix="lepton-predict") as pool:
-            parts = list(pool.map(lambda chunk: self._call(names, chunk), chunks))
+            parts = list(pool.map(lambda chunk: self._call(names, chunk, options), chunks))
         return {name: np.concatenate([part[index] for part in parts]) for index, name in enumerate(names)}
 
     def _read(self, rows: Any) -> Rows:
         return self.inputs.read(rows, ignored=self._ignored)
 
-    def _call(self, names: list[str], tensors: Tensors) -> list[NDArray[Any]]:
+    def _call(self, names: list[str], tensors: Tensors, options: Any) -> list[NDArray[Any]]:
         try:
-            answers: list[NDArray[Any]] = self._session.run(names, tensors)
+            answers: list[NDArray[Any]] = self._session.run(names, tensors, options)
         except Exception as error:
             self._check_tensors(tensors)
             raise _runtime_error("onnxruntime failed", error) from error

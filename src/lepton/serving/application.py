@@ -6,10 +6,10 @@ import json
 import logging
 from collections.abc import Callable
 
-from lepton.core import LeptonError, printable
+from lepton.core import ErrorCode, LeptonError, ServingError, printable
 from lepton.serving.dispatch import CHEAP_SECONDS, Dispatcher, Ticket, answer_safely
 from lepton.serving.guard import Guard, unsupported
-from lepton.serving.protocols.base import Request, Response
+from lepton.serving.protocols.base import Request, Response, error_response
 from lepton.serving.protocols.media import is_form
 from lepton.serving.protocols.oip import InferenceProtocol
 
@@ -20,6 +20,7 @@ _access = logging.getLogger("lepton.serving.access")
 _CHEAP_ROWS = 256
 _BYTES_PER_VALUE = 8
 _SURELY_CHEAP, _LARGE = 4096, 32 * 1024
+_BEHIND = error_response(ServingError(ErrorCode.OVERLOADED, "more comes than the server can read", fix="try again"))
 
 
 class Application:
@@ -36,8 +37,12 @@ class Application:
 
     def admit(self, head: Request) -> None:
         """Raise `LeptonError` for a request that is refused whatever its body is."""
-        self._guard.check(head)
-        route = self.protocol.match(head.method, head.path).route
+        try:
+            route = self.protocol.match(head.method, head.path).route
+        except LeptonError:
+            self._guard.check(head)  # first, who may call at all
+            raise
+        self._guard.check(head, open=route.open)
         if route.control:
             self._guard.check_control()
         if not route.tables and is_form(head.headers):
@@ -62,6 +67,13 @@ class Application:
     def handle(self, request: Request) -> Response:
         """The response to a complete request; never raises."""
         return answer_safely(request, self.protocol.answer, request)
+
+    def refuses(self, request: Request) -> Response | None:
+        """What is answered while the loop is late: that it is, where a model is wanted; all else is quick."""
+        try:
+            return None if self.protocol.model_of(request) is None else _BEHIND
+        except LeptonError:
+            return None
 
     def begin(self, request: Request, done: Callable[[Response], None]) -> Response | Ticket:
         """Begin to answer a request that does not run inline; see `Dispatcher.begin`."""

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from onnxruntime import RunOptions
 
-from lepton.core import ErrorCode, ServingError
+from lepton.core import ErrorCode, LeptonError, ServingError
 from lepton.serving.protocols.base import Request, Response
 from lepton.serving.protocols.call import Call
 
-__all__ = ["Job", "Lane", "late", "overloaded", "run_together"]
+__all__ = ["Job", "Lane", "late", "overloaded", "run_alone", "run_together"]
 
 
 @dataclass(slots=True, eq=False)
@@ -134,23 +135,42 @@ class Lane:
                 del self._callers[job.caller]
 
 
-def run_together(jobs: Sequence[Job], answer: Callable[[Job, Callable[[], Response]], Response]) -> list[Response]:
+def run_alone(call: Call, options: RunOptions) -> Response:
+    """The response of one call.
+
+    Raises:
+        ServingError: DEADLINE_PASSED, its run was ended.
+        LeptonError: what the run raised.
+    """
+    try:
+        return call.run(options)
+    except LeptonError:
+        if options.terminate:
+            raise ended(call.timeout) from None
+        raise
+
+
+def run_together(
+    jobs: Sequence[Job], answer: Callable[[Job, Callable[[], Response]], Response], options: RunOptions
+) -> list[Response]:
     """Responses of jobs of one model, run as one batch; where that fails, each alone, so that one cannot spoil another.
 
     Args:
         jobs: at least one.
         answer: makes the response of a job by calling what it is given, whatever that raises.
+        options: by which all of it can be ended.
     """
     if len(jobs) == 1:
-        return [answer(jobs[0], jobs[0].call.run)]
+        return [answer(jobs[0], partial(run_alone, jobs[0].call, options))]
     calls = [job.call for job in jobs]
     model = calls[0].model
     asked = {name for call in calls for name in call.outputs}
     try:
         tensors = {name: np.concatenate([call.tensors[name] for call in calls]) for name in calls[0].tensors}
-        answers = model.predictor.run(tensors, [output.name for output in model.outputs if output.name in asked])
+        names = [output.name for output in model.outputs if output.name in asked]
+        answers = model.predictor.run(tensors, names, options=options)
     except Exception:  # noqa: BLE001 - what is wrong is said to the one whose call it is
-        return [answer(job, job.call.run) for job in jobs]
+        return [answer(job, partial(run_alone, job.call, options)) for job in jobs]
     responses: list[Response] = []
     start = 0
     for job, call in zip(jobs, calls, strict=True):
@@ -172,4 +192,15 @@ def late(timeout: float | None) -> ServingError:
         ErrorCode.DEADLINE_PASSED,
         f"the request was not started within its timeout of {timeout or 0:g} s",
         fix="send it with more time, or when the server has less to do",
+    )
+
+
+def ended(timeout: float | None) -> ServingError:
+    """What a caller hears whose model was at work for it too long."""
+    return ServingError(
+        ErrorCode.DEADLINE_PASSED,
+        "the run took longer than a run may"
+        if timeout is None
+        else f"the run was not over within the request's timeout of {timeout:g} s",
+        fix="send fewer rows at once, or with more time",
     )

@@ -14,12 +14,13 @@ from typing import ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from lepton.core import LeptonError, printable
-from lepton.serving.batching import Job, Lane, late, overloaded, run_together
+from lepton.serving.batching import Job, Lane, late, overloaded, run_alone, run_together
 from lepton.serving.model_store import ServedModel
 from lepton.serving.protocols.base import Request, Response, error_response, internal_error
 from lepton.serving.protocols.call import Call
 from lepton.serving.protocols.media import is_form
 from lepton.serving.protocols.oip import InferenceProtocol
+from lepton.serving.watchdog import Watchdog
 
 __all__ = ["CHEAP_SECONDS", "Dispatcher", "Ticket", "answer_safely"]
 
@@ -64,6 +65,7 @@ class Dispatcher:
         cpus: cores that models may use; one of them is left to the loop where there are more.
         max_waiting: requests that may wait for one model.
         max_batch: rows of one batch.
+        max_run: seconds that one run of a model may take.
     """
 
     def __init__(
@@ -74,12 +76,15 @@ class Dispatcher:
         cpus: int,
         max_waiting: int = 64,
         max_batch: int = 32,
+        max_run: float = 60.0,
     ) -> None:
         self._protocol = protocol
         self._deliver = deliver
         self._max_waiting = max_waiting
         self._max_batch = max_batch
+        self._max_run = max_run
         self._max_runs = max(1, cpus - 1)
+        self.watchdog = Watchdog()
         self._full = error_response(overloaded(max_waiting))  # made once: refusing must be cheap
         self._lanes: WeakKeyDictionary[ServedModel, Lane] = WeakKeyDictionary()
         self._lock = threading.Lock()  # guards the lanes and the number of large requests
@@ -114,9 +119,10 @@ class Dispatcher:
         return self._to_readers(ticket, partial(self._read, ticket, on_loop=False)) or ticket
 
     def close(self) -> None:
-        """Begin nothing more; a model that runs is not waited for."""
+        """Begin nothing more, and end what runs; it is not waited for."""
         for pool in (self._runners, self._readers, self._changers):
             pool.shutdown(wait=False, cancel_futures=True)
+        self.watchdog.close()
 
     def _lane(self, model: ServedModel) -> Lane:
         with self._lock:
@@ -136,8 +142,18 @@ class Dispatcher:
         if found.num_rows <= self._max_batch and found.model.row_seconds > CHEAP_SECONDS:
             return self._queue(ticket, found)
         if on_loop:
-            return self._to_readers(ticket, lambda: answer_safely(ticket.request, found.run))
-        return answer_safely(ticket.request, found.run)
+            return self._to_readers(ticket, lambda: answer_safely(ticket.request, self._run_large, ticket, found))
+        return answer_safely(ticket.request, self._run_large, ticket, found)
+
+    def _run_large(self, ticket: Ticket, call: Call) -> Response:
+        now = time.monotonic()
+        ends = now + self._max_run
+        if call.timeout is not None:
+            if now >= ticket.came + call.timeout:
+                raise late(call.timeout)
+            ends = min(ends, ticket.came + call.timeout)
+        with self.watchdog.watching(ends) as options:
+            return run_alone(call, options)
 
     def _to_readers(self, ticket: Ticket, answer: Callable[[], Response | None]) -> Response | None:
         """Have `answer` called in a thread for what is large, unless too much waits there."""
@@ -173,12 +189,16 @@ class Dispatcher:
 
     def _run(self, lane: Lane) -> None:
         """Run the next batch of a lane, in a thread; after it, other lanes have their turn."""
-        jobs, expired = lane.take(time.monotonic())
+        now = time.monotonic()
+        jobs, expired = lane.take(now)
         if not jobs and not expired:
             return
         finished = [(job.done, error_response(late(job.call.timeout))) for job in expired]
         if jobs:
-            responses = run_together(jobs, lambda job, make: answer_safely(job.request, make))
+            # The last of them may still be wanted when the others are not.
+            last = max(job.deadline or float("inf") for job in jobs)
+            with self.watchdog.watching(min(last, now + self._max_run)) as options:
+                responses = run_together(jobs, lambda job, make: answer_safely(job.request, make), options)
             finished += [(job.done, response) for job, response in zip(jobs, responses, strict=True)]
         self._finish(finished)
         with contextlib.suppress(RuntimeError):  # the server is closed

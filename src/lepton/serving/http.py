@@ -21,6 +21,7 @@ import httptools
 from lepton.core import ErrorCode, LeptonError, ServingError, printable
 from lepton.serving.guard import SECURITY_HEADERS
 from lepton.serving.protocols.base import Request, Response, error_response, internal_error, request_id
+from lepton.serving.pulse import Pulse
 
 __all__ = ["Cancellable", "Connection", "Handler", "HttpService", "Limits"]
 
@@ -42,6 +43,8 @@ class Limits:
         max_connections: open at once.
         max_waiting: requests that wait for one model.
         max_batch: rows that are run at once of what waits for a model.
+        max_run: seconds that one run of a model may take.
+        max_late: seconds that requests may wait, turn after turn, for the loop that reads them.
         drain_time: for requests in flight when the server stops.
     """
 
@@ -57,6 +60,8 @@ class Limits:
     max_connections: int = 1024
     max_waiting: int = 64
     max_batch: int = 32
+    max_run: float = 60.0
+    max_late: float = 0.02
     drain_time: float = 10.0
 
 
@@ -79,6 +84,9 @@ class Handler(Protocol):
     def handle(self, request: Request) -> Response:
         """The response; never raises."""
 
+    def refuses(self, request: Request) -> Response | None:
+        """The response while the loop is late, if this request is one of those that make it so."""
+
     def begin(self, request: Request, done: Callable[[Response], None]) -> Response | Cancellable:
         """Begin to answer: the response if it is known at once; else `done` takes it, on the loop."""
 
@@ -93,6 +101,7 @@ class HttpService:
         self.handler = handler
         self.limits = limits
         self.loop = loop
+        self.pulse = Pulse(loop.time, limits.max_late)
         self.connections: set[Connection] = set()
         self.held = 0
         self.draining = False
@@ -214,6 +223,7 @@ class Connection(asyncio.Protocol):
         """Bytes came."""
         if self._deaf:
             return
+        self._service.pulse.beat()
         if self._reading == "idle":
             self._reading = "head"
             self._deadline = self._service.loop.time() + self._limits.head_time
@@ -426,9 +436,11 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, turn: _Turn) -> None:
         service, request = self._service, turn.request
-        started = time.perf_counter()
+        started = time.monotonic()
         if turn.refusal is not None:
             self._send(turn, error_response(turn.refusal), started)
+        elif service.pulse.late and (refusal := service.handler.refuses(request)) is not None:
+            self._send(turn, refusal, started)
         elif service.handler.runs_inline(request):
             self._send(turn, service.handler.handle(request), started)
         else:
@@ -453,7 +465,8 @@ class Connection(asyncio.Protocol):
         self._written += len(data)
         transport.write(data)
         self._hold(-len(turn.request.body))
-        self._service.handler.finished(turn.request, response, time.perf_counter() - started)
+        now = self._service.pulse.ended = time.monotonic()
+        self._service.handler.finished(turn.request, response, now - started)
         if keep_alive:
             return
         self._queue.clear()

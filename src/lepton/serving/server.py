@@ -173,6 +173,7 @@ class Server:
             cpus=self.resources.cpus,
             max_waiting=self.limits.max_waiting,
             max_batch=self.limits.max_batch,
+            max_run=self.limits.max_run,
         )
         service = HttpService(Application(self._protocol, self._guard, dispatcher), self.limits, loop)
         unwatched = threading.Event()

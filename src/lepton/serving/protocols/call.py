@@ -40,10 +40,13 @@ class Call:
         """Rows that are asked for."""
         return len(next(iter(self.tensors.values())))
 
-    def run(self) -> Response:
+    def run(self, options: Any = None) -> Response:
         """Run the model for this request alone.
+
+        Args:
+            options: onnxruntime's `RunOptions`, by which the run can be ended.
 
         Raises:
             LeptonError: as `Predictor.run`.
         """
-        return self.respond(self.model.predictor.run(self.tensors, self.outputs))
+        return self.respond(self.model.predictor.run(self.tensors, self.outputs, options=options))
