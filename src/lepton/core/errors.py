@@ -43,6 +43,8 @@ class ErrorCode(StrEnum):
     UNKNOWN_PLUGIN = "unknown-plugin"
     BAD_RECIPE = "bad-recipe"
     BAD_RULE = "bad-rule"
+    BAD_SERVICE = "bad-service"
+    BAD_TRAFFIC = "bad-traffic"
     MISSING_EXTRA = "missing-extra"
     # data: what was read
     NOT_FOUND = "not-found"
@@ -104,6 +106,12 @@ class ErrorCode(StrEnum):
     OVERLOADED = "overloaded"
     DEADLINE_PASSED = "deadline-passed"
     ADDRESS_IN_USE = "address-in-use"
+    UNKNOWN_SERVICE = "unknown-service"
+    UNKNOWN_TASK = "unknown-task"
+    BAD_PARAMETER = "bad-parameter"
+    SERVICE_FAILED = "service-failed"
+    SERVICE_DIED = "service-died"
+    SERVICE_TIMEOUT = "service-timeout"
 
 
 class LeptonError(Exception):
@@ -262,6 +270,8 @@ CATALOGUE: Mapping[ErrorCode, CatalogueRecord] = {
     ErrorCode.UNKNOWN_PLUGIN: _C(UsageError, 400, 2, "Nothing is registered under that name"),
     ErrorCode.BAD_RECIPE: _C(UsageError, 400, 2, "A cleaning recipe that cannot be meant"),
     ErrorCode.BAD_RULE: _C(UsageError, 400, 2, "A rule that cannot be meant"),
+    ErrorCode.BAD_SERVICE: _C(UsageError, 400, 2, "A service that cannot be meant"),
+    ErrorCode.BAD_TRAFFIC: _C(UsageError, 400, 2, "Rules of traffic that cannot be meant"),
     ErrorCode.MISSING_EXTRA: _C(MissingExtraError, 501, 6, "An optional part is not installed"),
     ErrorCode.NOT_FOUND: _C(DataError, 404, 3, "Not found"),
     ErrorCode.NOT_A_FILE: _C(DataError, 400, 3, "Not a readable file"),
@@ -316,4 +326,10 @@ CATALOGUE: Mapping[ErrorCode, CatalogueRecord] = {
     ErrorCode.OVERLOADED: _C(ServingError, 503, 9, "Too busy"),
     ErrorCode.DEADLINE_PASSED: _C(ServingError, 504, 9, "Not begun in time"),
     ErrorCode.ADDRESS_IN_USE: _C(ServingError, 503, 9, "The address is in use"),
+    ErrorCode.UNKNOWN_SERVICE: _C(ServingError, 404, 3, "No such service or method"),
+    ErrorCode.UNKNOWN_TASK: _C(ServingError, 404, 3, "No such task"),
+    ErrorCode.BAD_PARAMETER: _C(ServingError, 422, 3, "A parameter that does not fit"),
+    ErrorCode.SERVICE_FAILED: _C(ServingError, 500, 8, "A service failed"),
+    ErrorCode.SERVICE_DIED: _C(ServingError, 503, 9, "The process of a service ended"),
+    ErrorCode.SERVICE_TIMEOUT: _C(ServingError, 504, 9, "A service took too long"),
 }
