@@ -18,19 +18,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with houses.csv and houses.lepton, made by the command line once."""
     folder = tmp_path_factory.mktemp("cli")
     make_houses(folder / "houses.csv")
-    code = run(
-        [
-            "train",
-            str(folder / "houses.csv"),
-            "--target",
-            "price",
-            "--within",
-            "8s",
-            "-o",
-            str(folder / "houses.lepton"),
-            "-q",
-        ]
-    )
+    table, model = str(folder / "houses.csv"), str(folder / "houses.lepton")
+    code = run(["train", table, "--target", "price", "--learners", "linear", "-o", model, "-q"])
     assert code == 0
     return folder
 

@@ -14,15 +14,17 @@ from lepton.bundle import bundle_size
 from lepton.store import scratch_folder
 from tests.docs.examples import make_houses
 
+LEARNERS = ("--learners", "linear", "--learners", "lightgbm")
+
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory):
     """A folder with a search that Ctrl-C has stopped after some trials, and what the command line said."""
     folder = tmp_path_factory.mktemp("stopped")
     make_houses(folder / "houses.csv", rows=240)
-    words = ["train", "houses.csv", "--target", "price", "--within", "10m", "--workdir", "search", "-o", "m.lepton"]
+    words = ["train", "houses.csv", "--target", "price", *LEARNERS, "--within", "10m", "--workdir", "search"]
     with subprocess.Popen(
-        [sys.executable, "-m", "lepton", *words, "--format", "json"],
+        [sys.executable, "-m", "lepton", *words, "-o", "m.lepton", "--format", "json"],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -98,8 +100,8 @@ def test_mistakes_are_told(there, call, words, code, told):
 
 def test_going_on(there, call):
     before = trials(there)
-    words = ("train", "houses.csv", "--target", "price", "--workdir", "search", "--continue", "--max-trials", "1")
-    code, envelope = call(*words, "-o", "on.lepton")
+    words = ("train", "houses.csv", "--target", "price", *LEARNERS, "--workdir", "search", "--continue")
+    code, envelope = call(*words, "--max-trials", "1", "-o", "on.lepton")
     assert code == 0
     assert trials(there) == before + 1
     assert len(envelope["result"]["leaderboard"]) >= before + 1

@@ -13,20 +13,23 @@ import pytest
 
 from lepton.cli.main import run
 
+LIMITED = ("--max-size", "2KB", "--learners", "linear")
+
 
 def test_train_says_what_it_did(in_folder: Path, call):
-    code, envelope = call("train", "houses.csv", "--target", "price", "--within", "8s", "-o", "again.lepton")
+    learners = ("--learners", "linear", "--learners", "lightgbm")
+    code, envelope = call("train", "houses.csv", "--target", "price", *learners, "-o", "again.lepton")
     assert code == 0
     result = envelope["result"]
     assert result["task"] == "regression"
-    assert result["seconds"] < 10
+    assert 0 < result["seconds"] < 62  # without a time it has a minute
     assert {row["learner"] for row in result["leaderboard"]} >= {"baseline", "linear", "lightgbm"}
     assert sum(row["chosen"] for row in result["leaderboard"]) == 1
     assert Path("again.lepton").stat().st_size > 1000
 
 
 def test_a_limit_that_no_model_keeps_has_its_own_exit_code(in_folder: Path, call):
-    code, envelope = call("train", "houses.csv", "--target", "price", "--max-size", "2KB", "-o", "least.lepton")
+    code, envelope = call("train", "houses.csv", "--target", "price", *LIMITED, "-o", "least.lepton")
     assert code == 5
     assert envelope["error"]["code"] == "budget-missed"
     assert "max_size is 2 kB, the model needs" in envelope["error"]["message"]

@@ -6,10 +6,10 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ import polars as pl
 __all__ = ["Block", "blocks", "make_houses", "run_page", "runnable"]
 
 _FENCE = re.compile(r"^```(\w*)[ \t]*([^\n]*)\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
+_SECONDS = r"(?:[5-9]|[1-9][0-9])s"
 
 
 @dataclass(frozen=True)
@@ -59,32 +60,53 @@ def run_page(page: Path, folder: Path) -> int:
     """Run the page's examples in its order; returns how many blocks there are.
 
     The Python blocks are one program, run where the first of them stands; servers that a console block starts run until
-    the page ends.
+    the page ends. They have a port of the page's own instead of 8080. Where a reader would give five seconds or more,
+    one quick learner is trained, without hurry; the blocks that say `in-full` are run as they stand.
     """
-    found = runnable(page)
+    port = _free_port()
+    found = [_adapted(block, port) for block in runnable(page)]
     program = "\n".join(b.text for b in found if b.language == "python")
-    servers: list[subprocess.Popen[bytes]] = []
+    servers: list[subprocess.Popen[str]] = []
     try:
         for block in found:
             if block.language == "console":
-                _run_console(block, page.name, folder, servers)
+                _run_console(block, page.name, folder, servers, port)
             elif program:
                 _run([sys.executable, "-W", "error", "-c", program], page.name, folder)
                 program = ""
     finally:
         for server in servers:
             server.terminate()
-            server.wait(20)
+            server.communicate(timeout=20)
     return len(found)
 
 
-def _run_console(block: Block, page: str, folder: Path, servers: list[subprocess.Popen[bytes]]) -> None:
-    """Run every `$ ` line of a console block."""
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _adapted(block: Block, port: int) -> Block:
+    text = re.sub(r"\b8080\b", str(port), block.text)
+    if "in-full" not in block.info:
+        text = re.sub(rf"within=([\"']){_SECONDS}\1", 'within="90s", effort="fast", learners=["linear"]', text)
+        text = re.sub(rf"--within {_SECONDS}", "--within 90s --effort fast --learners linear", text)
+        text = text.replace("$ lepton demo", "$ lepton demo --within 7s")
+    return replace(block, text=text)
+
+
+def _run_console(block: Block, page: str, folder: Path, servers: list[subprocess.Popen[str]], port: int) -> None:
+    """Run every `$ ` line of a console block; go on behind a server when it has said where it answers."""
     for line in block.text.replace("\\\n", " ").splitlines():
-        if line.startswith("$ lepton serve"):
-            servers.append(subprocess.Popen(shlex.split(line[2:]), cwd=folder, env=_environment()))
-            time.sleep(4)
-            assert servers[-1].poll() is None, f"{page}: {line}"
+        if line.startswith("$ lepton serve") and "--print" not in line:
+            environment = {**_environment(), "LEPTON_PORT": str(port)}
+            server = subprocess.Popen(
+                shlex.split(line[2:]), cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+            )
+            servers.append(server)
+            assert server.stdout is not None
+            assert server.stdout.readline() != "", f"{page}: {line}"
         elif line.startswith("$ curl") and shutil.which("curl") is None:
             continue
         elif line.startswith("$ "):
