@@ -92,6 +92,9 @@ def test_options_that_cannot_be_meant(option):
         ("a,b\n1,2\n", True),
         ("1,2\n3,4\n", False),
         ("x,NA\ny,z\n", False),
+        ("town,none,price\nUlm,x,3\nBonn,y,null\n", True),  # a name stands over numbers
+        ("null\n1\n2\n", False),
+        ("Ulm,none,3\nBonn,x,4\n", False),
         ("ham,hello\nspam,win\nham,bye\n", False),
         ("name,city\nAnn,Ulm\n", True),
         (",b\n0,2\n", True),

@@ -39,6 +39,8 @@ __all__ = ["DelimitedSource", "Lines", "decide_encoding", "open_delimited", "tex
 
 _HEAD_BYTES = 2**20
 _SAMPLE_BLOCK = 4 * 2**20
+_SAMPLE_BLOCKS = 8
+_WIDE = 2_000  # columns
 _BLOCK = 8 * 2**20
 _AT_ONCE = 2**30
 _NEWLINE, _RETURN = 10, 13
@@ -137,10 +139,11 @@ class DelimitedSource(Source):
         """See `Source.sample`."""
         frames: list[pl.DataFrame] = []
         rows = 0
-        for chunk in self._chunks(_Request(tuple(self.columns)), _SAMPLE_BLOCK):
+        blocks = max(1, _SAMPLE_BLOCKS - len(self.columns) // _WIDE)  # each takes time by the number of columns
+        for chunk in self._chunks(_Request(tuple(self.columns)), _SAMPLE_BLOCK * _SAMPLE_BLOCKS // blocks):
             frames.append(chunk.frame.head(SAMPLE_ROWS - rows))
             rows += frames[-1].height
-            if rows >= SAMPLE_ROWS or (len(frames) >= 2 and rows >= 1000) or len(frames) >= 8:
+            if rows >= SAMPLE_ROWS or (len(frames) >= 2 and rows >= 1000) or len(frames) >= blocks:
                 break
         else:
             self.num_rows = rows

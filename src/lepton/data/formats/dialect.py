@@ -39,7 +39,8 @@ _DELIMITERS = ("\t", ";", "|", ",")
 NO_DELIMITER = "\x1f"
 """Stands where a table has one column and no delimiter: a byte that text does not hold."""
 _SNIFFED_RECORDS = 200
-_LIKE_VALUE = re.compile(r"[+-]?[0-9][0-9.,:/ +-]*|[+-]?\.[0-9]+|[+-]?(inf|nan)|\?|-+|n/?a|null|none", re.IGNORECASE)
+_LIKE_VALUE = re.compile(r"[+-]?[0-9][0-9.,:/ +-]*|[+-]?\.[0-9]+|[+-]?(inf|nan)|\?|-+", re.IGNORECASE)
+_MAYBE_MISSING = re.compile(r"n/?a|null|none", re.IGNORECASE)  # or the name of a column
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,11 +284,24 @@ def _decide_header(records: list[list[str]], header: bool | None) -> tuple[bool,
 
     if header is not None:
         return decision(header, "as asked")
-    first, rest = records[0], records[1:]
+    first, rest = [cell.strip() for cell in records[0]], records[1:]
     for cell in first:
-        if _LIKE_VALUE.fullmatch(cell.strip()):
-            return decision(False, f"the first row holds the value {cell.strip()[:40]!r}")
-    for index, cell in enumerate(first):
+        if _LIKE_VALUE.fullmatch(cell):
+            return decision(False, f"the first row holds the value {cell[:40]!r}")
+    for index, cell in enumerate(records[0]):
         if cell.strip() and any(index < len(record) and record[index] == cell for record in rest):
             return decision(False, f"{cell.strip()[:40]!r} of the first row comes again below")
+    words = [cell for cell in first if _MAYBE_MISSING.fullmatch(cell)]
+    if words and not _stands_over_values(first, rest):
+        return decision(False, f"the first row holds {words[0]!r}, which may mean missing, and no name over numbers")
     return decision(True, "the first row holds names only")
+
+
+def _stands_over_values(first: list[str], rest: list[list[str]]) -> bool:
+    """Whether some column has a name in its first row and nothing but numbers below."""
+    for index, cell in enumerate(first):
+        below = [record[index].strip() for record in rest if index < len(record)]
+        told = [text for text in below if text and not _MAYBE_MISSING.fullmatch(text)]
+        if cell and not _MAYBE_MISSING.fullmatch(cell) and told and all(map(_LIKE_VALUE.fullmatch, told)):
+            return True
+    return False
