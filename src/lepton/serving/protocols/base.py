@@ -28,8 +28,9 @@ class Request:
         body: complete, framing removed.
         id: the caller's `x-request-id`, or a new one.
         client: address of the caller, for the log.
-        message: what the transport has parsed of the body already, where it speaks protobuf.
+        message: of a call over gRPC, which has one in place of JSON; None over HTTP.
         timeout: seconds that the caller waits, where the transport knows.
+        routed: where rules of traffic have sent it, once they have.
     """
 
     method: str
@@ -40,6 +41,7 @@ class Request:
     client: str = ""
     message: Any = None
     timeout: float | None = None
+    routed: Any = None
 
 
 @dataclass(frozen=True, slots=True)
