@@ -50,7 +50,7 @@ STATUSES: Mapping[int, str] = MappingProxyType(
         507: "RESOURCE_EXHAUSTED",
     }
 )
-"""gRPC's name of a status for each status of HTTP in the catalogue."""
+"""The name of a status in gRPC for each status of HTTP in the catalogue."""
 
 _logger = logging.getLogger("lepton.serving")
 _MAX_NAME = 512
@@ -62,7 +62,7 @@ _BYTES_A_SECOND = 2**20  # what came of a message cannot be seen before it is th
 
 
 def status_of(http_status: int) -> str:
-    """gRPC's name of a status of HTTP; what is not in the table is an error of ours."""
+    """The name in gRPC of a status of HTTP; what is not in the table is an error of ours."""
     return STATUSES.get(http_status, "INTERNAL")
 
 
