@@ -1,0 +1,173 @@
+"""Tasks of services in SQLite: a file in the server's state folder, which a restart finds again, or memory."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lepton.core import ErrorCode, ServingError, printable
+from lepton.store import database_errors, open_database
+
+__all__ = ["Task", "TaskStore"]
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS tasks (
+    id TEXT PRIMARY KEY, service TEXT NOT NULL, method TEXT NOT NULL, request TEXT NOT NULL, body BLOB NOT NULL,
+    safe INTEGER NOT NULL, state TEXT NOT NULL, created REAL NOT NULL, started REAL, ended REAL,
+    attempts INTEGER NOT NULL DEFAULT 0, answer BLOB, size INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS tasks_by_state ON tasks (state, service, created);
+"""
+_COLUMNS = "id, service, method, request, body, safe, state, created, started, ended, attempts, answer"
+_TAKE = (
+    "UPDATE tasks SET state = 'running', started = ?, attempts = attempts + 1 WHERE id = (SELECT id FROM tasks"
+    f" WHERE state = 'queued' AND service = ? ORDER BY created LIMIT 1) RETURNING {_COLUMNS}"
+)
+_MAX_QUEUED = 1000
+_MAX_BYTES = 256 * 2**20
+_KEPT = 7 * 24 * 3600.0
+_NAME = "tasks.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task.
+
+    Attributes:
+        id: 128 random bits, which alone give access to it.
+        service: whose it is.
+        method: what is run.
+        request: id of the request that it came in, for the log.
+        body: that request's.
+        safe: whether it may be run again after it was interrupted.
+        state: `queued`, `running`, `done`, `failed`, `cancelled` or `interrupted`.
+        created: when, in seconds since 1970; `started` and `ended` likewise, None until then.
+        attempts: how often it was begun.
+        answer: JSON of the result, or of the error.
+    """
+
+    id: str
+    service: str
+    method: str
+    request: str
+    body: bytes
+    safe: bool
+    state: str = "queued"
+    created: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+    attempts: int = 0
+    answer: bytes | None = None
+
+
+class TaskStore:
+    """The tasks of a server; for one thread at a time.
+
+    Args:
+        folder: of the server's state; None keeps tasks in memory, and no longer than the server.
+        clock: seconds since 1970.
+
+    Raises:
+        StoreError: the folder cannot be written, here and in every method.
+    """
+
+    def __init__(self, folder: Path | None, clock: Callable[[], float] = time.time) -> None:
+        self._connection = open_database(None if folder is None else folder / _NAME, _TABLE)
+        self._clock = clock
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def recover(self, service: str) -> None:
+        """After a start: a task that was running is queued again if it is safe and was begun once, else interrupted."""
+        self._do(
+            "UPDATE tasks SET state = 'queued', started = NULL"
+            " WHERE state = 'running' AND service = ? AND safe AND attempts < 2",
+            (service,),
+        )
+        self._do(
+            "UPDATE tasks SET state = 'interrupted', ended = ? WHERE state = 'running' AND service = ?",
+            (self._clock(), service),
+        )
+
+    def add(self, task: Task) -> Task:
+        """Queue a task; drops finished ones that are a week old, or more than there is room for.
+
+        Raises:
+            ServingError: OVERLOADED, too many wait.
+        """
+        now = self._clock()
+        queued, size = self._one("SELECT count(*), coalesce(sum(size), 0) FROM tasks WHERE state = 'queued'")
+        if queued >= _MAX_QUEUED or size + len(task.body) > _MAX_BYTES:
+            raise ServingError(ErrorCode.OVERLOADED, f"{queued} tasks wait already", fix="try again later")
+        self._prune(now)
+        self._do(
+            "INSERT INTO tasks (id, service, method, request, body, safe, state, created, size)"
+            " VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
+            (task.id, task.service, task.method, task.request, task.body, task.safe, now, len(task.body)),
+        )
+        return self.get(task.id)
+
+    def get(self, task: str) -> Task:
+        """A task.
+
+        Raises:
+            ServingError: UNKNOWN_TASK.
+        """
+        row = self._one(f"SELECT {_COLUMNS} FROM tasks WHERE id = ?", (task,))  # noqa: S608 - a constant
+        if row is None:
+            raise ServingError(
+                ErrorCode.UNKNOWN_TASK,
+                f"there is no task '{printable(task, 40)}'",
+                wanted="the id that a method gave, at most a week after it ended",
+            )
+        return Task(*row)
+
+    def take(self, service: str) -> Task | None:
+        """The oldest queued task of a service, which is running from now on."""
+        row = self._one(_TAKE, (self._clock(), service))
+        return None if row is None else Task(*row)
+
+    def finish(self, task: str, state: str, answer: bytes | None) -> None:
+        """A task that was running has ended; one that was cancelled meanwhile stays so."""
+        self._do(
+            "UPDATE tasks SET state = ?, ended = ?, answer = ?, size = size + ? WHERE id = ? AND state = 'running'",
+            (state, self._clock(), answer, len(answer or b""), task),
+        )
+
+    def put_back(self, task: str) -> None:
+        """A task that was running is queued again, at the place that it had."""
+        self._do("UPDATE tasks SET state = 'queued', started = NULL WHERE id = ? AND state = 'running'", (task,))
+
+    def cancel(self, task: str) -> Task:
+        """Cancel a task that is queued; one that runs or has ended is given as it is.
+
+        Raises:
+            ServingError: UNKNOWN_TASK.
+        """
+        self._do(
+            "UPDATE tasks SET state = 'cancelled', ended = ? WHERE id = ? AND state = 'queued'", (self._clock(), task)
+        )
+        return self.get(task)
+
+    def _prune(self, now: float) -> None:
+        self._do("DELETE FROM tasks WHERE ended < ?", (now - _KEPT,))
+        self._do(
+            "DELETE FROM tasks WHERE id IN (SELECT id FROM (SELECT id, sum(size + 1024) OVER (ORDER BY ended DESC)"
+            " AS total FROM tasks WHERE ended IS NOT NULL) WHERE total > ?)",
+            (_MAX_BYTES,),
+        )
+
+    def _do(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        with database_errors(_NAME):
+            return self._connection.execute(statement, values)
+
+    def _one(self, statement: str, values: tuple[Any, ...] = ()) -> Any:
+        with database_errors(_NAME):
+            rows = self._connection.execute(statement, values).fetchall()  # all: a statement that waits holds a lock
+        return rows[0] if rows else None
