@@ -50,32 +50,49 @@ class Guard:
         host: the address that the server binds.
         token: what callers must show as `Authorization: Bearer …`; only its sha256 is kept.
         insecure_no_token: the operator wants a server without a token on an address that others reach.
+        unix: the address is a path, which the file system guards, and which no page of a browser reaches.
+        scheme: `https` where callers come by TLS.
+        known_callers: callers show certificates, so that no stranger gets as far as this.
 
     Raises:
         SecurityError: an address that others reach, without a token.
     """
 
-    def __init__(self, host: str, token: str | None = None, *, insecure_no_token: bool = False) -> None:
+    def __init__(
+        self,
+        host: str,
+        token: str | None = None,
+        *,
+        insecure_no_token: bool = False,
+        unix: bool = False,
+        scheme: str = "http",
+        known_callers: bool = False,
+    ) -> None:
         if token is not None and len(token) < 16:
             raise SecurityError(ErrorCode.BAD_KEY, f"got a token of {len(token)} characters", wanted="at least 16")
-        self._loopback = is_loopback(host)
+        self._loopback = not unix and is_loopback(host)
+        self._own_pages_alone = self._loopback or known_callers  # a browser shows a certificate for any page
+        self._scheme = scheme
         self._token_hash = None if token is None else _hashed(token)
-        if not self._loopback and token is None and not insecure_no_token:
+        if not (self._loopback or unix or known_callers or insecure_no_token) and token is None:
             raise SecurityError(
                 ErrorCode.UNTRUSTED,
                 f"the address {printable(host)!r} is reached by other machines, and there is no token",
-                wanted="a loopback address, or a token",
+                wanted="a loopback address, a token, or certificates of the callers",
                 fix="bind 127.0.0.1, set a token, or pass --insecure-no-token where something else guards the port",
             )
 
-    def check(self, request: Request) -> None:
-        """Raise `ServingError` unless this caller may send this request."""
+    def check(self, request: Request, *, open: bool = False) -> None:  # noqa: A002 - as of a route
+        """Raise `ServingError` unless this caller may send this request; `open` addresses need no token."""
         headers = request.headers
         if self._token_hash is not None:
-            self._check_token(headers)
-        elif self._loopback:
-            _check_same_machine(headers)
-        if request.method == "POST":
+            if not open:
+                self._check_token(headers)
+        elif self._own_pages_alone and request.message is None:
+            if self._loopback:
+                _check_same_machine(headers)
+            _check_page(headers, self._scheme)
+        if request.method == "POST" and request.message is None:  # no page speaks gRPC
             _check_content(headers, self._token_hash is not None)
 
     def check_control(self) -> None:
@@ -111,8 +128,11 @@ def _check_same_machine(headers: Mapping[str, str]) -> None:
             wanted="127.0.0.1, localhost or [::1]: this server has no token and answers its own machine alone",
             fix="call it by a loopback address, or start it with a token",
         )
+
+
+def _check_page(headers: Mapping[str, str], scheme: str) -> None:
     origin = headers.get("origin")
-    if origin is not None and origin != f"http://{host}":
+    if origin is not None and origin != f"{scheme}://{headers.get('host', '')}":
         raise ServingError(
             ErrorCode.FORBIDDEN_ORIGIN,
             f"the request comes from the page {printable(origin)!r}",

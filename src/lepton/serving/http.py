@@ -146,6 +146,9 @@ _FRAMING_FACTOR = 4
 _SINGLE = frozenset({"host", "content-length", "content-type", "transfer-encoding", "authorization", "origin"})
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _FIXED_HEADERS = b"server: lepton\r\n" + b"".join(f"{n}: {v}\r\n".encode() for n, v in SECURITY_HEADERS)
+_PAGE_HEADERS = b"\r\n".join(  # a page brings a policy of its own
+    line for line in _FIXED_HEADERS.split(b"\r\n") if not line.startswith(b"content-security-policy")
+)
 
 
 @dataclass(slots=True)
@@ -248,7 +251,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The peer sends no more; what it asked for before is still answered."""
         self._ended = True
-        return self._busy or bool(self._queue)
+        half_open = self._transport is not None and self._transport.can_write_eof()  # with TLS a side cannot close alone
+        return half_open and (self._busy or bool(self._queue))
 
     def pause_writing(self) -> None:
         """The peer reads more slowly than it is answered."""
@@ -475,6 +479,8 @@ class Connection(asyncio.Protocol):
         self._deadline = self._service.loop.time() + _LINGER
         if not self._ended and transport.can_write_eof():
             transport.write_eof()
+        elif turn.refusal is None:
+            transport.close()
 
     def close_if_idle(self) -> None:
         """Close unless a request is on its way in or out."""
@@ -536,7 +542,7 @@ def _encoded(turn: _Turn, response: Response, keep_alive: bool, date: bytes) -> 
     """A response as it goes over the wire."""
     lines = [
         _STATUS_LINES.get(response.status) or f"HTTP/1.1 {response.status} \r\n".encode(),
-        _FIXED_HEADERS,
+        _FIXED_HEADERS if response.content_type[:9] != "text/html" else _PAGE_HEADERS,
         date,
         f"content-type: {response.content_type}\r\ncontent-length: {len(response.body)}\r\n"
         f"x-request-id: {turn.request.id}\r\n".encode("ascii"),
