@@ -39,14 +39,15 @@ def lean_import(library: str) -> Iterator[None]:
     the latter. Without, LightGBM is there in 0.5 s instead of 3.2 s, and takes half the memory. A program that imports
     Lepton may go on to hand them data frames, so there everything is imported as usual.
     """
-    if not _Process.own or library in sys.modules:
+    package = library.partition(".")[0]
+    if not _Process.own or package in sys.modules:
         yield
         return
-    hidden = [name for name in _BESIDES if name not in sys.modules]
+    hidden = [name for name in _BESIDES if name != package and name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type] # None says that it is not installed
     try:
         yield
     finally:
         for name in hidden:
             del sys.modules[name]
-    _Process.lean.add(library)
+    _Process.lean.add(package)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lepton.bundle import GraphBuilder
 from lepton.core import MissingExtraError, Registry, Work
+from lepton.core.imports import lean_import
 from lepton.data.steps import Block, Ordinal, Step, Tensors
 from lepton.training.spaces import Dimension
 
@@ -213,7 +214,8 @@ class TableLearner(ABC):
         """
         if cls.library:
             try:
-                importlib.import_module(cls.library)
+                with lean_import(cls.library):
+                    importlib.import_module(cls.library)
             except ImportError:
                 library = cls.library.partition(".")[0]
                 extra = "" if cls.where_present else "train"

@@ -10,7 +10,7 @@ from lepton.core import Interrupted, Resources, Work
 from lepton.data.steps import Block
 from lepton.training.base import Problem, Rows
 from lepton.training.learners.network import Network
-from lepton.training.learners.network_fit import Net, Training, edges_of, loss_of, pieces
+from lepton.training.learners.network_fit import Net, Training, as_half, edges_of, loss_of, pieces
 
 WORK = Work(resources=Resources(cpus=1))
 
@@ -138,3 +138,12 @@ def test_averages_follow_the_weights():
     for name, value in averaged.weights.items():
         assert (value < before[name]).all()
         assert (value > net.weights[name] - 1e-6).all()
+
+
+def test_weights_are_those_that_half_precision_has():
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(200, 3))
+    learned = fitted(Problem("regression", 0, num_rows=200), rows_of(features, features[:, 0]))
+    for name, weights in learned._net.weights.items():
+        assert np.array_equal(weights, weights.astype(np.float16).astype(np.float32)), name
+    assert as_half(np.array([1e9, -1e9], dtype=np.float32)).tolist() == [65504.0, -65504.0]

@@ -114,7 +114,7 @@ def run_search(
         learners = [address_of(learner) for learner in able if learner.name in OPENERS]
         warming = [
             engine.submit(WARM_UP, {"learners": learners}, resources, within=work.remaining)
-            for _ in range(workers if max_trials != 0 else 0)
+            for _ in range(0 if max_trials == 0 or work.stopped else workers)
         ]
         _wait(warming, work)
         remaining = work.remaining

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from lepton.bundle import GraphBuilder
 from lepton.core import MissingExtraError, Work
-from lepton.data.steps import Block, Tensors, TextGrams, apply_steps, emit_steps
+from lepton.data.steps import Block, Products, Tensors, TextGrams, apply_steps, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
 from lepton.training.features import linear_steps, text_steps
-from lepton.training.spaces import Dimension, Real
+from lepton.training.interactions import best_products
+from lepton.training.spaces import Choice, Dimension, Real
 
 __all__ = ["Linear"]
 
@@ -27,6 +28,8 @@ _MAX_NORMAL = 2_000  # columns up to which the normal equations are quicker than
 _MAX_ITERATIONS = 200
 _BEND = 0.05  # of the target's standard deviation, over which the pinball loss is rounded off
 _LABELS = {"regression": "ridge", "ranking": "ridge", "quantile": "quantiles"}
+_PRODUCTS = (0, 10, 30, 100)
+_ROWS_FOR_PRODUCTS = 2_000  # with fewer, products are known too badly to be tried first
 _ABSENT = -30.0  # score of a class that the rows do not have
 
 Loss = Callable[[Doubles], tuple[Doubles, Doubles]]
@@ -35,6 +38,9 @@ Loss = Callable[[Doubles], tuple[Doubles, Doubles]]
 
 class Linear(TableLearner):
     """Ridge or logistic regression on filled, clipped and standardised numbers and indicators of categories.
+
+    With `products`, so many products of two of these are learned from too: those that go best with what a first fit
+    leaves over (`docs/decisions/0167-columns-made-of-two-columns.md`).
 
     Minimises the weighted sum of losses plus `penalty / 2` times the sum of squared coefficients (intercepts are
     free): scikit-learn's `Ridge(alpha=penalty)` and `LogisticRegression(C=1 / penalty)`.
@@ -50,16 +56,20 @@ class Linear(TableLearner):
 
     @classmethod
     def configurations(cls, problem: Problem) -> tuple[Mapping[str, Any], ...]:
-        """One with a mild penalty; with texts, whose columns are small numbers, weaker ones."""
+        """One with a mild penalty, and one with products; with texts, whose columns are small numbers, weaker ones."""
         label = _LABELS.get(problem.task, "logistic")
         if problem.texts:
             return ({"label": label, "penalty": 0.1}, {"label": f"{label}, weak penalty", "penalty": 0.02})
-        return ({"label": label, "penalty": 1.0},)
+        tried: list[Mapping[str, Any]] = [{"label": label, "penalty": 1.0}]
+        if problem.num_rows >= _ROWS_FOR_PRODUCTS and problem.task != "quantile":
+            most = _PRODUCTS[-1]
+            tried.append({"label": f"{label}, {most} products of columns", "penalty": 1.0, "products": most})
+        return tuple(tried)
 
     @classmethod
     def space(cls, problem: Problem) -> Mapping[str, Dimension]:
-        """The penalty."""
-        return {"penalty": Real(1e-3, 1e3, 1.0, log=True)}
+        """The penalty, and how many products."""
+        return {"penalty": Real(1e-3, 1e3, 1.0, log=True), "products": Choice(_PRODUCTS, 0)}
 
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Learn from at most 200,000 of the rows (fewer where there are very many columns), drawn by the seed."""
@@ -79,37 +89,48 @@ class Linear(TableLearner):
         self._texts = text_steps(self.problem, rows.block)
         features = _beside(block.numbers, self._texts, rows.block)
         work.check()
-        weight = np.ones(block.num_rows) if rows.weight is None else rows.weight
+        self._learn(features, rows, work)
+        if products and not self._cut_short:
+            rest = -self._loss(rows)(features @ self._coefficients + self._intercepts)[1]
+            rest = rest if rows.weight is None else rest * rows.weight[:, None]
+            told = np.abs(self._coefficients[:num_features]).max(axis=1)
+            step = Products.fit(block, pairs=best_products(block, told, rest, products))
+            self.steps = (*self.steps, step)
+            self._learn(_beside(step.apply(block).numbers, self._texts, rows.block), rows, work)
+        return self
+
+    def _learn(self, features: Any, rows: Rows, work: Work) -> None:
+        """Coefficients and intercepts of features [N, F]."""
+        weight = np.ones(features.shape[0]) if rows.weight is None else rows.weight
         penalty = float(self.configuration["penalty"])
-        if self.problem.task == "quantile":
-            # The loss has slopes of at most 1, whatever the unit: far numbers would not be reached.
-            middle, spread = float(np.median(rows.target)), float(np.std(rows.target)) or 1.0
-            loss = _pinball((rows.target - middle) / spread, self.problem.quantiles)
-            self._descend(features, loss, weight, penalty, work)
+        task = self.problem.task
+        if task in {"regression", "ranking"} and features.shape[1] <= _MAX_NORMAL and not self._texts:
+            self._coefficients, self._intercepts = _ridge(features, rows.target, weight, penalty)
+            return
+        self._descend(features, self._loss(rows), weight, penalty, work)
+        if task == "quantile":
+            middle, spread = _middle_and_spread(rows.target)
             self._coefficients = self._coefficients * spread
             self._intercepts = self._intercepts * spread + middle
-            return self
-        if self.problem.task == "multilabel":
-            self._descend(features, _labels(rows.target), weight, penalty, work)
-            return self
-        if self.problem.task in {"regression", "ranking"}:
-            if num_features <= _MAX_NORMAL and not self._texts:
-                self._coefficients, self._intercepts = _ridge(block.numbers, rows.target, weight, penalty)
-            else:
-                self._descend(features, _squares(rows.target), weight, penalty, work)
-            return self
-        classes = rows.target.astype(np.int64)
-        self._descend(
-            features,
-            _logistic(classes) if self.problem.task == "binary" else _softmax(classes),
-            weight,
-            penalty,
-            work,
-        )
-        present = np.bincount(classes, minlength=self.problem.num_classes) > 0
-        if self.problem.task == "multiclass":
+        if task == "multiclass":
+            present = np.bincount(rows.target.astype(np.int64), minlength=self.problem.num_classes) > 0
             self._intercepts = np.where(present, self._intercepts, _ABSENT + self._intercepts[present].mean())
-        return self
+
+    def _loss(self, rows: Rows) -> Loss:
+        """What is minimised, of scores; of quantiles, in units of the target's deviation from its median."""
+        match self.problem.task:
+            case "quantile":
+                # The loss has slopes of at most 1, whatever the unit: far numbers would not be reached.
+                middle, spread = _middle_and_spread(rows.target)
+                return _pinball((rows.target - middle) / spread, self.problem.quantiles)
+            case "multilabel":
+                return _labels(rows.target)
+            case "binary":
+                return _logistic(rows.target.astype(np.int64))
+            case "multiclass":
+                return _softmax(rows.target.astype(np.int64))
+            case _:
+                return _squares(rows.target)
 
     @property
     def cut_short(self) -> bool:
@@ -201,6 +222,10 @@ def _ridge(features: Doubles, target: Doubles, weight: Doubles, penalty: float) 
     gram[np.diag_indices_from(gram)] += penalty
     coefficients: Doubles = np.asarray(np.linalg.solve(gram, moments), dtype=np.float64)
     return coefficients[:, None], np.array([mean - means @ coefficients])
+
+
+def _middle_and_spread(target: Doubles) -> tuple[float, float]:
+    return float(np.median(target)), float(np.std(target)) or 1.0
 
 
 def _squares(target: Doubles) -> Loss:

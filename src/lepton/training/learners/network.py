@@ -15,7 +15,16 @@ from lepton.core import MissingExtraError, Work
 from lepton.data.steps import Block, Tensors, apply_steps, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
 from lepton.training.features import linear_steps
-from lepton.training.learners.network_fit import LossFunction, Net, Singles, Training, edges_of, loss_of, pieces
+from lepton.training.learners.network_fit import (
+    LossFunction,
+    Net,
+    Singles,
+    Training,
+    as_half,
+    edges_of,
+    loss_of,
+    pieces,
+)
 from lepton.training.spaces import Choice, Dimension, Real, Whole
 
 __all__ = ["Network"]
@@ -217,17 +226,23 @@ class Network(TableLearner):
             none, whole = (builder.constant(np.array(end, dtype=np.float32)) for end in (0.0, 1.0))
             inputs = builder.node("Concat", [inputs, builder.node("Clip", [coded, none, whole])], axis=1)
         weights = self._net.weights
+
+        def stored(value: Singles) -> str:
+            """In half precision, to which they were rounded when they were learned."""
+            single: str = builder.node("Cast", [builder.constant(as_half(value))], to=_FLOAT)
+            return single
+
         num_members, width, num_scores = weights["head"].shape
         alone = builder.node("Unsqueeze", [inputs, builder.constant(np.array([1]))])
-        hidden = builder.node("Mul", [alone, builder.constant(weights["scale"])])
+        hidden = builder.node("Mul", [alone, stored(weights["scale"])])
         for layer in range(self._net.num_layers):
-            product = builder.node("MatMul", [hidden, builder.constant(weights[f"weight{layer}"])])
-            hidden = builder.node("Relu", [builder.node("Add", [product, builder.constant(weights[f"bias{layer}"])])])
+            product = builder.node("MatMul", [hidden, stored(weights[f"weight{layer}"])])
+            hidden = builder.node("Relu", [builder.node("Add", [product, stored(weights[f"bias{layer}"])])])
         shape = builder.constant(np.array([-1, num_members * width]))
         heads = (weights["head"] / num_members).reshape(num_members * width, num_scores)
         offset = weights["offset"].mean(axis=0)
         scores = builder.node(
-            "Gemm", [builder.node("Reshape", [hidden, shape]), builder.constant(heads), builder.constant(offset)]
+            "Gemm", [builder.node("Reshape", [hidden, shape]), stored(heads), builder.constant(offset)]
         )
         double = builder.node("Cast", [scores], to=_DOUBLE)
         if (self._mean, self._spread) != (0.0, 1.0):

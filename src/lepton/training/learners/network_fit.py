@@ -16,10 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LossFunction", "Net", "Singles", "Training", "edges_of", "loss_of", "pieces"]
+__all__ = ["LossFunction", "Net", "Singles", "Training", "as_half", "edges_of", "loss_of", "pieces"]
 
 Singles = NDArray[np.float32]
 Weights = dict[str, Singles]
+_LARGEST_HALF = np.float32(np.finfo(np.float16).max)
 LossFunction = Callable[[Singles, NDArray[np.float64]], tuple[NDArray[np.float64], Singles]]
 """Scores [..., S] and targets [N] → losses [...] and their slopes by the scores [..., S]."""
 
@@ -229,5 +230,10 @@ class Training:
             self._mean[name] += np.float32(1 - keep) * (weight - self._mean[name])
 
     def averaged(self) -> Net:
-        """The net of the averaged weights."""
-        return Net({name: value.copy() for name, value in self._mean.items()}, self.net.num_layers)
+        """The net of the averaged weights, rounded to half precision, in which the file of a model holds them."""
+        return Net({name: as_half(value).astype(np.float32) for name, value in self._mean.items()}, self.net.num_layers)
+
+
+def as_half(weights: Singles) -> NDArray[np.float16]:
+    """Weights in half precision, the largest there in place of larger ones."""
+    return np.clip(weights, -_LARGEST_HALF, _LARGEST_HALF).astype(np.float16)
