@@ -101,9 +101,7 @@ def method(
     Raises:
         UsageError: a setting that cannot be meant.
     """
-    if batch is not None and (
-        isinstance(batch, bool) or not isinstance(batch, int) or not 1 <= batch <= _MOST_IN_A_BATCH
-    ):
+    if batch is not None and (type(batch) is not int or not 1 <= batch <= _MOST_IN_A_BATCH):
         raise UsageError(ErrorCode.BAD_SETTING, f"got batch={batch!r}", wanted=f"1 to {_MOST_IN_A_BATCH}")
     if wait is not None and batch is None:
         raise UsageError(ErrorCode.BAD_SETTING, f"got wait={wait!r} without batch", fix="set batch too")

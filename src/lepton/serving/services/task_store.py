@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
+import os
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,14 +19,18 @@ _TABLE = """
 CREATE TABLE IF NOT EXISTS tasks (
     id TEXT PRIMARY KEY, service TEXT NOT NULL, method TEXT NOT NULL, request TEXT NOT NULL, body BLOB NOT NULL,
     safe INTEGER NOT NULL, state TEXT NOT NULL, created REAL NOT NULL, started REAL, ended REAL,
-    attempts INTEGER NOT NULL DEFAULT 0, answer BLOB, size INTEGER NOT NULL
+    attempts INTEGER NOT NULL DEFAULT 0, answer BLOB, progress TEXT, cancelling INTEGER NOT NULL DEFAULT 0,
+    size INTEGER NOT NULL, owner TEXT
 );
 CREATE INDEX IF NOT EXISTS tasks_by_state ON tasks (state, service, created);
 """
-_COLUMNS = "id, service, method, request, body, safe, state, created, started, ended, attempts, answer"
+_GET = (
+    "SELECT id, service, method, request, body, safe, state, created, started, ended, attempts, answer, progress,"
+    " cancelling FROM tasks WHERE id = ?"
+)
 _TAKE = (
-    "UPDATE tasks SET state = 'running', started = ?, attempts = attempts + 1 WHERE id = (SELECT id FROM tasks"
-    f" WHERE state = 'queued' AND service = ? ORDER BY created LIMIT 1) RETURNING {_COLUMNS}"
+    "UPDATE tasks SET state = 'running', started = ?, owner = ?, attempts = attempts + 1 WHERE id ="
+    " (SELECT id FROM tasks WHERE state = 'queued' AND service = ? ORDER BY created LIMIT 1) RETURNING id"
 )
 _MAX_QUEUED = 1000
 _MAX_BYTES = 256 * 2**20
@@ -48,6 +53,8 @@ class Task:
         created: when, in seconds since 1970; `started` and `ended` likewise, None until then.
         attempts: how often it was begun.
         answer: JSON of the result, or of the error.
+        progress: JSON of what it last reported.
+        cancelling: whether it was asked to stop while it ran.
     """
 
     id: str
@@ -62,6 +69,8 @@ class Task:
     ended: float | None = None
     attempts: int = 0
     answer: bytes | None = None
+    progress: str | None = None
+    cancelling: bool = False
 
 
 class TaskStore:
@@ -78,22 +87,31 @@ class TaskStore:
     def __init__(self, folder: Path | None, clock: Callable[[], float] = time.time) -> None:
         self._connection = open_database(None if folder is None else folder / _NAME, _TABLE)
         self._clock = clock
+        self._owner = f"{os.getpid()}/{_started(os.getpid())}/{secrets.token_hex(8)}"
+        _open_here.add(self._owner)
 
     def close(self) -> None:
         """Close the file."""
+        _open_here.discard(self._owner)
         self._connection.close()
 
     def recover(self, service: str) -> None:
-        """After a start: a task that was running is queued again if it is safe and was begun once, else interrupted."""
-        self._do(
-            "UPDATE tasks SET state = 'queued', started = NULL"
-            " WHERE state = 'running' AND service = ? AND safe AND attempts < 2",
-            (service,),
-        )
-        self._do(
-            "UPDATE tasks SET state = 'interrupted', ended = ? WHERE state = 'running' AND service = ?",
-            (self._clock(), service),
-        )
+        """Take up tasks that ran in servers that are gone.
+
+        Safe ones that were begun once are queued again, others are interrupted.
+        """
+        rows = self._all("SELECT DISTINCT owner FROM tasks WHERE state = 'running' AND service = ?", (service,))
+        for owner in (owner for (owner,) in rows if not _lives(owner)):
+            self._all(
+                "UPDATE tasks SET state = 'queued', started = NULL"
+                " WHERE state = 'running' AND service = ? AND owner = ? AND safe AND attempts < 2 AND NOT cancelling",
+                (service, owner),
+            )
+            self._all(
+                "UPDATE tasks SET state = 'interrupted', ended = ?"
+                " WHERE state = 'running' AND service = ? AND owner = ?",
+                (self._clock(), service, owner),
+            )
 
     def add(self, task: Task) -> Task:
         """Queue a task; drops finished ones that are a week old, or more than there is room for.
@@ -102,11 +120,11 @@ class TaskStore:
             ServingError: OVERLOADED, too many wait.
         """
         now = self._clock()
-        queued, size = self._one("SELECT count(*), coalesce(sum(size), 0) FROM tasks WHERE state = 'queued'")
+        ((queued, size),) = self._all("SELECT count(*), coalesce(sum(size), 0) FROM tasks WHERE state = 'queued'")
         if queued >= _MAX_QUEUED or size + len(task.body) > _MAX_BYTES:
             raise ServingError(ErrorCode.OVERLOADED, f"{queued} tasks wait already", fix="try again later")
         self._prune(now)
-        self._do(
+        self._all(
             "INSERT INTO tasks (id, service, method, request, body, safe, state, created, size)"
             " VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
             (task.id, task.service, task.method, task.request, task.body, task.safe, now, len(task.body)),
@@ -119,55 +137,84 @@ class TaskStore:
         Raises:
             ServingError: UNKNOWN_TASK.
         """
-        row = self._one(f"SELECT {_COLUMNS} FROM tasks WHERE id = ?", (task,))  # noqa: S608 - a constant
-        if row is None:
+        rows = self._all(_GET, (task,))
+        if not rows:
             raise ServingError(
                 ErrorCode.UNKNOWN_TASK,
                 f"there is no task '{printable(task, 40)}'",
                 wanted="the id that a method gave, at most a week after it ended",
             )
-        return Task(*row)
+        return Task(*rows[0])
 
     def take(self, service: str) -> Task | None:
         """The oldest queued task of a service, which is running from now on."""
-        row = self._one(_TAKE, (self._clock(), service))
-        return None if row is None else Task(*row)
+        rows = self._all(_TAKE, (self._clock(), self._owner, service))
+        return self.get(rows[0][0]) if rows else None
+
+    def note(self, task: str, progress: str | None) -> bool:
+        """Keep what a running task reports; whether it has been asked to stop."""
+        rows = self._all(
+            "UPDATE tasks SET progress = coalesce(?, progress) WHERE id = ? AND state = 'running' RETURNING cancelling",
+            (progress, task),
+        )
+        return bool(rows and rows[0][0])
 
     def finish(self, task: str, state: str, answer: bytes | None) -> None:
-        """A task that was running has ended; one that was cancelled meanwhile stays so."""
-        self._do(
+        """A task that was running has ended."""
+        self._all(
             "UPDATE tasks SET state = ?, ended = ?, answer = ?, size = size + ? WHERE id = ? AND state = 'running'",
             (state, self._clock(), answer, len(answer or b""), task),
         )
 
     def put_back(self, task: str) -> None:
         """A task that was running is queued again, at the place that it had."""
-        self._do("UPDATE tasks SET state = 'queued', started = NULL WHERE id = ? AND state = 'running'", (task,))
+        self._all("UPDATE tasks SET state = 'queued', started = NULL WHERE id = ? AND state = 'running'", (task,))
 
     def cancel(self, task: str) -> Task:
-        """Cancel a task that is queued; one that runs or has ended is given as it is.
+        """Cancel a task that is queued, ask one that runs to stop; one that has ended is given as it is.
 
         Raises:
             ServingError: UNKNOWN_TASK.
         """
-        self._do(
+        self._all(
             "UPDATE tasks SET state = 'cancelled', ended = ? WHERE id = ? AND state = 'queued'", (self._clock(), task)
         )
+        self._all("UPDATE tasks SET cancelling = 1 WHERE id = ? AND state = 'running'", (task,))
         return self.get(task)
 
     def _prune(self, now: float) -> None:
-        self._do("DELETE FROM tasks WHERE ended < ?", (now - _KEPT,))
-        self._do(
+        self._all("DELETE FROM tasks WHERE ended < ?", (now - _KEPT,))
+        self._all(
             "DELETE FROM tasks WHERE id IN (SELECT id FROM (SELECT id, sum(size + 1024) OVER (ORDER BY ended DESC)"
             " AS total FROM tasks WHERE ended IS NOT NULL) WHERE total > ?)",
             (_MAX_BYTES,),
         )
 
-    def _do(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+    def _all(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with database_errors(_NAME):
-            return self._connection.execute(statement, values)
+            return self._connection.execute(statement, values).fetchall()  # all: one that is left open holds a lock
 
-    def _one(self, statement: str, values: tuple[Any, ...] = ()) -> Any:
-        with database_errors(_NAME):
-            rows = self._connection.execute(statement, values).fetchall()  # all: a statement that waits holds a lock
-        return rows[0] if rows else None
+
+_open_here: set[str] = set()
+
+
+def _started(process: int) -> str:
+    """When a process was started, so that another of the same number is told apart; nothing where that is not known."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def _lives(owner: str) -> bool:
+    """Whether the store that runs a task is still open, in this process or another."""
+    number, started, _ = owner.split("/")
+    if int(number) == os.getpid():
+        return owner in _open_here
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return _started(int(number)) == started

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ __all__ = ["Tasks"]
 
 _logger = logging.getLogger("lepton.serving")
 _INTERRUPTED_STATUS = 499
+_NOTED_EVERY = 0.5  # seconds
 T = TypeVar("T")
 
 
@@ -38,8 +40,6 @@ class Tasks:
         self._database = ThreadPoolExecutor(1, "lepton-tasks")
         self._running: dict[str, tuple[Host, int]] = {}  # by id, with the number that the process knows it by
         self._busy: set[Host] = set()
-        self._progress: dict[str, Mapping[str, Any]] = {}
-        self._cancelled: set[str] = set()
         self._under_way: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -91,7 +91,6 @@ class Tasks:
         found = await self._in_database(self._store.cancel, task)
         if found.state == "running" and task in self._running:
             host, number = self._running[task]
-            self._cancelled.add(task)
             host.cancel_task(number)
         return self._response(found)
 
@@ -117,22 +116,24 @@ class Tasks:
             await self._in_database(self._store.finish, task.id, "failed", error_response(error).body)
             return
         answered: asyncio.Future[Response] = self._loop.create_future()
+        told: list[str | None] = [None]  # the last progress, until it is kept
         request = Request("POST", "", body=task.body, id=task.request)
-        progress = partial(self._progress.__setitem__, task.id)
-        pending = Pending(request, method, partial(_settle, answered), progress=progress)
-        self._running[task.id] = host, host.run_task(pending)
+        progress = partial(_tell, told)
+        number = host.run_task(Pending(request, method, partial(_settle, answered), progress=progress))
+        self._running[task.id] = host, number
         try:
-            response = await answered
+            while not answered.done():
+                await asyncio.wait([answered], timeout=_NOTED_EVERY)
+                told[0], last = None, told[0]
+                if await self._in_database(self._store.note, task.id, last):
+                    host.cancel_task(number)  # another process of the server was asked
         finally:
             del self._running[task.id]
-            self._progress.pop(task.id, None)
-        if self._closed:
-            return  # the next start finds it as it was left
-        await self._ended(task, response)
+        if not self._closed:  # else the next start finds it as it was left
+            await self._ended(task, answered.result())
 
     async def _ended(self, task: Task, response: Response) -> None:
-        cancelled = task.id in self._cancelled
-        self._cancelled.discard(task.id)
+        cancelled = (await self._in_database(self._store.get, task.id)).cancelling
         if response.status == 200:
             await self._in_database(self._store.finish, task.id, "done", response.body)
         elif cancelled and response.status == _INTERRUPTED_STATUS:
@@ -151,11 +152,11 @@ class Tasks:
             "service": task.service,
             "method": task.method,
             "state": task.state,
-            "cancelling": task.state == "running" and task.id in self._cancelled,
+            "cancelling": bool(task.cancelling),
             "created": _time(task.created),
             "started": _time(task.started),
             "ended": _time(task.ended),
-            "progress": self._progress.get(task.id),
+            "progress": None if task.progress is None else json.loads(task.progress),
         }
         body = dump(head)
         if task.answer is not None:
@@ -188,6 +189,10 @@ class Tasks:
 def _settle(answered: asyncio.Future[Response], response: Response) -> None:
     if not answered.done():
         answered.set_result(response)
+
+
+def _tell(told: list[str | None], progress: Mapping[str, Any]) -> None:
+    told[0] = dump(progress).decode()
 
 
 def _died(response: Response) -> bool:
