@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from lepton.core import ErrorCode, LeptonError, ServingError, printable
 from lepton.serving.dispatch import CHEAP_SECONDS, Dispatcher, Ticket, answer_safely
@@ -56,10 +57,11 @@ class Application:
         try:
             served = self.protocol.model_of(request)
             if served is None:
-                return not self.protocol.match(request.method, request.path).route.control
+                route = self.protocol.match(request.method, request.path).route
+                return not (route.control or route.service)
         except LeptonError:
             return True
-        if served.row_seconds > CHEAP_SECONDS or is_form(request.headers):
+        if served.rests or served.row_seconds > CHEAP_SECONDS or is_form(request.headers):
             return False
         size = len(request.body)
         return size <= _SURELY_CHEAP or size <= min(_CHEAP_ROWS * _BYTES_PER_VALUE * served.row_values, _LARGE)
@@ -77,6 +79,9 @@ class Application:
 
     def begin(self, request: Request, done: Callable[[Response], None]) -> Response | Ticket:
         """Begin to answer a request that does not run inline; see `Dispatcher.begin`."""
+        route, handler, variables = self.protocol.match(request.method, request.path)
+        if route.service:
+            return answer_safely(request, partial(handler, request, done, **variables))
         return self._dispatcher.begin(request, done)
 
     def finished(self, request: Request, response: Response, seconds: float) -> None:

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import signal
-import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
 from lepton.bundle import Predictor
-from lepton.core import ErrorCode, Resources, ServingError, UsageError, printable
+from lepton.core import ErrorCode, Resources, UsageError
+from lepton.serving.address import authority, bind_port, check_port
 from lepton.serving.application import Application
 from lepton.serving.dispatch import Dispatcher
+from lepton.serving.grpc_service import GrpcService
 from lepton.serving.guard import Guard, is_loopback, new_token
 from lepton.serving.http import HttpService, Limits
 from lepton.serving.model_store import ModelState, ModelStore
+from lepton.serving.processes.door import Listening
+from lepton.serving.processes.link import Link, Worked
 from lepton.serving.protocols import InferenceProtocol
 from lepton.serving.repository import Repository
+from lepton.serving.residency import MemoryBound
+from lepton.serving.services.services import Services
 from lepton.serving.sources import Sources
+from lepton.serving.traffic import Traffic
 
 try:
     import uvloop
@@ -34,7 +39,6 @@ except ImportError:  # Windows has none
 __all__ = ["Server", "serve"]
 
 _logger = logging.getLogger("lepton.serving")
-_BACKLOG = 2048
 _WATCHER_ENDS = 5.0  # for a model that is being opened while the server stops
 
 
@@ -55,6 +59,13 @@ class Server:
         limits: what callers may take.
         resources: what models may use.
         watch: seconds between two looks at the sources, to take up what is new; None takes up nothing by itself.
+        traffic: file of rules: aliases, splits, pipelines, caches; see `docs/how-to/split-traffic.md`.
+        max_memory: bytes that opened models may take together; those asked least recently are let go, and opened again
+            when they are asked. None keeps all of them open.
+        grpc_port: port to bind for gRPC; 0 takes a free one, None serves HTTP alone.
+        services: Python classes to run beside the models, as `service.py:Shop`; each in a process of its own.
+        state: folder that outlives the server: tasks of services are kept there.
+        link: to the supervisor, where this server is one of its workers.
 
     Raises:
         UsageError: no model, names that cannot be used, a host that cannot be bound.
@@ -73,20 +84,38 @@ class Server:
         limits: Limits | None = None,
         resources: Resources | None = None,
         watch: float | None = None,
+        traffic: str | Path | None = None,
+        max_memory: int | None = None,
+        grpc_port: int | None = None,
+        services: Sequence[str] = (),
+        state: Path | None = None,
+        link: Link | None = None,
     ) -> None:
-        if not 0 <= port <= 65_535:  # the system would take it modulo 65,536
-            raise UsageError(ErrorCode.BAD_SETTING, f"got the port {port}", wanted="0 to 65535")
+        check_port(port)
+        check_port(grpc_port or 0)
         self.host = "127.0.0.1" if host == "localhost" else host
         self.port = port
+        self.grpc_port = grpc_port
         self.limits = limits or Limits()
         self.resources = resources or Resources()
         self.models = ModelStore.empty(self.resources)
+        if max_memory is not None:
+            self.models.residency = MemoryBound(max_memory, self.resources)
         self.watch = watch
-        sources = models if isinstance(models, Sources) else Sources.of(models)
-        self.repository = Repository(sources, self.models)
-        if watch is None and not any(self.models):
+        if not isinstance(models, Sources):
+            models = Sources.of(models) if models or not services else Sources(())
+        sources = models
+        self._link = link
+        if link is None:
+            self.repository = Repository(sources, self.models)
+        else:
+            self.repository = Repository(sources, self.models, link.trial, link.number)
+        names = {place.name for place in sources.look()}
+        self.services = Services(services, taken=names, resources=self.resources, state=state)
+        if watch is None and not any(self.models) and not self.services:
             raise UsageError(ErrorCode.USAGE, "got no model to serve", wanted="at least one .lepton file")
-        self._protocol = InferenceProtocol(self.models, self.repository)
+        self.traffic = None if traffic is None else Traffic(self.models, Path(traffic))
+        self._protocol = InferenceProtocol(self.models, self.repository, self.traffic, self.services or None)
         self._guard = Guard(self.host, token, insecure_no_token=insecure_no_token)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -95,8 +124,7 @@ class Server:
     @property
     def url(self) -> str:
         """Address of the server, with the port that it has."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"http://{authority(self.host, self.port)}"
 
     def __enter__(self) -> Server:
         return self.start()
@@ -166,7 +194,8 @@ class Server:
     async def _main(self, announce: Callable[[], None], *, signals: bool) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        listening = self._bound()
+        door = self._link.door if self._link is not None else Listening(bind_port(self.host, self.port))
+        self.port = door.port or self.port
         dispatcher = Dispatcher(
             self._protocol,
             loop.call_soon_threadsafe,
@@ -174,79 +203,75 @@ class Server:
             max_waiting=self.limits.max_waiting,
             max_batch=self.limits.max_batch,
             max_run=self.limits.max_run,
+            control=None if self._link is None else self._link.control,
         )
-        service = HttpService(Application(self._protocol, self._guard, dispatcher), self.limits, loop)
+        application = Application(self._protocol, self._guard, dispatcher)
+        service = HttpService(application, self.limits, loop)
+        calls = None
+        if self.grpc_port is not None:
+            calls = GrpcService(application, self.limits, loop)
+            self.grpc_port = await calls.start(authority(self.host, self.grpc_port))
         unwatched = threading.Event()
         watcher: threading.Thread | None = None
-        server = await loop.create_server(service.connect, sock=listening, backlog=_BACKLOG)
+        await door.open(service.connect)
         try:
-            if signals:
+            if self._link is not None:
+                await self._link.begin(
+                    Worked(
+                        self.models,
+                        self._refresh,
+                        self._protocol,
+                        service,
+                        dispatcher.watchdog,
+                        self._stopping.set,
+                    )
+                )
+            if signals and self._link is None:
                 for number in (signal.SIGTERM, signal.SIGINT):
                     loop.add_signal_handler(number, self._stopping.set)
-            await loop.run_in_executor(None, self.repository.open_all)
-            if (error := self.models.first_error) is not None:
+            await asyncio.gather(loop.run_in_executor(None, self.repository.open_all), self.services.start())
+            error = self.models.first_error if any(self.models) else self.services.first_error()
+            if error is not None and "ready" not in self.services.states().values():
                 raise error
+            if self.traffic is not None:
+                await loop.run_in_executor(None, self.traffic.start)
             watcher = self._watcher(unwatched)
             announce()
             await self._stopping.wait()
         finally:
             unwatched.set()
             self._protocol.draining = True
-            await _accept_waiting(loop, listening, service)
-            server.close()
-            await service.drain()
+            await door.close()
+            await asyncio.gather(service.drain(), *([] if calls is None else [calls.drain()]))
+            await self.services.stop()
             dispatcher.close()
             self._protocol.close()
+            if self.traffic is not None:
+                self.traffic.close()
+            if self.models.residency is not None:
+                self.models.residency.close()
+            if self._link is not None:
+                await self._link.end()
             if watcher is not None:
                 watcher.join(_WATCHER_ENDS)
+
+    def _refresh(self) -> None:
+        self.repository.refresh()
+        if self.traffic is not None:
+            self.traffic.refresh()
 
     def _watcher(self, ends: threading.Event) -> threading.Thread | None:
         """The thread that looks for new models, if that is wanted."""
         if self.watch is None:
             return None
         thread = threading.Thread(
-            target=self.repository.watch, args=(ends, self.watch), name="lepton-watch-models", daemon=True
+            target=self.repository.watch,
+            args=(ends, self.watch, None if self.traffic is None else self.traffic.refresh),
+            name="lepton-watch-models",
+            daemon=True,
         )
         thread.start()
         return thread
-
-    def _bound(self) -> socket.socket:
-        try:
-            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            family, kind, protocol, _, address = found[0]
-            listening = socket.socket(family, kind, protocol)
-        except OSError as error:
-            raise self._unusable(error) from None
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(address)
-            listening.setblocking(False)
-        except OSError as error:
-            listening.close()
-            if error.errno == errno.EADDRINUSE:
-                raise ServingError(
-                    ErrorCode.ADDRESS_IN_USE,
-                    f"something else listens on {self.host}:{self.port}",
-                    fix="stop it, or choose another port; port 0 takes a free one",
-                ) from None
-            raise self._unusable(error) from None
-        self.port = listening.getsockname()[1]
-        return listening
-
-    def _unusable(self, error: OSError) -> UsageError:
-        return UsageError(
-            ErrorCode.BAD_SETTING,
-            f"the address {printable(self.host)}:{self.port} cannot be bound: {error.strerror or error}",
-            wanted="an address of this machine, and a port from 1024 on where you are not root",
-        )
-
-
-async def _accept_waiting(loop: asyncio.AbstractEventLoop, listening: socket.socket, service: HttpService) -> None:
-    """Take up the connections that the kernel has made already: closing the address would reset them."""
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            connection, _ = listening.accept()
-            await loop.connect_accepted_socket(service.connect, connection)
 
 
 def serve(
@@ -270,7 +295,7 @@ def serve(
         token: what callers must show.
         insecure_no_token: serve other machines without a token.
         require_token: want a token on a loopback address too, as loading and unloading models does.
-        options: `port`, `limits`, `resources`, `watch`, as of `Server`.
+        options: `port`, `limits`, `resources`, `watch`, `traffic`, `max_memory`, as of `Server`.
 
     Raises:
         LeptonError: as `Server` and `Server.start`.
@@ -288,6 +313,8 @@ def serve(
                 say(f"{server.url}/v2/models/{quote(model.name)}")
             else:
                 say(f"{model.name} is not ready: {model.reason}")
+        if server.grpc_port is not None:
+            say(f"gRPC at {authority(server.host, server.grpc_port)}")
         if server.watch is not None:
             say(f"Looking for new models every {server.watch:g} s")
         if made is not None:

@@ -6,21 +6,23 @@ Source: the Open Inference Protocol's REST specification (kserve/open-inference-
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, unquote_to_bytes
 
 from lepton.core import ErrorCode, ServingError, printable
+from lepton.serving.describe import Describer, try_page
 from lepton.serving.model_store import ModelState, ModelStore, ServedModel
 from lepton.serving.protocols.base import Request, Response, json_response
 from lepton.serving.protocols.call import Call
 from lepton.serving.protocols.control import load_model, show_index, unload_model
-from lepton.serving.protocols.infer import read_infer
+from lepton.serving.protocols.infer import peek_timeout, read_infer
 from lepton.serving.protocols.protobuf import read_message
+from lepton.serving.protocols.routes import Route
 from lepton.serving.protocols.rows import read_rows
 from lepton.serving.protocols.tables import TableReader
 from lepton.serving.repository import Repository
+from lepton.serving.traffic import Traffic
 from lepton.version import __version__
 
 __all__ = ["ROUTES", "InferenceProtocol", "Route"]
@@ -28,37 +30,27 @@ __all__ = ["ROUTES", "InferenceProtocol", "Route"]
 Handler = Callable[..., Response | Call]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One address.
-
-    Attributes:
-        method: `GET` (which answers `HEAD` too) or `POST`.
-        pattern: the path, with `{model}` and `{version}` for what varies.
-        does: what it answers, in a sentence.
-        control: whether it changes what is served, or tells of it, and so needs a token whatever the address.
-        tables: whether it takes tables and forms beside JSON.
-    """
-
-    method: str
-    pattern: str
-    does: str
-    control: bool = False
-    tables: bool = False
-
-
 ROUTES = (
     Route("GET", "/", "What this server is and which models it has"),
+    Route("GET", "/openapi.json", "Every address and the rows of every model, as OpenAPI 3.1"),
     Route("GET", "/v2", "Server metadata"),
     Route("GET", "/v2/health/live", "Whether the server runs"),
     Route("GET", "/v2/health/ready", "Whether requests can be sent, and the state of each model"),
+    Route("GET", "/v2/traffic", "Aliases, splits, pipelines and caches, and what each has done"),
     Route("GET", "/v2/models/{model}", "What a model takes and gives; why it is not ready"),
     Route("GET", "/v2/models/{model}/versions/{version}", "The same, of one version"),
+    Route("GET", "/v2/models/{model}/try", "A page to try a model in a browser", open=True),
     Route("GET", "/v2/models/{model}/ready", "Whether a model answers"),
     Route("GET", "/v2/models/{model}/versions/{version}/ready", "The same, of one version"),
     Route("POST", "/v2/models/{model}/infer", "Answers to tensors"),
     Route("POST", "/v2/models/{model}/versions/{version}/infer", "The same, of one version"),
     Route("POST", "/v2/models/{model}/rows", "Answers to rows in JSON, CSV, Arrow or Parquet", tables=True),
+    Route("GET", "/v2/services", "The services and their states", service=True),
+    Route("GET", "/v2/services/{service}", "What a service offers: its methods, what they take and give", service=True),
+    Route("GET", "/v2/services/{service}/ready", "Whether a service is well", service=True),
+    Route("POST", "/v2/services/{service}/{method}", "Calls a method", service=True),
+    Route("GET", "/v2/tasks/{task}", "How far a task is, and its result", service=True),
+    Route("DELETE", "/v2/tasks/{task}", "Cancels a task", service=True),
     Route(
         "POST", "/v2/repository/index", "Every version of every model, its state and why it is not ready", control=True
     ),
@@ -69,6 +61,15 @@ ROUTES = (
 
 _PLATFORM = "onnxruntime_onnx"
 _KEPT_ADDRESSES = 64
+
+
+class Beside(Protocol):
+    """What answers beside the models: the handlers of its addresses, and the state of each by name."""
+
+    handlers: Mapping[str, Callable[..., Any]]
+
+    def states(self) -> dict[str, str]:
+        """`loading`, `ready`, or another word."""
 
 
 class Match(NamedTuple):
@@ -85,21 +86,40 @@ class InferenceProtocol:
     Args:
         store: the models.
         repository: what changes them, if callers may.
+        traffic: rules of which model answers to which name, if there are any.
+        services: what runs beside the models, if anything does.
     """
 
-    def __init__(self, store: ModelStore, repository: Repository | None = None) -> None:
+    def __init__(
+        self,
+        store: ModelStore,
+        repository: Repository | None = None,
+        traffic: Traffic | None = None,
+        services: Beside | None = None,
+    ) -> None:
+        self._services = services
         self._store = store
+        self._traffic = traffic
         self._repository = repository
-        self.routes = tuple(route for route in ROUTES if repository is not None or not route.control)
+        self.routes = tuple(
+            route
+            for route in ROUTES
+            if (repository is not None or not route.control) and (services is not None or not route.service)
+        )
         self._extensions = ["binary_tensor_data", "classification"] + ["model_repository"] * (repository is not None)
         self.draining = False
+        self.workers: Mapping[str, Any] = {}  # of several, what their supervisor says of all of them
         self._tables = TableReader()
+        self._describer = Describer(self.routes)
         handlers: dict[str, Handler] = {
             "/": self._home,
+            "/openapi.json": self._openapi,
             "/v2": self._server,
             "/v2/health/live": self._live,
             "/v2/health/ready": self._ready,
+            "/v2/traffic": self._show_traffic,
             "/v2/models/{model}": self._model,
+            "/v2/models/{model}/try": try_page,
             "/v2/models/{model}/ready": self._model_ready,
             "/v2/models/{model}/infer": self._infer,
             "/v2/models/{model}/rows": self._rows,
@@ -110,6 +130,8 @@ class InferenceProtocol:
                 "/v2/repository/models/{model}/load": partial(load_model, repository),
                 "/v2/repository/models/{model}/unload": partial(unload_model, repository),
             }
+        if services is not None:
+            handlers |= services.handlers
         self._routes: dict[int, list[tuple[list[str], Match]]] = {}
         for route in self.routes:
             segments = route.pattern[1:].split("/")
@@ -152,7 +174,8 @@ class InferenceProtocol:
     def model_of(self, request: Request) -> ServedModel | None:
         """The model that a request will run, or None; `ServingError` when there is no such address or model."""
         route, _, variables = self.match(request.method, request.path)
-        return self._served(variables) if route.method == "POST" and not route.control else None
+        runs = route.method == "POST" and not route.control and not route.service
+        return self._served(request, variables) if runs else None
 
     def answer(self, request: Request) -> Response:
         """The response to a complete request; a model that it asks for is run here and now.
@@ -172,13 +195,36 @@ class InferenceProtocol:
         _, handler, variables = self.match(request.method, request.path)
         return handler(request, **variables)
 
+    def timeout_of(self, request: Request) -> float | None:
+        """Seconds that a request may wait for its model, read ahead of the rest.
+
+        Raises:
+            LeptonError: a body that does not say so in the way of the protocol.
+        """
+        if request.timeout is not None or not request.path.endswith("/infer") or request.message is not None:
+            return request.timeout
+        return peek_timeout(request)
+
     def close(self) -> None:
         """End what reads tables."""
         self._tables.close()
 
-    def _served(self, variables: Mapping[str, str]) -> ServedModel:
+    def _served(self, request: Request, variables: Mapping[str, str]) -> ServedModel:
+        """The model that answers a request."""
         name, version = variables["model"], variables.get("version")
+        if self._traffic is not None:
+            return self._traffic.served(name, version, request)
         return self._store[name] if version is None else self._store.version(name, version)
+
+    def _shown(self, variables: Mapping[str, str]) -> ServedModel:
+        """The model that is told of."""
+        name, version = variables["model"], variables.get("version")
+        if self._traffic is not None:
+            return self._traffic.shown(name, version)
+        return self._store[name] if version is None else self._store.version(name, version)
+
+    def _prepared(self, call: Call, request: Request, variables: Mapping[str, str]) -> Response | Call:
+        return call if self._traffic is None else self._traffic.prepared(call, variables["model"], request)
 
     def _home(self, _: Request) -> Response:
         models = [
@@ -191,34 +237,52 @@ class InferenceProtocol:
     def _server(self, _: Request) -> Response:
         return json_response({"name": "lepton", "version": __version__, "extensions": self._extensions})
 
+    def _openapi(self, _: Request) -> Response:
+        return Response(200, self._describer.openapi(self._store))
+
     def _live(self, _: Request) -> Response:
         return json_response({"live": True})
 
     def _ready(self, _: Request) -> Response:
         states = self._store.states
-        if self.draining or not self._store.ready:
+        services = {} if self._services is None else self._services.states()
+        told = {"models": states, **({"services": services} if services else {})}
+        ready = self._store.ready or ("loading" not in states.values() and "ready" in services.values())
+        started = "loading" not in services.values() and (self._traffic is None or self._traffic.started)
+        settled = self.workers.get("settled", True)
+        if self.draining or not ready or not started or not settled:
+            unsettled = "no model is ready yet" if settled else "the processes of the server are not alike yet"
             raise ServingError(
-                ErrorCode.NOT_READY,
-                "the server is stopping" if self.draining else "no model is ready yet",
-                details={"models": states},
+                ErrorCode.NOT_READY, "the server is stopping" if self.draining else unsettled, details=told
             )
-        return json_response({"ready": True, "models": states})
+        rolled_back = {} if self._traffic is None else self._traffic.rolled_back
+        told |= {"rolled_back": rolled_back} if rolled_back else {}
+        return json_response({"ready": True, **told})
 
     def _model(self, _: Request, **variables: str) -> Response:
-        served = self._served(variables)
-        return json_response(_metadata(served, self._store.versions(served.name)))
+        served = self._shown(variables)
+        out = _metadata(served, self._store.versions(served.name) or [served])
+        if self._traffic is not None and (told := self._traffic.report_of(variables["model"])):
+            out["traffic"] = told
+        if self.workers:
+            out["workers"] = {name: told for name, told in self.workers.items() if name != "settled"}
+        return json_response(out)
+
+    def _show_traffic(self, _: Request) -> Response:
+        return json_response({} if self._traffic is None else self._traffic.report())
 
     def _model_ready(self, _: Request, **variables: str) -> Response:
-        served = self._served(variables)
+        served = self._shown(variables)
         model_id = served.predictor.model_id
         return json_response({"name": served.name, "version": served.version, "ready": True, "model_id": model_id})
 
-    def _infer(self, request: Request, **variables: str) -> Call:
+    def _infer(self, request: Request, **variables: str) -> Response | Call:
         read = read_infer if request.message is None else read_message
-        return read(self._served(variables), request)
+        return self._prepared(read(self._served(request, variables), request), request, variables)
 
-    def _rows(self, request: Request, **variables: str) -> Call:
-        return read_rows(self._served(variables), request, self._tables)
+    def _rows(self, request: Request, **variables: str) -> Response | Call:
+        call = read_rows(self._served(request, variables), request, self._tables)
+        return self._prepared(call, request, variables)
 
 
 def _matched(pattern: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:
