@@ -251,7 +251,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The peer sends no more; what it asked for before is still answered."""
         self._ended = True
-        half_open = self._transport is not None and self._transport.can_write_eof()  # with TLS a side cannot close alone
+        # With TLS, one side alone cannot close.
+        half_open = self._transport is not None and self._transport.can_write_eof()
         return half_open and (self._busy or bool(self._queue))
 
     def pause_writing(self) -> None:

@@ -71,4 +71,3 @@ def _remove_left_over(path: Path) -> None:
         f"something else listens on {printable(path.name)}",
         fix="stop it, or choose another path",
     )
-
