@@ -20,6 +20,7 @@ from lepton.serving.protocols.base import Request, Response, error_response, int
 from lepton.serving.protocols.call import Call
 from lepton.serving.protocols.media import is_form
 from lepton.serving.protocols.oip import InferenceProtocol
+from lepton.serving.residency import wait_for
 from lepton.serving.watchdog import Watchdog
 
 __all__ = ["CHEAP_SECONDS", "Dispatcher", "Ticket", "answer_safely"]
@@ -66,6 +67,7 @@ class Dispatcher:
         max_waiting: requests that may wait for one model.
         max_batch: rows of one batch.
         max_run: seconds that one run of a model may take.
+        control: answers what changes the models, in a thread; default: the protocol.
     """
 
     def __init__(
@@ -77,12 +79,14 @@ class Dispatcher:
         max_waiting: int = 64,
         max_batch: int = 32,
         max_run: float = 60.0,
+        control: Callable[[Request], Response] | None = None,
     ) -> None:
         self._protocol = protocol
         self._deliver = deliver
         self._max_waiting = max_waiting
         self._max_batch = max_batch
         self._max_run = max_run
+        self._control = control or protocol.answer
         self._max_runs = max(1, cpus - 1)
         self.watchdog = Watchdog()
         self._full = error_response(overloaded(max_waiting))  # made once: refusing must be cheap
@@ -92,6 +96,7 @@ class Dispatcher:
         self._runners = ThreadPoolExecutor(cpus, "lepton-model")
         self._readers = ThreadPoolExecutor(max(2, cpus), "lepton-large")
         self._changers = ThreadPoolExecutor(1, "lepton-repository")
+        self._openers = ThreadPoolExecutor(max_waiting, "lepton-reopen")  # in which requests wait for their models
 
     def begin(self, request: Request, done: Callable[[Response], None]) -> Response | Ticket:
         """Begin to answer a request; called on the loop.
@@ -111,6 +116,8 @@ class Dispatcher:
         if model is None:
             self._changers.submit(self._answer_alone, ticket)
             return ticket
+        if model.rests:
+            return self._to_readers(ticket, partial(self._read_when_open, ticket, model), self._openers) or ticket
         if model.row_seconds > CHEAP_SECONDS:
             if not self._lane(model).admits(request.client):  # before a byte of the body is looked at
                 return self._full
@@ -120,7 +127,7 @@ class Dispatcher:
 
     def close(self) -> None:
         """Begin nothing more, and end what runs; it is not waited for."""
-        for pool in (self._runners, self._readers, self._changers):
+        for pool in (self._runners, self._readers, self._changers, self._openers):
             pool.shutdown(wait=False, cancel_futures=True)
         self.watchdog.close()
 
@@ -132,7 +139,7 @@ class Dispatcher:
             return lane
 
     def _answer_alone(self, ticket: Ticket) -> None:
-        self._finish([(ticket.done, answer_safely(ticket.request, self._protocol.answer, ticket.request))])
+        self._finish([(ticket.done, answer_safely(ticket.request, self._control, ticket.request))])
 
     def _read(self, ticket: Ticket, *, on_loop: bool) -> Response | None:
         """Read a request; its response where that is known already, None where `done` will take it."""
@@ -145,6 +152,19 @@ class Dispatcher:
             return self._to_readers(ticket, lambda: answer_safely(ticket.request, self._run_large, ticket, found))
         return answer_safely(ticket.request, self._run_large, ticket, found)
 
+    def _read_when_open(self, ticket: Ticket, model: ServedModel) -> Response | None:
+        """Read a request to a model that was let go, once it is open again; in a thread that may wait."""
+        timeout = answer_safely(ticket.request, self._protocol.timeout_of, ticket.request)
+        if isinstance(timeout, Response):
+            return timeout
+        try:
+            wait_for(model, None if timeout is None else ticket.came + timeout)
+        except TimeoutError:
+            return error_response(late(timeout))
+        except LeptonError as error:
+            return error_response(error)
+        return self._read(ticket, on_loop=False)
+
     def _run_large(self, ticket: Ticket, call: Call) -> Response:
         now = time.monotonic()
         ends = now + self._max_run
@@ -155,13 +175,15 @@ class Dispatcher:
         with self.watchdog.watching(ends) as options:
             return run_alone(call, options)
 
-    def _to_readers(self, ticket: Ticket, answer: Callable[[], Response | None]) -> Response | None:
-        """Have `answer` called in a thread for what is large, unless too much waits there."""
+    def _to_readers(
+        self, ticket: Ticket, answer: Callable[[], Response | None], pool: ThreadPoolExecutor | None = None
+    ) -> Response | None:
+        """Have `answer` called in a thread for what is large, or one of `pool`, unless too much waits there."""
         with self._lock:
             if self._large >= self._max_waiting:
                 return self._full
             self._large += 1
-        self._readers.submit(self._answer_large, ticket, answer)
+        (pool or self._readers).submit(self._answer_large, ticket, answer)
         return None
 
     def _answer_large(self, ticket: Ticket, answer: Callable[[], Response | None]) -> None:

@@ -36,12 +36,21 @@ class Repository:
         sources: where models come from.
         store: where they answer from.
         trial: opens a file before the server does and gives its `model_id`; raises `LeptonError`.
+        number: gives the number of a version from the name of its model and its `model_id`; without one, each new
+            content of a name is the next.
     """
 
-    def __init__(self, sources: Sources, store: ModelStore, trial: Callable[[Path], str] = try_bundle) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        store: ModelStore,
+        trial: Callable[[Path], str] = try_bundle,
+        number: Callable[[str, str], int] | None = None,
+    ) -> None:
         self._sources = sources
         self._store = store
         self._trial = trial
+        self._number = number or self._next_number
         self._changing = threading.Lock()  # guards all that follows
         self._held: dict[Place, _Held] = {}
         self._waiting: dict[Place, Stamp | None] = {}
@@ -61,7 +70,8 @@ class Repository:
                 if model is None or model.state is not ModelState.READY:
                     self._held[place] = _Held(held.stamp, failed=model)
                 elif place.number is None:
-                    self._numbers.setdefault(place.name, {})[model.predictor.model_id] = int(model.version)
+                    self._give_number(model)
+                    self._store.change(place.name)
 
     def refresh(self) -> None:
         """Take up files that are new or changed, once two looks found them the same, and let go of those gone."""
@@ -81,11 +91,13 @@ class Repository:
                 else:  # it may still be on its way here
                     self._waiting[place] = stamp
 
-    def watch(self, stopping: threading.Event, seconds: float) -> None:
-        """Refresh every so many seconds, until `stopping` is set."""
+    def watch(self, stopping: threading.Event, seconds: float, then: Callable[[], None] | None = None) -> None:
+        """Refresh every so many seconds, and do `then`, until `stopping` is set."""
         while not stopping.wait(seconds):
             try:
                 self.refresh()
+                if then is not None:
+                    then()
             except Exception:
                 _logger.exception("the models could not be looked at")
 
@@ -155,22 +167,32 @@ class Repository:
 
     def _opened(self, place: Place, source: Path | Predictor) -> ServedModel:
         """A model that is ready or failed, under the number of its version."""
-        numbers = self._numbers.setdefault(place.name, {})
-        model = ServedModel(place.name, source, str(place.number or len(numbers) + 1))
+        next_number = len(self._numbers.get(place.name, ())) + 1
+        model = ServedModel(place.name, source, str(place.number or next_number))
         try:
             tried = None if isinstance(source, Predictor) else self._trial(source)
         except LeptonError as error:
             model.fail(error)
             return model
-        model.open(self._store.resources)
+        model.open(self._store.resources, self._store.residency)
         if model.state is not ModelState.READY:
             return model
         model_id = model.predictor.model_id
         if tried is not None and tried != model_id:
             model.fail(DataError(ErrorCode.CHANGED_WHILE_READ, "the file changed while it was opened"))
         elif place.number is None:
-            model.version = str(numbers.setdefault(model_id, len(numbers) + 1))
+            self._give_number(model)
         return model
+
+    def _give_number(self, model: ServedModel) -> None:
+        model_id = model.predictor.model_id
+        number = self._number(model.name, model_id)
+        self._numbers.setdefault(model.name, {})[model_id] = number
+        model.version = str(number)
+
+    def _next_number(self, name: str, model_id: str) -> int:
+        numbers = self._numbers.setdefault(name, {})
+        return numbers.get(model_id, len(numbers) + 1)
 
 
 @dataclass(frozen=True, slots=True)

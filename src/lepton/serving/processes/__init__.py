@@ -1,0 +1,1 @@
+"""Several processes behind one address: kept alive, kept alike, and stopped together."""

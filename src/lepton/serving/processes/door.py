@@ -1,0 +1,125 @@
+"""Where connections come from: an address that is listened on, or another process that hands them over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+__all__ = ["Door", "HandedOver", "Listening", "hand_over", "take_waiting"]
+
+Connect = Callable[[], asyncio.Protocol]
+
+_BACKLOG = 2048
+_AT_ONCE = 64
+
+
+class Door(Protocol):
+    """Lets connections in.
+
+    Attributes:
+        port: that peers connect to; 0 where another process knows it.
+    """
+
+    port: int
+
+    async def open(self, connect: Connect) -> None:
+        """Let them in from now on.
+
+        Args:
+            connect: makes the protocol of each.
+        """
+
+    async def close(self) -> None:
+        """Let those in that wait already, and no more."""
+
+
+class Listening:
+    """An address of this process.
+
+    Args:
+        address: bound.
+    """
+
+    def __init__(self, address: socket.socket) -> None:
+        self._address = address
+        self.port = int(address.getsockname()[1])
+        self._server: asyncio.Server | None = None
+        self._connect: Connect | None = None
+
+    async def open(self, connect: Connect) -> None:
+        """See `Door`."""
+        loop = asyncio.get_running_loop()
+        self._connect = connect
+        self._server = await loop.create_server(connect, sock=self._address, backlog=_BACKLOG)
+
+    async def close(self) -> None:
+        """See `Door`: closing the address would reset the connections that the kernel has made already."""
+        if self._server is None or self._connect is None:
+            return
+        for connection in take_waiting(self._address):
+            await asyncio.get_running_loop().connect_accepted_socket(self._connect, connection)
+        self._server.close()
+
+
+class HandedOver:
+    """Connections that another process takes up and hands over.
+
+    Args:
+        source: a datagram socket; each datagram brings one connection.
+    """
+
+    def __init__(self, source: socket.socket) -> None:
+        source.setblocking(False)
+        self.port = 0
+        self._source = source
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._connect: Connect | None = None
+
+    async def open(self, connect: Connect) -> None:
+        """See `Door`."""
+        self._connect = connect
+        asyncio.get_running_loop().add_reader(self._source, self._take, connect)
+
+    async def close(self) -> None:
+        """See `Door`."""
+        if self._connect is None:
+            return
+        self._take(self._connect)
+        asyncio.get_running_loop().remove_reader(self._source)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._source.close()
+
+    def _take(self, connect: Connect) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            while True:
+                data, files, _, _ = socket.recv_fds(self._source, 1, _AT_ONCE)
+                if not data:
+                    return
+                for file in files:
+                    connection = socket.socket(fileno=file)
+                    connection.setblocking(False)
+                    task = loop.create_task(loop.connect_accepted_socket(connect, connection))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+
+
+def hand_over(destination: socket.socket, connection: socket.socket) -> bool:
+    """Hand a connection to the process that holds the other end of `destination`; whether it could be."""
+    try:
+        socket.send_fds(destination, [b"c"], [connection.fileno()], socket.MSG_DONTWAIT)
+    except OSError:  # it is gone, or has more than it takes up
+        return False
+    return True
+
+
+def take_waiting(address: socket.socket) -> list[socket.socket]:
+    """Connections to an address that wait to be taken up."""
+    taken: list[socket.socket] = []
+    with contextlib.suppress(OSError):  # none waits any more, or the peer has gone already
+        while len(taken) < _BACKLOG:
+            taken.append(address.accept()[0])
+    return taken

@@ -1,0 +1,364 @@
+"""Several servers behind one address: a process that owns the address and keeps the others alive and alike."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from lepton.bundle import Predictor
+from lepton.core import ErrorCode, LeptonError, Resources, ServingError, UsageError, WorkerError, printable
+from lepton.serving.address import authority, bind_port, check_port
+from lepton.serving.guard import Guard, is_loopback, new_token
+from lepton.serving.http import Limits
+from lepton.serving.model_store import ModelState
+from lepton.serving.processes.child import Child
+from lepton.serving.processes.door import take_waiting
+from lepton.serving.processes.worker import sources_record
+from lepton.serving.sources import Sources, Stamp, stamp_of
+from lepton.serving.trial import try_bundle
+
+__all__ = ["Supervisor", "supervise"]
+
+_logger = logging.getLogger("lepton.serving")
+_BACKLOG = 2048
+_LOOK = 0.25
+_FIRST_PAUSE, _LONGEST_PAUSE, _STABLE = 0.1, 10.0, 30.0
+_START_TIME = 300.0
+_FAREWELL = 5.0
+_READS = "/v2/repository/index"
+
+
+class Supervisor:
+    """Serves models from several processes until it is stopped.
+
+    It binds the address, takes up connections and hands each to the worker with the fewest. It decides what concerns
+    all workers: the numbers of versions, the trial of a new file, when the files are looked at, and each request that
+    changes the models, which every worker then follows. It runs no model.
+
+    Args:
+        models: as of `Server`; files only.
+        processes: how many workers.
+        host: as of `Server`.
+        port: as of `Server`.
+        limits: as of `Server`, of each worker.
+        resources: as of `Server`, shared by the workers.
+        watch: as of `Server`.
+        hang_time: seconds without a sign of life after which a worker is ended.
+        options: further ones of `Server`, in JSON.
+
+    Raises:
+        LeptonError: as `Server`.
+    """
+
+    def __init__(
+        self,
+        models: Any,
+        *,
+        processes: int,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        limits: Limits | None = None,
+        resources: Resources | None = None,
+        watch: float | None = None,
+        hang_time: float = 10.0,
+        **options: Any,
+    ) -> None:
+        if processes < 1:
+            raise UsageError(ErrorCode.BAD_SETTING, f"got {processes} processes", wanted="at least 1")
+        check_port(port)
+        sources = models if isinstance(models, Sources) else Sources.of(models)
+        if any(isinstance(source, Predictor) for source in sources.files.values()):
+            raise UsageError(ErrorCode.USAGE, "got an opened model for several processes", wanted="its file")
+        self.host = "127.0.0.1" if host == "localhost" else host
+        self.port = port
+        Guard(self.host, options.get("token"), insecure_no_token=options.get("insecure_no_token", False))
+        self.limits = limits or Limits()
+        whole = resources or Resources()
+        self._resources = dataclasses.replace(whole, cpus=max(1, whole.cpus // processes))
+        self.watch = watch
+        self._hang_time = hang_time
+        self._told = {
+            "sources": sources_record(sources),
+            "limits": dataclasses.asdict(self.limits),
+            "resources": dataclasses.asdict(self._resources)
+            | {"scratch": None if whole.scratch is None else str(whole.scratch)},
+            "options": {"host": self.host, **options},
+        }
+        self.children: list[Child | None] = [None] * processes
+        self._numbers: dict[str, dict[str, int]] = {}
+        self._trials: dict[str, tuple[Stamp | None, asyncio.Future[str]]] = {}
+        self._journal: dict[tuple[str, str], Any] = {}
+        self._changing = asyncio.Lock()
+        self._news: dict[str, Any] = {}
+        self._restarts = 0
+        self._last_cause = ""
+        self._failure: LeptonError | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+
+    @property
+    def url(self) -> str:
+        """Address of the server, with the port that it has."""
+        return f"http://{authority(self.host, self.port)}"
+
+    @property
+    def states(self) -> list[tuple[str, str, str]]:
+        """Name, state and reason of every model, as the first worker that answers has them."""
+        found: list[list[str]] = next((child.models for child in self._living() if child.models is not None), [])
+        return [(name, state, said) for name, _, state, said in found]
+
+    def serve_forever(self, announce: Callable[[Supervisor], None] = lambda _: None) -> None:
+        """Serve in this thread until SIGTERM or SIGINT, then finish the requests in flight and return.
+
+        Args:
+            announce: called when every worker is there.
+
+        Raises:
+            LeptonError: the address cannot be bound, or a worker cannot start.
+        """
+        asyncio.run(self._main(announce))
+
+    def stop(self) -> None:
+        """Begin to stop; from any thread."""
+        if self._loop is not None and self._stopping is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def _main(self, announce: Callable[[Supervisor], None]) -> None:
+        loop = self._loop = asyncio.get_running_loop()
+        self._stopping = stopping = asyncio.Event()
+        address = bind_port(self.host, self.port)
+        self.port = address.getsockname()[1]
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stopping.set)
+        keepers = [asyncio.create_task(self._keep(index, stopping)) for index in range(len(self.children))]
+        others: list[asyncio.Task[None]] = []
+        try:
+            while not stopping.is_set() and not self._all_ready:
+                await asyncio.sleep(0.01)
+            if self._failure is not None:
+                raise self._failure
+            if stopping.is_set():
+                return
+            address.listen(_BACKLOG)
+            loop.add_reader(address, self._let_in, address)
+            others.append(asyncio.create_task(self._look_after()))
+            if self.watch is not None:
+                others.append(asyncio.create_task(self._refresh(self.watch)))
+            announce(self)
+            await stopping.wait()
+            loop.remove_reader(address)
+            for connection in take_waiting(address):
+                self._hand_over(connection)
+        finally:
+            stopping.set()
+            address.close()
+            for task in others:
+                task.cancel()
+            await self._end(keepers)
+
+    @property
+    def _all_ready(self) -> bool:
+        return all(child is not None and child.ready.is_set() for child in self.children)
+
+    # Workers
+
+    async def _keep(self, index: int, stopping: asyncio.Event) -> None:
+        """Keep one worker alive."""
+        pause = _FIRST_PAUSE
+        ever = False
+        while not stopping.is_set():
+            child = Child(self._told, self._resources, self._answer)
+            self.children[index] = child
+            cause = await child.run()
+            self.children[index] = None
+            ever = ever or child.opened
+            if stopping.is_set():
+                return
+            if not ever:  # who starts a server sees what is wrong with it
+                self._failure = child.failure or WorkerError(ErrorCode.WORKER_DIED, f"a worker did not start: {cause}")
+                stopping.set()
+                return
+            self._restarts += 1
+            self._last_cause = printable(cause, 500)
+            _logger.error("worker %d (process %d) is started again: %s", index, child.process_id, self._last_cause)
+            self._tell_news()
+            pause = _FIRST_PAUSE if time.monotonic() - child.started > _STABLE else min(2 * pause, _LONGEST_PAUSE)
+            try:
+                await asyncio.wait_for(stopping.wait(), pause)
+            except TimeoutError:
+                continue
+
+    async def _end(self, keepers: list[asyncio.Task[None]]) -> None:
+        for child in self._living():
+            child.channel.tell("stop")
+        await asyncio.wait(keepers, timeout=self.limits.drain_time + _FAREWELL)
+        for child in self._living():
+            child.kill("it did not stop")
+        await asyncio.gather(*keepers)
+
+    def _living(self) -> list[Child]:
+        return [child for child in self.children if child is not None]
+
+    async def _look_after(self) -> None:
+        """End workers of which nothing is heard."""
+        while True:
+            now = time.monotonic()
+            for child in self._living():
+                limit = self._hang_time if child.ready.is_set() else _START_TIME
+                if child.silent(now) > limit:
+                    child.kill(f"nothing was heard of it for {limit:g} s")
+            await asyncio.sleep(_LOOK)
+
+    # Connections
+
+    def _let_in(self, address: Any) -> None:
+        if not any(child.ready.is_set() for child in self._living()):
+            return  # they wait in the kernel until a worker is there
+        try:
+            connection, _ = address.accept()
+        except OSError:  # the peer has gone already
+            return
+        self._hand_over(connection)
+
+    def _hand_over(self, connection: Any) -> None:
+        """Give a connection to the worker with the fewest; where none takes it, it is closed."""
+        with connection:
+            for child in sorted(self._living(), key=lambda each: each.connections):
+                if child.hand_over(connection):
+                    return
+
+    # What workers ask and tell
+
+    async def _answer(self, child: Child, kind: str, value: Any) -> Any:
+        match kind:
+            case "beat":
+                child.models = value["models"]
+                self._tell_news()
+            case "opened":
+                for asked in tuple(self._journal.values()):
+                    await child.channel.ask("control", asked)
+                child.open()
+                self._tell_news(child)
+            case "number":
+                numbers = self._numbers.setdefault(value["name"], {})
+                return numbers.setdefault(value["model_id"], len(numbers) + 1)
+            case "trial":
+                return await self._tried(value)
+            case "control":
+                return await self._change(value)
+            case "gather":
+                return [found for found in await self._ask_all("gather", value) if found is not None]
+        return None
+
+    async def _tried(self, path: str) -> str:
+        """The `model_id` of a file, found out once for all workers."""
+        stamp = stamp_of(Path(path))
+        known = self._trials.get(path)
+        if known is None or known[0] != stamp:
+            tried = asyncio.get_running_loop().run_in_executor(None, partial(try_bundle, Path(path)))
+            self._trials[path] = known = (stamp, tried)
+        return await asyncio.shield(known[1])
+
+    async def _change(self, asked: Any) -> Any:
+        """Have a request followed by every worker, one request at a time; the answer of the first that refuses it."""
+        if asked["path"] == _READS:
+            return await self._first(asked)
+        async with self._changing:
+            found = await self._ask_all("control", asked)
+            if not found:
+                raise ServingError(ErrorCode.NOT_READY, "no worker is ready")
+            refused = [each for each in found if each["status"] >= 400]
+            if not refused:
+                key = (asked["method"], asked["path"])
+                self._journal.pop(key, None)
+                self._journal[key] = asked  # what was asked last is followed last
+            return (refused or found)[0]
+
+    async def _first(self, asked: Any) -> Any:
+        for child in self._living():
+            if child.ready.is_set():
+                return await child.channel.ask("control", asked)
+        raise ServingError(ErrorCode.NOT_READY, "no worker is ready")
+
+    async def _ask_all(self, kind: str, value: Any) -> list[Any]:
+        """Answers of the workers that are ready and give one."""
+        ready = [child for child in self._living() if child.ready.is_set()]
+        found = await asyncio.gather(*(child.channel.ask(kind, value) for child in ready), return_exceptions=True)
+        return [each for each in found if not isinstance(each, BaseException)]
+
+    async def _refresh(self, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            async with self._changing:
+                await self._ask_all("refresh", None)
+
+    def _tell_news(self, child: Child | None = None) -> None:
+        """Tell every worker how all of them are, if that has changed."""
+        ready = [each for each in self._living() if each.ready.is_set()]
+        news = {
+            "settled": all(each.models == ready[0].models for each in ready),
+            "processes": len(self.children),
+            "ready": len(ready),
+            "restarts": self._restarts,
+            "last_cause": self._last_cause,
+        }
+        if news != self._news:
+            self._news = news
+            for each in ready:
+                each.channel.tell("news", news)
+        elif child is not None:
+            child.channel.tell("news", news)
+
+
+def supervise(
+    models: Any,
+    *,
+    announce: Callable[[str], None] | None = None,
+    host: str = "127.0.0.1",
+    token: str | None = None,
+    insecure_no_token: bool = False,
+    require_token: bool = False,
+    **options: Any,
+) -> None:
+    """Serve `models` from several processes until SIGTERM or SIGINT; as `serve`, which serves from one.
+
+    Args:
+        models: files; as of `Supervisor`.
+        announce: called with each line that the operator should read; None says nothing, and makes no token.
+        host: address to bind.
+        token: what callers must show.
+        insecure_no_token: serve other machines without a token.
+        require_token: want a token on a loopback address too.
+        options: as of `Supervisor`.
+
+    Raises:
+        LeptonError: as `Supervisor`.
+    """
+    made = None
+    if token is None and announce is not None and (require_token or not (insecure_no_token or is_loopback(host))):
+        made = token = new_token()
+    supervisor = Supervisor(models, host=host, token=token, insecure_no_token=insecure_no_token, **options)
+
+    def started(supervisor: Supervisor) -> None:
+        if announce is None:
+            return
+        for name, state, said in supervisor.states:
+            ready = state == ModelState.READY
+            announce(f"{supervisor.url}/v2/models/{quote(name)}" if ready else f"{name} is not ready: {said}")
+        announce(f"{len(supervisor.children)} processes")
+        if supervisor.watch is not None:
+            announce(f"Looking for new models every {supervisor.watch:g} s")
+        if made is not None:
+            announce(f"Token, shown this once: {made}")
+
+    supervisor.serve_forever(started)
