@@ -637,24 +637,28 @@ def serve(
     insecure_no_token: bool = False,
     watch: float | None = None,
     resources: Resources | None = None,
+    state: str | Path | None = None,
 ) -> serving.Server:
     """Start an inference server for `models` in the background; `with` stops it.
 
     Args:
-        models: one or several; each is called as its file. A folder serves every model in it.
+        models: one or several; each is called as its file. A folder serves every model in it, and `service.py:Shop`
+            is a class of your own, which runs in a process of its own.
         host: address to bind; others than loopback need a token.
         port: port to bind; 0 takes a free one, which the server's `url` tells.
         token: what callers must show.
         insecure_no_token: serve others than this machine without a token.
         watch: seconds between two looks for new and changed files; None takes up nothing by itself.
         resources: what models may use.
+        state: folder that outlives the server, for tasks of services; None keeps them in memory.
 
     Raises:
         SecurityError: an address that others reach, without a token.
         ServingError: the port is taken.
     """
     several = [models] if isinstance(models, Model | str | Path) else list(models)
-    sources = serving.Sources(model.path if isinstance(model, Model) else model for model in several)
+    classes = [each for each in several if isinstance(each, str) and serving.is_service(each)]
+    sources = serving.Sources(each.path if isinstance(each, Model) else each for each in several if each not in classes)
     server = serving.Server(
         sources,
         host=host,
@@ -663,6 +667,8 @@ def serve(
         insecure_no_token=insecure_no_token,
         watch=watch,
         resources=resources,
+        services=classes,
+        state=None if state is None else Path(state),
     )
     return server.start()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from pathlib import Path
 
 from lepton import serving
 from lepton.cli.options import Injected, Workers
@@ -26,15 +27,17 @@ def serve(
     insecure_no_token: bool = False,
     max_body: str = "64MiB",
     workers: Workers = None,
+    state: Path | None = None,
     context: Injected,
 ) -> Result:
     """Serve models by the Open Inference Protocol until Ctrl-C.
 
     A model in houses.lepton answers at /v2/models/houses/infer and, for plain JSON rows, /v2/models/houses/rows;
-    name=houses.lepton gives it another name.
+    name=houses.lepton gives it another name. service.py:Shop runs your own class in a process of its own, its
+    methods at /v2/services/shop; nothing else makes the server run code.
 
     Args:
-        model: a .lepton file, or a folder of them: NAME.lepton, or NAME/NUMBER.lepton for several versions.
+        model: a service, a .lepton file, or a folder of them: NAME.lepton, or NAME/NUMBER.lepton for several versions.
         models: more of them.
         host: address to bind; anything but loopback needs the token that is printed at the start.
         port: port to bind; 0 takes a free one.
@@ -43,11 +46,15 @@ def serve(
         insecure_no_token: serve other machines without a token.
         max_body: largest request body that is taken.
         workers: threads for large batches.
+        state: folder that outlives the server; tasks of services are kept there.
         context: given by the command line.
     """
     settings = context.settings
+    given = [model, *models]
     serving.serve(
-        serving.Sources([model, *models]),
+        serving.Sources(each for each in given if not serving.is_service(each)),
+        services=[each for each in given if serving.is_service(each)],
+        state=state,
         host=host or settings.host,
         port=settings.port if port is None else port,
         insecure_no_token=insecure_no_token,

@@ -5,6 +5,7 @@ from lepton.serving.http import Limits
 from lepton.serving.model_store import ModelState, ModelStore, named
 from lepton.serving.repository import Repository
 from lepton.serving.server import Server, serve
+from lepton.serving.services.process import is_service
 from lepton.serving.sources import Sources
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Repository",
     "Server",
     "Sources",
+    "is_service",
     "named",
     "new_token",
     "serve",

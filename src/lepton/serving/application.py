@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from functools import partial
+from typing import cast
 
 from lepton.core import ErrorCode, LeptonError, ServingError, printable
 from lepton.serving.dispatch import CHEAP_SECONDS, Dispatcher, Ticket, answer_safely
@@ -81,7 +81,8 @@ class Application:
         """Begin to answer a request that does not run inline; see `Dispatcher.begin`."""
         route, handler, variables = self.protocol.match(request.method, request.path)
         if route.service:
-            return answer_safely(request, partial(handler, request, done, **variables))
+            start = cast("Callable[..., Response | Ticket]", handler)
+            return answer_safely(request, start, request, done, **variables)
         return self._dispatcher.begin(request, done)
 
     def finished(self, request: Request, response: Response, seconds: float) -> None:

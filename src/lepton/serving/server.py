@@ -111,6 +111,7 @@ class Server:
         else:
             self.repository = Repository(sources, self.models, link.trial, link.number)
         names = {place.name for place in sources.look()}
+        self.state = state
         self.services = Services(services, taken=names, resources=self.resources, state=state)
         if watch is None and not any(self.models) and not self.services:
             raise UsageError(ErrorCode.USAGE, "got no model to serve", wanted="at least one .lepton file")
@@ -313,6 +314,11 @@ def serve(
                 say(f"{server.url}/v2/models/{quote(model.name)}")
             else:
                 say(f"{model.name} is not ready: {model.reason}")
+        for name, state in server.services.states().items():
+            ready = f"{server.url}/v2/services/{quote(name)}"
+            say(ready if state == "ready" else f"{name} is not ready: {server.services.reasons()[name]}")
+        if server.services and server.state is None:
+            say("Tasks of services are kept in memory: --state DIR keeps them on disk")
         if server.grpc_port is not None:
             say(f"gRPC at {authority(server.host, server.grpc_port)}")
         if server.watch is not None:

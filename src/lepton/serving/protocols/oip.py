@@ -246,7 +246,7 @@ class InferenceProtocol:
     def _ready(self, _: Request) -> Response:
         states = self._store.states
         services = {} if self._services is None else self._services.states()
-        told = {"models": states, **({"services": services} if services else {})}
+        told: dict[str, Any] = {"models": states, **({"services": services} if services else {})}
         ready = self._store.ready or ("loading" not in states.values() and "ready" in services.values())
         started = "loading" not in services.values() and (self._traffic is None or self._traffic.started)
         settled = self.workers.get("settled", True)

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lepton.core import ErrorCode, LeptonError, Resources, ServingError, UsageError, printable
-from lepton.serving.protocols.base import Request, Response, error_response, json_response
+from lepton.serving.protocols.base import Request, Response, json_response
 from lepton.serving.services.host import Host, HostLimits, Pending, ServiceState
 from lepton.serving.services.process import ServiceSource, source_of
 from lepton.serving.services.tasks import Tasks
@@ -62,7 +62,7 @@ class Services:
         self._state = state
         self._hosts: dict[str, Host] = {}
         self._tasks: Tasks | None = None
-        self.handlers: Mapping[str, Callable[..., Response | Pending | None]] = {
+        self.handlers: Mapping[str, Callable[..., Response | Pending | EndsSoon]] = {
             "/v2/services": self._index,
             "/v2/services/{service}": self._show,
             "/v2/services/{service}/ready": self._ready,
@@ -115,13 +115,6 @@ class Services:
             return None
         return next((host.not_ready() for host in self._hosts.values()), None)
 
-    def answer(self, handler: Callable[..., Any], request: Request, done: Done, **variables: str) -> Any:
-        """What a handler gives; errors are responses too."""
-        try:
-            return handler(request, done, **variables) or _Nothing
-        except LeptonError as error:
-            return error_response(error)
-
     def _state_of(self, name: str) -> str:
         return str(self._hosts[name].state if name in self._hosts else ServiceState.LOADING)
 
@@ -166,7 +159,7 @@ class Services:
             raise ServingError(ErrorCode.NOT_READY, f"the service '{printable(service)}' is not well: {host.health}")
         return json_response({"name": service, "ready": True})
 
-    def _call(self, request: Request, done: Done, *, service: str, method: str) -> Response | Pending | None:
+    def _call(self, request: Request, done: Done, *, service: str, method: str) -> Response | Pending | EndsSoon:
         host = self._host(service)
         found = host.method(method)
         if not found["task"]:
@@ -175,19 +168,20 @@ class Services:
             raise host.not_ready()
         if self._tasks is not None:
             self._tasks.submit(host, found, request, done)
-        return None
+        return _ENDS_SOON
 
-    def _task(self, request: Request, done: Done, *, task: str) -> None:
+    def _task(self, request: Request, done: Done, *, task: str) -> EndsSoon:
         if self._tasks is None:
             raise ServingError(ErrorCode.NOT_READY, "the services are being started")
         (self._tasks.cancel if request.method == "DELETE" else self._tasks.show)(task, done)
+        return _ENDS_SOON
 
 
-class _NothingToCancel:
-    """A request under way that ends by itself soon."""
+class EndsSoon:
+    """A request under way that is not worth to be cancelled."""
 
     def cancel(self) -> None:
         """Let it end."""
 
 
-_Nothing = _NothingToCancel()
+_ENDS_SOON = EndsSoon()

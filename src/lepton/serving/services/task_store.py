@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lepton.core import ErrorCode, ServingError, printable
-from lepton.store import database_errors, open_database
+from lepton.store import database_errors, make_folder, open_database
 
 __all__ = ["Task", "TaskStore"]
 
@@ -85,7 +85,7 @@ class TaskStore:
     """
 
     def __init__(self, folder: Path | None, clock: Callable[[], float] = time.time) -> None:
-        self._connection = open_database(None if folder is None else folder / _NAME, _TABLE)
+        self._connection = open_database(None if folder is None else make_folder(folder) / _NAME, _TABLE)
         self._clock = clock
         self._owner = f"{os.getpid()}/{_started(os.getpid())}/{secrets.token_hex(8)}"
         _open_here.add(self._owner)
