@@ -14,15 +14,15 @@ class Loop:
         self.now = self.turn = 100.0
         self.pulse = Pulse(lambda: self.turn, BOUND, lambda: self.now)
 
-    def turns(self, length: float, count: int = 1) -> list[bool]:
-        """Turns of a hundred requests each; whether the last request of each would be refused."""
+    def turns(self, length: float, count: int = 1, peers: int = 100) -> list[bool]:
+        """Turns of so many requests each; whether the last request of each would be refused."""
         late = []
         for _ in range(count):
             self.turn = self.now
-            for _ in range(100):
+            for _ in range(peers):
                 self.pulse.beat()
                 refused = self.pulse.late
-                self.now += length / 100
+                self.now += length / peers
                 self.pulse.ended = self.now
             late.append(refused)
         return late
@@ -55,3 +55,7 @@ def test_what_comes_within_the_bound_is_taken_in_an_overload_too() -> None:
     loop.turns(BOUND, 100)
     loop.turns(BOUND / 10)
     assert loop.turns(BOUND / 10) == [False]  # what comes now has waited for two short turns at most
+
+
+def test_few_large_requests_are_no_overload() -> None:
+    assert not any(Loop().turns(0.5, 100, peers=2))

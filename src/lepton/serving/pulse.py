@@ -10,6 +10,7 @@ __all__ = ["Pulse"]
 _SUSTAINED = 0.5
 _APART = 0.25
 _TURNS = 4
+_PEERS = 8
 
 
 class Pulse:
@@ -18,8 +19,8 @@ class Pulse:
     A loop takes turns: it asks the system what came, and answers all of that. What it takes up now has waited since
     this turn began at least, and since the turn before began at most, if it came while the loop was at work on that.
 
-    One long turn is no overload: something held the loop once, and everything that waited is answered soon. Turns that
-    are long again and again, for half a second, are.
+    One long turn is no overload: something held the loop once, and everything that waited is answered soon. Nor is a
+    turn that is long for the sake of few. Turns of many that are long again and again, for half a second, are.
 
     Args:
         turn: the time at which the turn of the loop began; uvloop's `time` is that.
@@ -27,14 +28,25 @@ class Pulse:
         clock: the same clock, now.
     """
 
-    __slots__ = ("_before", "_bound", "_clock", "_first_long", "_last_long", "_long", "_started", "_turn", "ended")
+    __slots__ = (
+        "_before",
+        "_bound",
+        "_clock",
+        "_first_long",
+        "_last_long",
+        "_long",
+        "_peers",
+        "_started",
+        "_turn",
+        "ended",
+    )
 
     def __init__(self, turn: Callable[[], float], bound: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._turn = turn
         self._clock = clock
         self._bound = bound
         self._before = 0.0
-        self._long = 0
+        self._long = self._peers = 0
         self._started = self._first_long = self._last_long = float("-inf")
         self.ended = float("-inf")
         """When the loop was last seen at work; whoever answers sets it."""
@@ -43,14 +55,15 @@ class Pulse:
         """Bytes came; to be called before they are looked at."""
         turn = self._turn()
         if turn == self._started:
+            self._peers += 1
             return
         self._before = max(0.0, self.ended - self._started)
-        if self._before > self._bound / 2:
+        if self._before > self._bound / 2 and self._peers >= _PEERS:
             if self._started > self._last_long + _APART:
                 self._first_long, self._long = self.ended, 0
             self._last_long = self.ended
             self._long += 1
-        self._started = turn
+        self._started, self._peers = turn, 1
 
     @property
     def late(self) -> bool:
