@@ -1,12 +1,17 @@
 """Models behind an address: the Open Inference Protocol and plain JSON rows over HTTP, guarded and bounded."""
 
-from lepton.serving.guard import Guard, new_token
-from lepton.serving.http import Limits
-from lepton.serving.model_store import ModelState, ModelStore, named
-from lepton.serving.repository import Repository
-from lepton.serving.server import Server, serve
-from lepton.serving.services.process import is_service
-from lepton.serving.sources import Sources
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lepton.serving.guard import Guard, new_token
+    from lepton.serving.http import Limits
+    from lepton.serving.model_store import ModelState, ModelStore, named
+    from lepton.serving.processes.supervisor import supervise
+    from lepton.serving.repository import Repository
+    from lepton.serving.server import Server, serve
+    from lepton.serving.services.process import is_service
+    from lepton.serving.sources import Sources
 
 __all__ = [
     "Guard",
@@ -20,4 +25,25 @@ __all__ = [
     "named",
     "new_token",
     "serve",
+    "supervise",
 ]
+
+# The process of a service imports a part of this room, and not the servers and models that it has no use for.
+_HOMES = {
+    "guard": "Guard new_token",
+    "http": "Limits",
+    "model_store": "ModelState ModelStore named",
+    "processes.supervisor": "supervise",
+    "repository": "Repository",
+    "server": "Server serve",
+    "services.process": "is_service",
+    "sources": "Sources",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a name when it is first asked for."""
+    for module, names in _HOMES.items():
+        if name in names.split():
+            return getattr(importlib.import_module(f"lepton.serving.{module}"), name)
+    raise AttributeError(f"module 'lepton.serving' has no attribute {name!r}")
