@@ -20,6 +20,8 @@ from lepton.data.steps import (
     MissingIndicators,
     OneHot,
     Ordinal,
+    Pairs,
+    Products,
     Standardise,
     TextGrams,
     TextLength,
@@ -67,6 +69,14 @@ class TestStandardiseContract(StepContract):
     step = Standardise
     values = st.one_of(plain_numbers, st.sampled_from([np.nan, np.inf, -np.inf]))
     tolerance = 1e-12
+
+
+class TestProductsContract(StepContract):
+    step = Products
+
+
+class TestPairsContract(StepContract):
+    step = Pairs
 
 
 class TestTextGramsContract(StepContract):
@@ -220,3 +230,24 @@ def test_a_cycle_in_which_nothing_differs_is_left_out():
     assert Cycles.fit(weekly).cycles == ()
     daily = Block(np.array([[day * number] for number in range(10)]), ("when",), pl.DataFrame())
     assert Cycles.fit(daily).cycles == ("week",)
+
+
+def test_products_hold_their_factors_and_are_scaled():
+    block = Block(np.array([[-1.0, 2.0], [1.0, 2.0], [100.0, -2.0]]), ("a", "b"), pl.DataFrame())
+    step = Products.fit(block, pairs=[("a", "b"), ("b", "b")])
+    products = np.array([-2.0, 2.0, -6.0])
+    found = step.apply(block)
+    assert found.number_names == ("a", "b", "a × b", "b × b")
+    np.testing.assert_allclose(found.numbers[:, 2], (products + 2.0) / products.std())
+    assert found.numbers[:, 3].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_pairs_are_in_units_of_deviation():
+    block = Block(np.array([[0.0, 0.0], [2.0, 20.0], [4.0, np.nan], [2.0, 0.0]]), ("a", "b"), pl.DataFrame())
+    step = Pairs.fit(block, pairs=[("a", "b")])
+    found = step.apply(block).numbers[:, 2:]
+    a, b = 2.0 / np.std([0.0, 2.0, 4.0, 2.0]), 20.0 / np.std([0.0, 20.0, 0.0])
+    np.testing.assert_allclose(found[1], [a + b, a - b, a / b])
+    np.testing.assert_allclose(found[3], [a, a, np.inf])
+    assert np.isnan(found[2]).all()
+    assert np.isnan(found[0, 2])

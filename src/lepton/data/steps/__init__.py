@@ -14,6 +14,7 @@ from lepton.data.steps.categories import OneHot, Ordinal
 from lepton.data.steps.cycles import CYCLES, Cycles
 from lepton.data.steps.lookup import Lookup
 from lepton.data.steps.missing import Impute, MissingIndicators
+from lepton.data.steps.products import Pairs, Products
 from lepton.data.steps.scaling import Clip, Standardise
 from lepton.data.steps.text import DropTexts, TextGrams, TextLength
 from lepton.data.steps.topics import TextTopics
@@ -32,6 +33,8 @@ __all__ = [
     "MissingIndicators",
     "OneHot",
     "Ordinal",
+    "Pairs",
+    "Products",
     "Standardise",
     "Step",
     "Tensors",

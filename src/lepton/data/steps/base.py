@@ -51,6 +51,8 @@ STEPS = Registry(
         "missing-indicators": "lepton.data.steps.missing:MissingIndicators",
         "clip": "lepton.data.steps.scaling:Clip",
         "standardise": "lepton.data.steps.scaling:Standardise",
+        "products": "lepton.data.steps.products:Products",
+        "pairs": "lepton.data.steps.products:Pairs",
         "text-grams": "lepton.data.steps.text:TextGrams",
         "text-length": "lepton.data.steps.text:TextLength",
         "text-topics": "lepton.data.steps.topics:TextTopics",

@@ -13,7 +13,7 @@ import numpy as np
 from lepton.bundle import GraphBuilder
 from lepton.core import MissingExtraError, Work
 from lepton.core.imports import lean_import
-from lepton.data.steps import Block, Diagonals, Tensors, apply_steps, emit_steps
+from lepton.data.steps import Block, Pairs, Tensors, apply_steps, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
 from lepton.training.features import directions_of, tree_steps
 from lepton.training.interactions import used_together
@@ -26,8 +26,8 @@ _OBJECTIVES = {"regression": "regression", "binary": "binary", "multiclass": "mu
 _CELLS_A_THREAD = 100_000
 _SLOW = {"learning_rate": 0.06, "max_rounds": 1500, "patience": 60, "lambda_l2": 1.0}
 _SMOOTH = {**_SLOW, "native": True, "cat_smooth": 30.0, "cat_l2": 30.0}
-_DIAGONALS = (0, 4, 8)
-_ROWS_FOR_DIAGONALS = 2_000  # with fewer, chance has too much of a say in which pairs are found to be tried first
+_PAIRS = (0, 4, 8)
+_ROWS_FOR_PAIRS = 2_000  # with fewer, chance has too much of a say in which pairs are found to be tried first
 _FIRST_TREES = {"num_leaves": 16, "learning_rate": 0.1, "feature_fraction": 0.5}
 _FIRST_ROUNDS = 60
 _ORDERED = {**_SLOW, "native": False}
@@ -61,8 +61,8 @@ class LightGBM(TableLearner):
             tried.append({**tried[2], "label": "medium trees, means of the target", "statistics": True})
         if problem.texts:
             tried.append({**tried[2], "label": "medium trees, topics of texts", "topics": True})
-        if problem.num_rows >= _ROWS_FOR_DIAGONALS and not problem.monotone:
-            tried.append({**tried[2], "label": "medium trees, sums and differences of columns", "diagonals": 4})
+        if problem.num_rows >= _ROWS_FOR_PAIRS and not problem.monotone:
+            tried.append({**tried[2], "label": "medium trees, pairs of columns", "pairs": 4})
         return tuple(tried)
 
     @classmethod
@@ -91,7 +91,7 @@ class LightGBM(TableLearner):
         if problem.texts:
             space["topics"] = Choice((False, True), False)
         if not problem.monotone:  # a sum grows with one column where another falls
-            space["diagonals"] = Choice(_DIAGONALS, 0)
+            space["pairs"] = Choice(_PAIRS, 0)
         return space
 
     @classmethod
@@ -121,8 +121,8 @@ class LightGBM(TableLearner):
         # Threads wait for each other at every split, which costs more than it gives where there is little to do.
         self._num_threads = min(work.resources.cpus, 1 + block.numbers.size // _CELLS_A_THREAD)
         self._directions = directions_of(self.problem, block)
-        if pairs := self.configuration.get("diagonals"):
-            block = self._with_diagonals(block, rows, pairs, work)
+        if pairs := self.configuration.get("pairs"):
+            block = self._with_pairs(block, rows, pairs, work)
         # Codes stand behind the numbers, in the order of the text columns.
         first_code = block.numbers.shape[1] - len(self.problem.categories)
         native = self.configuration["native"]
@@ -152,8 +152,8 @@ class LightGBM(TableLearner):
         self._rounds = self._rounds if self._rounds > 0 else self._booster.current_iteration()
         return self
 
-    def _with_diagonals(self, block: Block, rows: Rows, num_pairs: int, work: Work) -> Block:
-        """The block with sums and differences of the columns that a first small model uses together.
+    def _with_pairs(self, block: Block, rows: Rows, num_pairs: int, work: Work) -> Block:
+        """The block with sums, differences and ratios of columns that a first small model uses together.
 
         They stand before the codes; the step is put into `steps`.
         """
@@ -166,7 +166,7 @@ class LightGBM(TableLearner):
         trees = [tree["tree_structure"] for tree in first.dump_model()["tree_info"]]
         names = block.number_names
         pairs = [(names[a], names[b]) for a, b in used_together(trees, range(first_code), num_pairs)]
-        step = Diagonals.fit(block, pairs=pairs)
+        step = Pairs.fit(block, pairs=pairs)
         numbers = step.apply(Block(block.numbers[:, :first_code], names[:first_code], block.strings))
         self.steps = (*self.steps[:-1], step, self.steps[-1])
         return Block(
@@ -176,7 +176,7 @@ class LightGBM(TableLearner):
         )
 
     def _parameters(self) -> dict[str, Any]:
-        ours = {"label", "native", "statistics", "topics", "diagonals", "max_rounds", "patience"}
+        ours = {"label", "native", "statistics", "topics", "pairs", "max_rounds", "patience"}
         parameters = {
             "objective": _OBJECTIVES[self.problem.task],
             "seed": self.seed % 2**31,

@@ -78,8 +78,8 @@ class Linear(TableLearner):
         some = rows.drawn(_STEP_ROWS, self.seed)
         self.steps, block = linear_steps(self.problem, some.block)
         work.check()
-        num_features = block.numbers.shape[1]
-        rows = rows.drawn(max(1, _MAX_CELLS // num_features), self.seed)
+        num_features, products = block.numbers.shape[1], int(self.configuration.get("products", 0))
+        rows = rows.drawn(max(1, _MAX_CELLS // (num_features + products)), self.seed)
         if rows is not some:
             block = apply_steps(self.steps, rows.block)
         if self.problem.texts:
