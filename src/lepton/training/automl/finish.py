@@ -27,7 +27,7 @@ _SELECTION_CELLS = 16_000  # raw scores that a selection looks at: more say litt
 _MIN_SELECTION_ROWS = 1_000
 _PARTS = 5
 _LEAST_GAIN = 0.001  # of the loss, for which several models are worth their size
-_LEAST_SHARE = 0.0005  # of the loss that each of them must be worth
+_LEAST_SHARE = 0.001  # of the loss that each of them must be worth
 
 
 @dataclass(frozen=True)
