@@ -26,8 +26,14 @@ def serve(
     require_token: bool = False,
     insecure_no_token: bool = False,
     max_body: str = "64MiB",
+    processes: int = 1,
     workers: Workers = None,
     state: Path | None = None,
+    grpc_port: int | None = None,
+    unix: Path | None = None,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    tls_client_ca: Path | None = None,
     context: Injected,
 ) -> Result:
     """Serve models by the Open Inference Protocol until Ctrl-C.
@@ -45,13 +51,20 @@ def serve(
         require_token: want a token on this machine too; loading and unloading models by requests needs one.
         insecure_no_token: serve other machines without a token.
         max_body: largest request body that is taken.
+        processes: serve from so many; one that dies or hangs is started again, and the others answer on.
         workers: threads for large batches.
         state: folder that outlives the server; tasks of services are kept there.
+        grpc_port: serve gRPC too, at this port; 0 takes a free one.
+        unix: serve HTTP at this path of the file system in place of a port, for callers of this user alone.
+        tls_cert: file with the server's certificate in PEM; HTTP and gRPC speak TLS then.
+        tls_key: file with its private key.
+        tls_client_ca: file with the authorities of callers' certificates, which all callers must then show.
         context: given by the command line.
     """
     settings = context.settings
     given = [model, *models]
-    serving.serve(
+    serve_models = serving.serve if processes == 1 else functools.partial(serving.supervise, processes=processes)
+    serve_models(
         serving.Sources(each for each in given if not serving.is_service(each)),
         services=[each for each in given if serving.is_service(each)],
         state=state,
@@ -63,6 +76,9 @@ def serve(
         limits=serving.Limits(max_body=parse_size(max_body, "max_body")),
         resources=context.resources(workers),
         announce=functools.partial(_announce, context.console),
+        grpc_port=grpc_port,
+        unix=unix,
+        tls=serving.Tls.of(tls_cert, tls_key, tls_client_ca),
     )
     return Result(data={"stopped": True})
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lepton.serving.server import Server, serve
     from lepton.serving.services.process import is_service
     from lepton.serving.sources import Sources
+    from lepton.serving.tls import Tls
 
 __all__ = [
     "Guard",
@@ -21,6 +22,7 @@ __all__ = [
     "Repository",
     "Server",
     "Sources",
+    "Tls",
     "is_service",
     "named",
     "new_token",
@@ -38,6 +40,7 @@ _HOMES = {
     "server": "Server serve",
     "services.process": "is_service",
     "sources": "Sources",
+    "tls": "Tls",
 }
 
 

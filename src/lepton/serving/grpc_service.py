@@ -21,6 +21,7 @@ from lepton.core import ErrorCode, LeptonError, MissingExtraError, ServingError,
 from lepton.serving.http import Handler, Limits
 from lepton.serving.protocols.base import Request, Response, error_response, internal_error, request_id
 from lepton.serving.protocols.messages import SERVICE, message_class
+from lepton.serving.tls import Tls
 
 __all__ = ["ERROR_CODE", "STATUSES", "GrpcService", "status_of"]
 
@@ -200,12 +201,15 @@ class GrpcService:
         handler: what answers requests, as of HTTP.
         limits: as of HTTP; what gRPC itself bounds is told to it.
         loop: on which it runs.
+        shared: whether other processes listen on the same port, among which the kernel divides connections.
 
     Raises:
         MissingExtraError: grpcio or protobuf is not installed.
     """
 
-    def __init__(self, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop, *, shared: bool = False
+    ) -> None:
         try:
             import grpc
             from google.protobuf.message import DecodeError
@@ -233,23 +237,27 @@ class GrpcService:
                 ("grpc.max_connection_idle_ms", int(limits.idle_time * 1000)),
                 ("grpc.keepalive_time_ms", _PING_SECONDS * 1000),
                 ("grpc.keepalive_timeout_ms", int(limits.write_time * 1000)),
-                ("grpc.so_reuseport", 0),
+                ("grpc.so_reuseport", int(shared)),
             ],
             maximum_concurrent_rpcs=limits.max_connections,
         )
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
-    async def start(self, address: str) -> int:
+    async def start(self, address: str, tls: Tls | None = None) -> int:
         """Listen; returns the port.
 
         Args:
             address: `host:port`; the port 0 takes a free one.
+            tls: certificate of the server; None speaks plainly.
 
         Raises:
             ServingError: ADDRESS_IN_USE, it cannot be bound.
         """
         try:
-            port = self._server.add_insecure_port(address)
+            if tls is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, tls.credentials(self._grpc))
         except RuntimeError:
             port = 0
         if not port:

@@ -52,7 +52,7 @@ class Guard:
         insecure_no_token: the operator wants a server without a token on an address that others reach.
         unix: the address is a path, which the file system guards, and which no page of a browser reaches.
         scheme: `https` where callers come by TLS.
-        known_callers: callers show certificates, so that no stranger gets as far as this.
+        strangers: whether callers of other machines get as far as this without a certificate; None takes it of `host`.
 
     Raises:
         SecurityError: an address that others reach, without a token.
@@ -66,15 +66,18 @@ class Guard:
         insecure_no_token: bool = False,
         unix: bool = False,
         scheme: str = "http",
-        known_callers: bool = False,
+        strangers: bool | None = None,
     ) -> None:
         if token is not None and len(token) < 16:
             raise SecurityError(ErrorCode.BAD_KEY, f"got a token of {len(token)} characters", wanted="at least 16")
-        self._loopback = not unix and is_loopback(host)
-        self._own_pages_alone = self._loopback or known_callers  # a browser shows a certificate for any page
-        self._scheme = scheme
+        self._loopback = is_loopback(host)
         self._token_hash = None if token is None else _hashed(token)
-        if not (self._loopback or unix or known_callers or insecure_no_token) and token is None:
+        self._scheme = scheme
+        if strangers is None:
+            strangers = not self._loopback
+        # A page of a browser comes as whoever is before it: by loopback, or with a certificate.
+        self._own_pages_alone = not (strangers or unix)
+        if strangers and token is None and not insecure_no_token:
             raise SecurityError(
                 ErrorCode.UNTRUSTED,
                 f"the address {printable(host)!r} is reached by other machines, and there is no token",
@@ -89,7 +92,7 @@ class Guard:
             if not open:
                 self._check_token(headers)
         elif self._own_pages_alone and request.message is None:
-            if self._loopback:
+            if self._loopback and self._scheme == "http":
                 _check_same_machine(headers)
             _check_page(headers, self._scheme)
         if request.method == "POST" and request.message is None:  # no page speaks gRPC

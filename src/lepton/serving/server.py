@@ -15,20 +15,19 @@ from urllib.parse import quote
 
 from lepton.bundle import Predictor
 from lepton.core import ErrorCode, Resources, UsageError
-from lepton.serving.address import authority, bind_port, check_port
 from lepton.serving.application import Application
 from lepton.serving.dispatch import Dispatcher
-from lepton.serving.grpc_service import GrpcService
-from lepton.serving.guard import Guard, is_loopback, new_token
-from lepton.serving.http import HttpService, Limits
+from lepton.serving.front import Front, strangers_reach
+from lepton.serving.guard import new_token
+from lepton.serving.http import Limits
 from lepton.serving.model_store import ModelState, ModelStore
-from lepton.serving.processes.door import Listening
 from lepton.serving.processes.link import Link, Worked
 from lepton.serving.protocols import InferenceProtocol
 from lepton.serving.repository import Repository
 from lepton.serving.residency import MemoryBound
 from lepton.serving.services.services import Services
 from lepton.serving.sources import Sources
+from lepton.serving.tls import Tls
 from lepton.serving.traffic import Traffic
 
 try:
@@ -63,6 +62,8 @@ class Server:
         max_memory: bytes that opened models may take together; those asked least recently are let go, and opened again
             when they are asked. None keeps all of them open.
         grpc_port: port to bind for gRPC; 0 takes a free one, None serves HTTP alone.
+        unix: path to bind for HTTP in place of a port, for callers of this user alone.
+        tls: certificate of the ports; None speaks plainly.
         services: Python classes to run beside the models, as `service.py:Shop`; each in a process of its own.
         state: folder that outlives the server: tasks of services are kept there.
         link: to the supervisor, where this server is one of its workers.
@@ -87,15 +88,13 @@ class Server:
         traffic: str | Path | None = None,
         max_memory: int | None = None,
         grpc_port: int | None = None,
+        unix: Path | None = None,
+        tls: Tls | None = None,
         services: Sequence[str] = (),
         state: Path | None = None,
         link: Link | None = None,
     ) -> None:
-        check_port(port)
-        check_port(grpc_port or 0)
-        self.host = "127.0.0.1" if host == "localhost" else host
-        self.port = port
-        self.grpc_port = grpc_port
+        self._front = Front(host, port, grpc_port=grpc_port, unix=unix, tls=tls)
         self.limits = limits or Limits()
         self.resources = resources or Resources()
         self.models = ModelStore.empty(self.resources)
@@ -117,7 +116,7 @@ class Server:
             raise UsageError(ErrorCode.USAGE, "got no model to serve", wanted="at least one .lepton file")
         self.traffic = None if traffic is None else Traffic(self.models, Path(traffic))
         self._protocol = InferenceProtocol(self.models, self.repository, self.traffic, self.services or None)
-        self._guard = Guard(self.host, token, insecure_no_token=insecure_no_token)
+        self._guard = self._front.guard(token, insecure_no_token=insecure_no_token)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
@@ -125,7 +124,27 @@ class Server:
     @property
     def url(self) -> str:
         """Address of the server, with the port that it has."""
-        return f"http://{authority(self.host, self.port)}"
+        return self._front.url
+
+    @property
+    def host(self) -> str:
+        """Address that it binds."""
+        return self._front.host
+
+    @property
+    def port(self) -> int:
+        """Port of HTTP."""
+        return self._front.port
+
+    @property
+    def grpc_port(self) -> int | None:
+        """Port of gRPC; None where it does not speak it."""
+        return self._front.grpc_port
+
+    @property
+    def grpc_address(self) -> str | None:
+        """Address of gRPC, as its clients write it."""
+        return self._front.grpc_address
 
     def __enter__(self) -> Server:
         return self.start()
@@ -195,8 +214,6 @@ class Server:
     async def _main(self, announce: Callable[[], None], *, signals: bool) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        door = self._link.door if self._link is not None else Listening(bind_port(self.host, self.port))
-        self.port = door.port or self.port
         dispatcher = Dispatcher(
             self._protocol,
             loop.call_soon_threadsafe,
@@ -207,14 +224,9 @@ class Server:
             control=None if self._link is None else self._link.control,
         )
         application = Application(self._protocol, self._guard, dispatcher)
-        service = HttpService(application, self.limits, loop)
-        calls = None
-        if self.grpc_port is not None:
-            calls = GrpcService(application, self.limits, loop)
-            self.grpc_port = await calls.start(authority(self.host, self.grpc_port))
+        service = await self._front.open(application, self.limits, None if self._link is None else self._link.door)
         unwatched = threading.Event()
         watcher: threading.Thread | None = None
-        await door.open(service.connect)
         try:
             if self._link is not None:
                 await self._link.begin(
@@ -242,8 +254,7 @@ class Server:
         finally:
             unwatched.set()
             self._protocol.draining = True
-            await door.close()
-            await asyncio.gather(service.drain(), *([] if calls is None else [calls.drain()]))
+            await self._front.close()
             await self.services.stop()
             dispatcher.close()
             self._protocol.close()
@@ -296,14 +307,16 @@ def serve(
         token: what callers must show.
         insecure_no_token: serve other machines without a token.
         require_token: want a token on a loopback address too, as loading and unloading models does.
-        options: `port`, `limits`, `resources`, `watch`, `traffic`, `max_memory`, as of `Server`.
+        options: `port`, `limits`, `resources`, `watch`, `traffic`, `max_memory`, `grpc_port`, `unix`, `tls`, as of
+            `Server`.
 
     Raises:
         LeptonError: as `Server` and `Server.start`.
     """
     say = announce or _say_nothing
     made = None
-    needed = require_token or (not insecure_no_token and not is_loopback(host))
+    strangers = strangers_reach(host, options.get("grpc_port"), options.get("unix"), options.get("tls"))
+    needed = require_token or (strangers and not insecure_no_token)
     if token is None and announce is not None and needed:
         made = token = new_token()
     server = Server(models, host=host, token=token, insecure_no_token=insecure_no_token, **options)
@@ -319,8 +332,8 @@ def serve(
             say(ready if state == "ready" else f"{name} is not ready: {server.services.reasons()[name]}")
         if server.services and server.state is None:
             say("Tasks of services are kept in memory: --state DIR keeps them on disk")
-        if server.grpc_port is not None:
-            say(f"gRPC at {authority(server.host, server.grpc_port)}")
+        if server.grpc_address is not None:
+            say(f"gRPC at {server.grpc_address}")
         if server.watch is not None:
             say(f"Looking for new models every {server.watch:g} s")
         if made is not None:

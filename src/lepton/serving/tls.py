@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography import x509
 
-from lepton.core import ErrorCode, SecurityError, printable
+from lepton.core import ErrorCode, SecurityError, UsageError, printable
 from lepton.store import open_read
 
 __all__ = ["Tls"]
@@ -32,6 +32,21 @@ class Tls:
     certificate: Path
     key: Path
     client_ca: Path | None = None
+
+    @classmethod
+    def of(cls, certificate: Path | None, key: Path | None, client_ca: Path | None = None) -> Tls | None:
+        """What files make, of which some may not be given; None speaks plainly.
+
+        Raises:
+            UsageError: some of them without those that they need.
+        """
+        if certificate is not None and key is not None:
+            return cls(certificate, key, client_ca)
+        if certificate is None and key is None and client_ca is None:
+            return None
+        raise UsageError(
+            ErrorCode.BAD_SETTING, "got some files of TLS alone", wanted="--tls-cert and --tls-key, or none of them"
+        )
 
     def context(self) -> ssl.SSLContext:
         """What HTTP takes.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 __all__ = ["Door", "HandedOver", "Listening", "hand_over", "take_waiting"]
 
@@ -14,6 +15,7 @@ Connect = Callable[[], asyncio.Protocol]
 
 _BACKLOG = 2048
 _AT_ONCE = 64
+_HANDSHAKE_SECONDS = 10.0
 
 
 class Door(Protocol):
@@ -25,11 +27,12 @@ class Door(Protocol):
 
     port: int
 
-    async def open(self, connect: Connect) -> None:
+    async def open(self, connect: Connect, tls: ssl.SSLContext | None = None) -> None:
         """Let them in from now on.
 
         Args:
             connect: makes the protocol of each.
+            tls: how they speak TLS; None speaks plainly.
         """
 
     async def close(self) -> None:
@@ -45,22 +48,25 @@ class Listening:
 
     def __init__(self, address: socket.socket) -> None:
         self._address = address
-        self.port = int(address.getsockname()[1])
+        name = address.getsockname()
+        self.port = int(name[1]) if isinstance(name, tuple) else 0
         self._server: asyncio.Server | None = None
         self._connect: Connect | None = None
+        self._secured: dict[str, Any] = {}
 
-    async def open(self, connect: Connect) -> None:
+    async def open(self, connect: Connect, tls: ssl.SSLContext | None = None) -> None:
         """See `Door`."""
         loop = asyncio.get_running_loop()
-        self._connect = connect
-        self._server = await loop.create_server(connect, sock=self._address, backlog=_BACKLOG)
+        self._connect, self._secured = connect, _secured(tls)
+        create = loop.create_unix_server if self._address.family is socket.AF_UNIX else loop.create_server
+        self._server = await create(connect, sock=self._address, backlog=_BACKLOG, **self._secured)
 
     async def close(self) -> None:
         """See `Door`: closing the address would reset the connections that the kernel has made already."""
         if self._server is None or self._connect is None:
             return
-        for connection in take_waiting(self._address):
-            await asyncio.get_running_loop().connect_accepted_socket(self._connect, connection)
+        waiting = take_waiting(self._address)
+        await asyncio.gather(*(_admit(self._connect, connection, self._secured) for connection in waiting))
         self._server.close()
 
 
@@ -75,12 +81,13 @@ class HandedOver:
         source.setblocking(False)
         self.port = 0
         self._source = source
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._connect: Connect | None = None
+        self._secured: dict[str, Any] = {}
 
-    async def open(self, connect: Connect) -> None:
+    async def open(self, connect: Connect, tls: ssl.SSLContext | None = None) -> None:
         """See `Door`."""
-        self._connect = connect
+        self._connect, self._secured = connect, _secured(tls)
         asyncio.get_running_loop().add_reader(self._source, self._take, connect)
 
     async def close(self) -> None:
@@ -102,9 +109,18 @@ class HandedOver:
                 for file in files:
                     connection = socket.socket(fileno=file)
                     connection.setblocking(False)
-                    task = loop.create_task(loop.connect_accepted_socket(connect, connection))
+                    task = loop.create_task(_admit(connect, connection, self._secured))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
+
+
+def _secured(tls: ssl.SSLContext | None) -> dict[str, Any]:
+    return {} if tls is None else {"ssl": tls, "ssl_handshake_timeout": _HANDSHAKE_SECONDS}
+
+
+async def _admit(connect: Connect, connection: socket.socket, secured: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # the peer is gone already, or does not speak TLS
+        await asyncio.get_running_loop().connect_accepted_socket(connect, connection, **secured)
 
 
 def hand_over(destination: socket.socket, connection: socket.socket) -> bool:
