@@ -6,11 +6,12 @@ import logging
 import os
 import statistics
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +29,31 @@ from lepton.core import (
 )
 from lepton.serving.datatypes import datatype_of
 
-__all__ = ["ModelState", "ModelStore", "ServedModel", "TensorRecord", "named"]
+__all__ = ["ModelState", "ModelStore", "Residency", "ServedModel", "TensorRecord", "named"]
 
 VERSION = "1"
 """The version that the first model of a name has."""
 
 _logger = logging.getLogger("lepton.serving")
+
+
+class Residency(Protocol):
+    """Keeps the memory of opened models within a bound; see `lepton.serving.residency`."""
+
+    def opened(self, model: ServedModel, path: Path, measure: Callable[[Predictor], None]) -> Predictor:
+        """Open a model for the first time, and try it by `measure`."""
+
+    def reopened(self, model: ServedModel) -> Predictor:
+        """Open again what was let go, or raise `LeptonError`."""
+
+    def open_soon(self, model: ServedModel) -> Future[Predictor]:
+        """A model that is being opened again."""
+
+    def forget(self, models: Iterable[ServedModel]) -> None:
+        """Models that are served no more."""
+
+    def close(self) -> None:
+        """Open nothing more."""
 
 
 class ModelState(StrEnum):
@@ -75,6 +95,10 @@ class ServedModel:
         output_names: names of the graph's outputs, in order.
         row_values: numbers and texts of one row.
         row_seconds: median time of one row, measured when the model was opened.
+        parts: of a pipeline or an ensemble, the models that it runs.
+        parameters: what its answers say beside their outputs.
+        residency: opens it again where it was let go for want of memory; None keeps it open.
+        used: when it was asked last, on the clock of `time.monotonic`, where there is a residency.
     """
 
     name: str
@@ -90,26 +114,57 @@ class ServedModel:
     output_names: list[str] = field(default_factory=list)
     row_values: int = 0
     row_seconds: float = 0.0
+    parts: tuple[ServedModel, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    residency: Residency | None = field(default=None, repr=False)
+    used: float = 0.0
     _predictor: Predictor | None = field(default=None, repr=False)
 
     @property
     def predictor(self) -> Predictor:
-        """The opened model; `ServingError` NOT_READY with the reason when there is none."""
-        if self._predictor is None:
-            raise ServingError(
-                ErrorCode.NOT_READY,
-                f"the model '{self.name}' is not ready: {self.reason}",
-                details={"model": self.name, "state": str(self.state), "reason": self.reason},
-            )
-        return self._predictor
+        """The opened model; `ServingError` NOT_READY with the reason when there is none.
 
-    def open(self, resources: Resources) -> None:
-        """Open the model and measure one row; whatever fails is kept as the reason."""
+        One that was let go is opened again, which takes its time: see `is_open`.
+        """
+        if self.residency is not None:
+            self.used = time.monotonic()
+        found = self._predictor
+        if found is not None:
+            return found
+        if self.residency is not None and self.state is ModelState.READY:
+            return self.residency.reopened(self)
+        raise ServingError(
+            ErrorCode.NOT_READY,
+            f"the model '{self.name}' is not ready: {self.reason}",
+            details={"model": self.name, "state": str(self.state), "reason": self.reason},
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `predictor` is there at once."""
+        return self._predictor is not None and (not self.parts or all(part.is_open for part in self.parts))
+
+    @property
+    def rests(self) -> bool:
+        """Whether it was let go, and takes its time to answer."""
+        return not self.is_open and self.state is ModelState.READY
+
+    def open(self, resources: Resources, residency: Residency | None = None) -> None:
+        """Open the model and measure one row; whatever fails is kept as the reason.
+
+        Args:
+            resources: what it may use.
+            residency: bounds the memory of all that it opens; None opens without a bound.
+        """
         try:
-            predictor = (
-                self.source if isinstance(self.source, Predictor) else open_model(self.source, resources=resources)
-            )
-            self._measure(predictor)
+            if isinstance(self.source, Predictor):
+                predictor = self.source
+                self._measure(predictor)
+            elif residency is None:
+                predictor = open_model(self.source, resources=resources)
+                self._measure(predictor)
+            else:
+                predictor = residency.opened(self, self.source, self._measure)
         except LeptonError as error:
             self.fail(error)
         except Exception:
@@ -117,6 +172,10 @@ class ServedModel:
             self.fail(ServingError(ErrorCode.INTERNAL, "an error inside the server while it was opened"))
         else:
             self._predictor, self.state, self.reason = predictor, ModelState.READY, ""
+
+    def put(self, predictor: Predictor | None) -> None:
+        """Have the opened model, or none, while its state stays: for a residency."""
+        self._predictor = predictor
 
     def fail(self, error: LeptonError) -> None:
         """Say why the model cannot be opened."""
@@ -150,6 +209,10 @@ class ModelStore:
         models: name to file or opened model; each is version 1 of its name.
         resources: what opened models may use.
 
+    Attributes:
+        residency: bounds the memory of models that are opened from now on; None bounds nothing.
+        listeners: called with a name when what it stands for has changed, in the thread that changed it.
+
     Raises:
         UsageError: no model, a name that cannot be used, two names that are one in NFC.
     """
@@ -168,6 +231,8 @@ class ModelStore:
 
     def _start(self, resources: Resources | None) -> None:
         self.resources = resources or Resources()
+        self.residency: Residency | None = None
+        self.listeners: list[Callable[[str], None]] = []
         self._versions: dict[str, tuple[ServedModel, ...]] = {}
         self._answering: dict[str, ServedModel] = {}
 
@@ -219,22 +284,26 @@ class ModelStore:
 
         Requests that run with a version that goes are answered all the same.
         """
-        away = {id(model) for model in gone}
+        away = {id(model): model for model in gone}
         versions = [model for model in self.versions(name) if id(model) not in away]
         versions = sorted([*versions, *come], key=lambda model: int(model.version))
-        if not versions:
+        if versions:
+            ready = [model for model in versions if model.state is ModelState.READY]
+            self._versions[name] = tuple(versions)
+            self._answering[name] = (ready or versions)[-1]
+        else:
             self._answering.pop(name, None)
             self._versions.pop(name, None)
-            return
-        ready = [model for model in versions if model.state is ModelState.READY]
-        self._versions[name] = tuple(versions)
-        self._answering[name] = (ready or versions)[-1]
+        if self.residency is not None:
+            self.residency.forget(away.values())
+        for listener in self.listeners:
+            listener(name)
 
     def open_all(self) -> None:
         """Open every model, one after the other."""
         for name in tuple(self._versions):
             for model in self.versions(name):
-                model.open(self.resources)
+                model.open(self.resources, self.residency)
             self.change(name)
 
     @property

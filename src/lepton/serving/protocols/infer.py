@@ -22,7 +22,7 @@ from lepton.serving.protocols.classification import PARAMETER, classified, read_
 from lepton.serving.protocols.tensors import Tensor, is_binary, read_tensor, write_tensor
 from lepton.serving.strict_json import dump, parse
 
-__all__ = ["Outputs", "check_id", "pack_inputs", "read_infer", "read_outputs", "read_timeout"]
+__all__ = ["Outputs", "check_id", "pack_inputs", "peek_timeout", "read_infer", "read_outputs", "read_timeout"]
 
 _MAX_ID = 256
 _MAX_TIMEOUT = 24 * 3600 * 1_000_000
@@ -85,6 +85,8 @@ def check_id(identifier: object) -> None:
 def _respond(served: ServedModel, identifier: str | None, outputs: Outputs, given: Answers) -> Response:
     answers, as_bytes = outputs.of(given), outputs.as_bytes
     out: dict[str, Any] = {"model_name": served.name, "model_version": served.version}
+    if served.parameters:
+        out["parameters"] = served.parameters
     if identifier is not None:
         out["id"] = identifier
     if not as_bytes:
@@ -127,6 +129,16 @@ def read_timeout(parameters: Mapping[str, Any]) -> float | None:
             wanted=f"microseconds, a whole number from 0 (no limit) to {_MAX_TIMEOUT}",
         )
     return value / 1e6 or None
+
+
+def peek_timeout(request: Request) -> float | None:
+    """The timeout of a request in JSON whose other parts are not looked at yet.
+
+    Raises:
+        ServingError: what is no JSON, or no such number.
+    """
+    body = parse(split_body(request.body, request.headers)[0])
+    return read_timeout(_parameters(body, "the request")) if isinstance(body, dict) else None
 
 
 def read_outputs(asked: object, served: ServedModel, parameters: Mapping[str, Any]) -> Outputs:

@@ -146,6 +146,8 @@ def _text(value: bytes, position: int, name: str) -> str:
 
 def _respond(served: ServedModel, identifier: str, outputs: Outputs, raw: bool, given: Answers) -> Response:
     out = message_class("ModelInferResponse")(model_name=served.name, model_version=served.version, id=identifier)
+    for parameter, text in served.parameters.items():
+        out.parameters[parameter].string_param = text
     answers = outputs.of(given)
     raw = raw or any(datatype_of(answer) not in _FIELDS for answer in answers.values())
     for name, answer in answers.items():

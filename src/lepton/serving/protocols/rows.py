@@ -89,6 +89,8 @@ def _respond(served: ServedModel, answers: Answers) -> Response:
         "model_version": served.version,
         "predictions": given,
     }
+    if served.parameters:
+        out["parameters"] = served.parameters
     probabilities = left.pop("probabilities", None)
     if probabilities is not None:
         labels = predictor.label_names
