@@ -7,6 +7,7 @@ import pytest
 from lepton.core import ErrorCode, LeptonError, SecurityError
 from lepton.serving.guard import Guard, is_loopback, new_token
 from lepton.serving.protocols.base import Request
+from lepton.serving.protocols.media import TABLES
 
 JSON = {"content-type": "application/json"}
 
@@ -102,6 +103,31 @@ def test_pages_from_elsewhere_are_refused(headers: dict[str, str], allowed: bool
 def test_only_json_is_taken(given: str, allowed: bool) -> None:
     code = refusal(Guard("127.0.0.1"), {"host": "localhost", "content-type": given})
     assert code is (None if allowed else ErrorCode.UNSUPPORTED_MEDIA_TYPE)
+
+
+@pytest.mark.parametrize("given", ["text/csv", "text/csv; charset=utf-8", *TABLES[1:]])
+def test_tables_are_taken_which_no_page_sends_without_asking(given: str) -> None:
+    assert refusal(Guard("127.0.0.1"), {"host": "localhost", "content-type": given}) is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ({}, False),
+        ({"origin": "http://localhost"}, False),
+        ({"accept": "text/csv", "accept-language": "en", "range": "bytes=0-1"}, False),
+        ({"x-request-id": "1"}, True),
+        ({"sec-fetch-site": "same-origin"}, True),
+        ({"sec-fetch-site": "none"}, False),
+    ],
+)
+def test_forms_need_what_a_foreign_page_cannot_send(headers: dict[str, str], allowed: bool) -> None:
+    form = {"host": "localhost", "content-type": "multipart/form-data; boundary=x"}
+    code = refusal(Guard("127.0.0.1"), form | headers)
+    assert code is (None if allowed else ErrorCode.UNSUPPORTED_MEDIA_TYPE)
+    assert refusal(Guard("0.0.0.0", insecure_no_token=True), form | headers) is code
+    token = new_token()
+    assert refusal(Guard("127.0.0.1", token), form | {"authorization": f"Bearer {token}"}) is None
 
 
 def test_bodies_are_not_unpacked() -> None:
