@@ -7,13 +7,23 @@ import http.client
 import importlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from lepton.core import CATALOGUE, ErrorCode, LeptonError, MissingExtraError, ServingError, UsageError, printable
+from lepton.core import (
+    CATALOGUE,
+    ErrorCode,
+    Interrupted,
+    LeptonError,
+    MissingExtraError,
+    ServingError,
+    UsageError,
+    printable,
+)
 
 __all__ = ["Client"]
 
@@ -24,6 +34,7 @@ _NAMES = {name: dtype for dtype, name in _DATATYPES.items()}
 _BINARY_HEADER = "inference-header-content-length"
 _ALIGNMENT = 16
 _PREFIX = 4
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0  # seconds between two looks at a task
 
 
 class Client:
@@ -54,6 +65,7 @@ class Client:
         self._headers: dict[str, str] = {}
         if token is not None:
             self._headers["authorization"] = f"Bearer {token}"
+        self._services: dict[str, RemoteService] = {}
         self._idle: list[http.client.HTTPConnection] = []  # a thread takes one out, and puts it back after its call
 
     def __enter__(self) -> Client:
@@ -68,6 +80,37 @@ class Client:
         """Close the connections; a later call opens others."""
         while self._idle:
             self._idle.pop().close()
+
+    def __getattr__(self, name: str) -> RemoteService:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self.service(name)
+        except ServingError as error:
+            if error.code not in {ErrorCode.UNKNOWN_SERVICE, ErrorCode.UNKNOWN_ROUTE}:
+                raise
+        raise AttributeError(f"the server has no service {name!r}")
+
+    def service(self, name: str) -> RemoteService:
+        """A service of the server; its methods are called by name: `client.service("shop").rank(user="me")`.
+
+        `client.shop` is the same, where the client has no method of that name.
+
+        Raises:
+            ServingError: UNKNOWN_SERVICE.
+        """
+        found = self._services.get(name)
+        if found is None:
+            found = self._services[name] = RemoteService(self, self._ask("GET", "/v2/services/" + quote(name, safe="")))
+        return found
+
+    def task(self, task: str) -> RemoteTask:
+        """A task by its id.
+
+        Raises:
+            ServingError: UNKNOWN_TASK.
+        """
+        return RemoteTask(self, self._ask("GET", "/v2/tasks/" + quote(task, safe="")))
 
     def models(self) -> dict[str, str]:
         """State of each model (`ready`, `loading`, `failed`) by name."""
@@ -174,7 +217,7 @@ class Client:
             raise ServingError(
                 ErrorCode.BAD_REQUEST, f"{self.url} answers {status} without JSON", fix="is it a Lepton server?"
             ) from None
-        if status != 200:
+        if status not in {200, 202}:
             raise _error(answer, status)
         return answer, data[split:]
 
@@ -206,6 +249,103 @@ class Client:
             raise
         self._idle.append(connection)
         return response.status, response.getheader(_BINARY_HEADER), data
+
+
+class RemoteService:
+    """The methods of one service of a server; `Client` gives it.
+
+    Attributes:
+        doc: what the service says of itself.
+        methods: what each method takes and gives, as JSON schema, by name.
+    """
+
+    def __init__(self, client: Client, description: Mapping[str, Any]) -> None:
+        self._client = client
+        self._name = str(description["name"])
+        self.doc = str(description["doc"])
+        self.methods = {method["name"]: method for method in description["methods"]}
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        method = self.methods.get(name)
+        if method is None:
+            raise AttributeError(
+                f"the service {self._name!r} has no method {name!r}; it has " + ", ".join(self.methods)
+            )
+
+        def call(**parameters: Any) -> Any:
+            answer = self._client._ask("POST", method["address"], parameters)
+            return RemoteTask(self._client, answer) if method["task"] else answer["result"]
+
+        call.__name__ = call.__qualname__ = name
+        schema = method["parameters"]
+        takes = ", ".join(each if each in schema["required"] else f"{each}=…" for each in schema["properties"])
+        call.__doc__ = f"{self._name}.{name}({takes})\n\n{method['doc']}".rstrip()
+        return call
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self.methods})
+
+    def __repr__(self) -> str:
+        return f"<service {self._name}: {', '.join(self.methods)}>"
+
+
+class RemoteTask:
+    """A task that a server runs; a method of a service, or `Client.task`, gives it.
+
+    Attributes:
+        id: by which `Client.task` finds it again.
+    """
+
+    def __init__(self, client: Client, record: Mapping[str, Any]) -> None:
+        self._client = client
+        self._record = dict(record)
+        self.id = str(record["id"])
+
+    @property
+    def state(self) -> str:
+        """`queued`, `running`, `done`, `failed`, `cancelled` or `interrupted`, when it was last asked for."""
+        return str(self._record["state"])
+
+    def refresh(self) -> dict[str, Any]:
+        """Ask the server: state, times and progress.
+
+        Raises:
+            ServingError: UNKNOWN_TASK, or nothing answers.
+        """
+        self._record = self._client._ask("GET", "/v2/tasks/" + self.id)
+        return dict(self._record)
+
+    def cancel(self) -> None:
+        """Have it stop, where it looks."""
+        self._record = self._client._ask("DELETE", "/v2/tasks/" + self.id)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the result.
+
+        Args:
+            timeout: seconds to wait; None waits until it is there.
+
+        Raises:
+            LeptonError: the error of the task, that it was cancelled or interrupted, or REQUEST_TIMEOUT.
+        """
+        ends = None if timeout is None else time.monotonic() + timeout
+        pause = _FIRST_PAUSE
+        while self.state in {"queued", "running"}:
+            if ends is not None and time.monotonic() >= ends:
+                raise ServingError(ErrorCode.REQUEST_TIMEOUT, f"the task is {self.state} after {timeout:g} s")
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            self.refresh()
+        if self.state == "done":
+            return self._record["result"]
+        if "error" in self._record:
+            raise _error(self._record["error"], 500)
+        raise Interrupted(ErrorCode.INTERRUPTED, f"the task was {self.state}")
+
+    def __repr__(self) -> str:
+        return f"<task {self.id}: {self.state}>"
 
 
 def _address(model: str) -> str:

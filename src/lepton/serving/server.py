@@ -25,10 +25,11 @@ from lepton.serving.processes.link import Link, Worked
 from lepton.serving.protocols import InferenceProtocol
 from lepton.serving.repository import Repository
 from lepton.serving.residency import MemoryBound
-from lepton.serving.services.services import Services
+from lepton.serving.services.services import HostLimits, Services
 from lepton.serving.sources import Sources
 from lepton.serving.tls import Tls
 from lepton.serving.traffic import Traffic
+from lepton.serving.watching.hub import Watching
 
 try:
     import uvloop
@@ -111,11 +112,15 @@ class Server:
             self.repository = Repository(sources, self.models, link.trial, link.number)
         names = {place.name for place in sources.look()}
         self.state = state
-        self.services = Services(services, taken=names, resources=self.resources, state=state)
+        limited = HostLimits(max_waiting=self.limits.max_waiting)
+        self.services = Services(services, taken=names, resources=self.resources, limits=limited, state=state)
         if watch is None and not any(self.models) and not self.services:
             raise UsageError(ErrorCode.USAGE, "got no model to serve", wanted="at least one .lepton file")
         self.traffic = None if traffic is None else Traffic(self.models, Path(traffic))
-        self._protocol = InferenceProtocol(self.models, self.repository, self.traffic, self.services or None)
+        self._watching = Watching(self.models)
+        self._protocol = InferenceProtocol(
+            self.models, self.repository, self.traffic, self.services or None, self._watching
+        )
         self._guard = self._front.guard(token, insecure_no_token=insecure_no_token)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -223,7 +228,8 @@ class Server:
             max_run=self.limits.max_run,
             control=None if self._link is None else self._link.control,
         )
-        application = Application(self._protocol, self._guard, dispatcher)
+        self._watching.start(loop, dispatcher.waiting, self._link)
+        application = Application(self._protocol, self._guard, dispatcher, self._watching)
         service = await self._front.open(application, self.limits, None if self._link is None else self._link.door)
         unwatched = threading.Event()
         watcher: threading.Thread | None = None
@@ -257,6 +263,7 @@ class Server:
             await self._front.close()
             await self.services.stop()
             dispatcher.close()
+            self._watching.close()
             self._protocol.close()
             if self.traffic is not None:
                 self.traffic.close()

@@ -14,7 +14,7 @@ from lepton.serving.services.host import Host, HostLimits, Pending, ServiceState
 from lepton.serving.services.process import ServiceSource, source_of
 from lepton.serving.services.tasks import Tasks
 
-__all__ = ["Services"]
+__all__ = ["HostLimits", "Services"]
 
 Done = Callable[[Response], None]
 
@@ -58,7 +58,7 @@ class Services:
             used.add(source.name)
             self._sources[source.name] = source
         self._resources = resources or Resources()
-        self._limits = limits or HostLimits()
+        self.limits = limits or HostLimits()
         self._state = state
         self._hosts: dict[str, Host] = {}
         self._tasks: Tasks | None = None
@@ -84,7 +84,7 @@ class Services:
             return
         self._tasks = Tasks(self._state)
         for name, source in self._sources.items():
-            host = self._hosts[name] = Host(source, self._resources, self._limits)
+            host = self._hosts[name] = Host(source, self._resources, self.limits)
             await self._tasks.adopt(host)
         await asyncio.gather(*(host.settled.wait() for host in self._hosts.values()))
 
