@@ -38,7 +38,7 @@ class Channel:
         try:
             while line := await reader.readline():
                 self._take(parse(line, "a line of the other process"))
-        except ConnectionError:
+        except (ConnectionError, ValueError):  # it is gone, or says more than any line holds
             pass
         finally:
             self.close()
@@ -113,7 +113,7 @@ def as_record(error: LeptonError) -> dict[str, Any]:
         "came": error.came,
         "wanted": error.wanted,
         "fix": error.fix,
-        "details": {name: value if _is_plain(value) else str(value) for name, value in error.details.items()},
+        "details": {name: value if _is_plain(value) else ascii(value) for name, value in error.details.items()},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Link:
 
     def __init__(self, channel: socket.socket, door: socket.socket) -> None:
         self.door: Door = HandedOver(door)
-        self.topics: dict[str, Callable[[], Any]] = {}
+        self.topics: dict[str, Callable[[], Any]] = {"process": os.getpid}
         """What this worker can tell of itself for a sum over all: topic to what gives it in JSON, in any thread."""
         self._socket = channel
         self._last_words = channel.dup()
@@ -136,7 +137,7 @@ class Link:
         if self._server is None:
             return
         models = [
-            [each.name, each.version, str(each.state), each.reason or each.predictor.model_id]
+            [each.name, each.version, str(each.state), each.reason or each.described.model_id]
             for model in self._server.models
             for each in self._server.models.versions(model.name)
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import signal
@@ -34,6 +35,7 @@ _LOOK = 0.25
 _FIRST_PAUSE, _LONGEST_PAUSE, _STABLE = 0.1, 10.0, 30.0
 _START_TIME = 300.0
 _FAREWELL = 5.0
+_SHARED = frozenset({"token", "insecure_no_token", "traffic", "max_memory"})
 _READS = "/v2/repository/index"
 
 
@@ -53,7 +55,7 @@ class Supervisor:
         resources: as of `Server`, shared by the workers.
         watch: as of `Server`.
         hang_time: seconds without a sign of life after which a worker is ended.
-        options: further ones of `Server`, in JSON.
+        options: `token`, `insecure_no_token`, `traffic` and `max_memory` of `Server`; the last is shared too.
 
     Raises:
         LeptonError: as `Server`.
@@ -75,6 +77,17 @@ class Supervisor:
         if processes < 1:
             raise UsageError(ErrorCode.BAD_SETTING, f"got {processes} processes", wanted="at least 1")
         check_port(port)
+        for name, value in options.items():
+            if value and name not in _SHARED:
+                raise UsageError(
+                    ErrorCode.USAGE,
+                    f"got {name.replace('_', '-')} for {processes} processes",
+                    wanted="one process",
+                    fix="leave out --processes, or serve that by a command of its own",
+                )
+        shared = {name: value if isinstance(value, int) else str(value) for name, value in options.items() if value}
+        if "max_memory" in shared:
+            shared["max_memory"] = options["max_memory"] // processes
         sources = models if isinstance(models, Sources) else Sources.of(models)
         if any(isinstance(source, Predictor) for source in sources.files.values()):
             raise UsageError(ErrorCode.USAGE, "got an opened model for several processes", wanted="its file")
@@ -85,13 +98,13 @@ class Supervisor:
         whole = resources or Resources()
         self._resources = dataclasses.replace(whole, cpus=max(1, whole.cpus // processes))
         self.watch = watch
-        self._hang_time = hang_time
+        self.hang_time = hang_time
         self._told = {
             "sources": sources_record(sources),
             "limits": dataclasses.asdict(self.limits),
             "resources": dataclasses.asdict(self._resources)
             | {"scratch": None if whole.scratch is None else str(whole.scratch)},
-            "options": {"host": self.host, **options},
+            "options": {"host": self.host, **shared},
         }
         self.children: list[Child | None] = [None] * processes
         self._numbers: dict[str, dict[str, int]] = {}
@@ -130,7 +143,17 @@ class Supervisor:
     def stop(self) -> None:
         """Begin to stop; from any thread."""
         if self._loop is not None and self._stopping is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
+            with contextlib.suppress(RuntimeError):  # it stopped by itself
+                self._loop.call_soon_threadsafe(self._stopping.set)
+
+    def gather(self, topic: str) -> list[Any]:
+        """What every worker tells under a topic of its `Link`; in any thread but this server's."""
+        if self._loop is None:
+            return []
+        return asyncio.run_coroutine_threadsafe(self._gathered(topic), self._loop).result()
+
+    async def _gathered(self, topic: str) -> list[Any]:
+        return [found for found in await self._ask_all("gather", topic) if found is not None]
 
     async def _main(self, announce: Callable[[Supervisor], None]) -> None:
         loop = self._loop = asyncio.get_running_loop()
@@ -214,7 +237,7 @@ class Supervisor:
         while True:
             now = time.monotonic()
             for child in self._living():
-                limit = self._hang_time if child.ready.is_set() else _START_TIME
+                limit = self.hang_time if child.ready.is_set() else _START_TIME
                 if child.silent(now) > limit:
                     child.kill(f"nothing was heard of it for {limit:g} s")
             await asyncio.sleep(_LOOK)
@@ -257,7 +280,7 @@ class Supervisor:
             case "control":
                 return await self._change(value)
             case "gather":
-                return [found for found in await self._ask_all("gather", value) if found is not None]
+                return await self._gathered(value)
         return None
 
     async def _tried(self, path: str) -> str:
