@@ -184,9 +184,25 @@ def _together(mix: Mix) -> tuple[int, float] | None:
 
 
 def fit_mix(
-    mix: Mix, setting: Setting, engine: Engine, resources: Resources, seconds: float | None, work: Work
+    mix: Mix,
+    setting: Setting,
+    engine: Engine,
+    resources: Resources,
+    seconds: float | None,
+    work: Work,
+    tell: Callable[[str], None] = lambda why: None,
 ) -> TableLearner | None:
-    """The members fitted on all rows, side by side in child processes; None where one of them fails or is too slow."""
+    """The members fitted on all rows, side by side in child processes; None where one of them fails or is too slow.
+
+    Args:
+        mix: what to fit.
+        setting: of the trials.
+        engine: runs the fits.
+        resources: of each fit.
+        seconds: that they may take; None for as long as they need.
+        work: is asked whether to stop.
+        tell: hears why there is none.
+    """
     if seconds is not None and seconds <= 0.0:
         return None
     handles = [
@@ -202,14 +218,24 @@ def fit_mix(
     end = np.inf if seconds is None else time.monotonic() + seconds
     while not all(handle.state.final for handle in handles):
         if time.monotonic() > end or work.cancel.is_set():
+            late = [c for c, handle in zip(mix.candidates, handles, strict=True) if not handle.state.final]
             for handle in handles:
                 handle.kill()
+            if not work.cancel.is_set():
+                tell(f"the last fit, on all rows, of {_named(late[0])} was not done in the {seconds:.1f} s left for it")
             return None
         time.sleep(0.01)
-    try:
-        learners: Sequence[TableLearner] = [handle.result() for handle in handles]
-    except LeptonError:
-        return None
+    learners: list[TableLearner] = []
+    for candidate, handle in zip(mix.candidates, handles, strict=True):
+        try:
+            learners.append(handle.result())
+        except LeptonError as error:
+            tell(f"the last fit, on all rows, of {_named(candidate)} failed: {error.came}")
+            return None
     if len(learners) == 1:
         return learners[0]
     return Blend.of(setting.problem, candidate_of(mix).configuration, learners)
+
+
+def _named(candidate: Candidate) -> str:
+    return f"{candidate.learner.name} ({candidate.configuration['label']})"

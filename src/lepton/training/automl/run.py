@@ -304,7 +304,8 @@ class _Run:
                 break
             seconds = self._seconds_to_fit()
             self.work.report(self.search.num_trials, None, "trials", note="the last fit, on all rows")
-            learner = fit_mix(plan, self.setting, self.engine, self.resources, seconds, self.work)
+            tell = portfolio.notes.append
+            learner = fit_mix(plan, self.setting, self.engine, self.resources, seconds, self.work, tell)
             if learner is not None:
                 candidate = candidate_of(plan)
                 if len(plan.candidates) > 1:
