@@ -6,6 +6,7 @@ an answer depends neither on the batch nor on the number of threads.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -108,6 +109,12 @@ class Predictor:
         learned = (labels or ()) if self.task.several else (self._target_name,)
         self._ignored = {*map(str, learned), *(ignored if isinstance(ignored, list) else ())}
         self._known = self._vocabulary()
+
+    def description(self) -> Predictor:
+        """The same without its graph: it tells all that this one tells, runs nothing, and takes little memory."""
+        told = copy.copy(self)
+        told._session = None
+        return told
 
     @property
     def manifest(self) -> Manifest:
@@ -260,7 +267,7 @@ class Predictor:
     def _read(self, rows: Any) -> Rows:
         return self.inputs.read(rows, ignored=self._ignored)
 
-    def _call(self, names: list[str], tensors: Tensors, options: Any) -> list[NDArray[Any]]:
+    def _call(self, names: list[str], tensors: Tensors, options: Any = None) -> list[NDArray[Any]]:
         try:
             answers: list[NDArray[Any]] = self._session.run(names, tensors, options)
         except Exception as error:

@@ -34,6 +34,8 @@ def serve(
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
     tls_client_ca: Path | None = None,
+    traffic: Path | None = None,
+    max_memory: str | None = None,
     context: Injected,
 ) -> Result:
     """Serve models by the Open Inference Protocol until Ctrl-C.
@@ -59,6 +61,9 @@ def serve(
         tls_cert: file with the server's certificate in PEM; HTTP and gRPC speak TLS then.
         tls_key: file with its private key.
         tls_client_ca: file with the authorities of callers' certificates, which all callers must then show.
+        traffic: file of rules of which model answers to which name: aliases, shares, shadows, pipelines, caches.
+        max_memory: let go of the models asked least recently beyond this much memory, such as 2GB; they are opened
+            again when they are asked.
         context: given by the command line.
     """
     settings = context.settings
@@ -78,6 +83,8 @@ def serve(
         announce=functools.partial(_announce, context.console),
         grpc_port=grpc_port,
         unix=unix,
+        traffic=traffic,
+        max_memory=None if max_memory is None else parse_size(max_memory, "max_memory"),
         tls=serving.Tls.of(tls_cert, tls_key, tls_client_ca),
     )
     return Result(data={"stopped": True})

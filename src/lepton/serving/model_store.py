@@ -127,6 +127,7 @@ class ServedModel:
         One that was let go is opened again, which takes its time: see `is_open`.
         """
         if self.residency is not None:
+    _described: Predictor | None = field(default=None, repr=False)
             self.used = time.monotonic()
         found = self._predictor
         if found is not None:
@@ -147,6 +148,14 @@ class ServedModel:
     @property
     def rests(self) -> bool:
         """Whether it was let go, and takes its time to answer."""
+    @property
+    def described(self) -> Predictor:
+        """What the opened model tells of itself, but nothing that runs; `ServingError` NOT_READY as `predictor`.
+
+        It is there while the model itself was let go.
+        """
+        return self._described or self.predictor
+
         return not self.is_open and self.state is ModelState.READY
 
     def open(self, resources: Resources, residency: Residency | None = None) -> None:
@@ -171,7 +180,8 @@ class ServedModel:
             _logger.exception("the model %r could not be opened", self.name)
             self.fail(ServingError(ErrorCode.INTERNAL, "an error inside the server while it was opened"))
         else:
-            self._predictor, self.state, self.reason = predictor, ModelState.READY, ""
+            self._predictor, self._described = predictor, predictor.description()
+            self.state, self.reason = ModelState.READY, ""
 
     def put(self, predictor: Predictor | None) -> None:
         """Have the opened model, or none, while its state stays: for a residency."""
@@ -179,7 +189,8 @@ class ServedModel:
 
     def fail(self, error: LeptonError) -> None:
         """Say why the model cannot be opened."""
-        self._predictor, self.state, self.reason, self.error = None, ModelState.FAILED, str(error), error
+        self._predictor = self._described = None
+        self.state, self.reason, self.error = ModelState.FAILED, str(error), error
         _logger.error("the model '%s' is not ready: %s", self.name, printable(self.reason, 1000))
 
     def _measure(self, predictor: Predictor) -> None:

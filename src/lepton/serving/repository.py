@@ -155,7 +155,7 @@ class Repository:
         gone += [held.failed] if held.failed is not None else []
         if model.state is not ModelState.READY:
             self._held[place] = _Held(stamp, held.ready, model)
-        elif held.ready is not None and held.ready.predictor.model_id == model.predictor.model_id:
+        elif held.ready is not None and held.ready.described.model_id == model.described.model_id:
             self._held[place] = _Held(stamp, held.ready)  # a report was added, or the file was copied again
             self._store.change(place.name, gone=gone)
             return
@@ -177,7 +177,7 @@ class Repository:
         model.open(self._store.resources, self._store.residency)
         if model.state is not ModelState.READY:
             return model
-        model_id = model.predictor.model_id
+        model_id = model.described.model_id
         if tried is not None and tried != model_id:
             model.fail(DataError(ErrorCode.CHANGED_WHILE_READ, "the file changed while it was opened"))
         elif place.number is None:
@@ -185,7 +185,7 @@ class Repository:
         return model
 
     def _give_number(self, model: ServedModel) -> None:
-        model_id = model.predictor.model_id
+        model_id = model.described.model_id
         number = self._number(model.name, model_id)
         self._numbers.setdefault(model.name, {})[model_id] = number
         model.version = str(number)

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from lepton.bundle import Predictor, open_model
@@ -34,7 +34,6 @@ class _Record:
 
     size: int
     model_id: str
-    unseen: dict[str, int] = field(default_factory=dict)
     failed: tuple[float, LeptonError] | None = None
 
 
@@ -91,7 +90,7 @@ class MemoryBound:
                 give_back()
                 raise self._too_large(size)
             model.residency, model.used = self, time.monotonic()
-            self._known[model] = _Record(size, predictor.model_id, predictor.unseen)
+            self._known[model] = _Record(size, predictor.model_id)
             self._make_room(size, model)
             return predictor
 
@@ -116,9 +115,7 @@ class MemoryBound:
                 raise
             record.size = max(record.size, self._resident() - before)
             record.failed = None
-            # The counts go on where they were.
-            predictor.unseen.update(record.unseen)
-            record.unseen = predictor.unseen
+            predictor.unseen = model.described.unseen  # which goes on counting
             model.put(predictor)
             return predictor
 

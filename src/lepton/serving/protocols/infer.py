@@ -171,7 +171,7 @@ def read_outputs(asked: object, served: ServedModel, parameters: Mapping[str, An
             )
         own = _parameters(output, f"the output '{name}'")
         if own and (count := _count(own, served, name)):
-            labels = served.predictor.label_names if name == "probabilities" else ()
+            labels = served.described.label_names if name == "probabilities" else ()
             classes[name] = partial(classified, count=count, labels=labels)
         if _flag(own, "binary_data", all_binary, f"the output '{name}'"):
             as_bytes.append(name)

@@ -273,7 +273,7 @@ class InferenceProtocol:
 
     def _model_ready(self, _: Request, **variables: str) -> Response:
         served = self._shown(variables)
-        model_id = served.predictor.model_id
+        model_id = served.described.model_id
         return json_response({"name": served.name, "version": served.version, "ready": True, "model_id": model_id})
 
     def _infer(self, request: Request, **variables: str) -> Response | Call:
@@ -319,7 +319,7 @@ def _metadata(served: ServedModel, versions: Sequence[ServedModel]) -> dict[str,
     }
     if served.state is not ModelState.READY:
         return {**out, "reason": served.reason}
-    predictor = served.predictor
+    predictor = served.described
     return {
         **out,
         "task": predictor.task.name,

@@ -76,7 +76,7 @@ def _respond_table(
 
 
 def _respond(served: ServedModel, answers: Answers) -> Response:
-    predictor = served.predictor
+    predictor = served.described
     left = dict(answers)
     predictions = left.pop(predictor.task.answer)
     if predictor.labels == (False, True):  # the graph of a boolean target answers 0 and 1

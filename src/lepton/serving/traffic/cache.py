@@ -40,7 +40,7 @@ class Cache:
         """What a call's answers are kept under."""
         model = call.model
         found = blake2b(digest_size=32)
-        for text in (model.predictor.model_id, model.name, model.version, *call.outputs):
+        for text in (model.described.model_id, model.name, model.version, *call.outputs):
             found.update(text.encode() + b"\0")
         for name, tensor in call.tensors.items():
             found.update(f"\1{name} {tensor.dtype.str} {tensor.shape}\0".encode())

@@ -35,7 +35,7 @@ def combine(name: str, record: CombinationRecord, parts: Sequence[ServedModel], 
     served = ServedModel(name, Path(name), version, parts=tuple(parts))
     try:
         for part in parts:
-            if not isinstance(part.predictor.inputs, TableInputs):
+            if not isinstance(part.described.inputs, TableInputs):
                 raise _unfit(f"'{part.name}' takes series", "models that take rows of a table")
         make = _pipeline if record.by is None else _ensemble
         manifest, run = make(name, record, parts)
@@ -45,7 +45,7 @@ def combine(name: str, record: CombinationRecord, parts: Sequence[ServedModel], 
     except ServingError as error:
         served.fail(ServingError(error.code, f"a part is not there: {error.came}"))
         return served
-    model_id = sha256("\n".join((str(record.by), *(part.predictor.model_id for part in parts))).encode()).hexdigest()
+    model_id = sha256("\n".join((str(record.by), *(part.described.model_id for part in parts))).encode()).hexdigest()
     bundle: Any = _Members(Path(name), manifest, model_id)
     served.source = Predictor(bundle, _Session(manifest, run), resources)
     served.parameters = {"parts": ",".join(f"{part.name}@{part.version}" for part in parts)}
@@ -93,16 +93,16 @@ def _pipeline(
     given: set[str] = set()
     taken: list[tuple[str, ...]] = []
     for position, part in enumerate(parts):
-        derived = tuple(column for column in part.predictor.inputs.names if column in given)
+        derived = tuple(column for column in part.described.inputs.names if column in given)
         if position and not derived:
             raise _unfit(
                 f"'{part.name}' takes none of the columns that the parts before it give",
                 "some of " + ", ".join(f"'{printable(each, 60)}'" for each in sorted(given)[:20]),
             )
         taken.append(derived)
-        given |= set(_answer_names(part.predictor))
+        given |= set(_answer_names(part.described))
     inputs = _union(parts, taken)
-    last = parts[-1].predictor.manifest
+    last = parts[-1].described.manifest
     steps = [
         _Step(part, inputs, derived, is_last=part is parts[-1]) for part, derived in zip(parts, taken, strict=True)
     ]
@@ -122,7 +122,7 @@ class _Step:
     """One part of a pipeline."""
 
     def __init__(self, part: ServedModel, inputs: TableInputs, derived: Sequence[str], *, is_last: bool) -> None:
-        own = part.predictor.inputs
+        own = part.described.inputs
         self._part = part
         self._is_last = is_last
         self._picker = Picker(inputs, own, derived)
@@ -189,7 +189,7 @@ def _answer_names(predictor: Predictor) -> list[str]:
 def _ensemble(
     name: str, record: CombinationRecord, parts: Sequence[ServedModel]
 ) -> tuple[Manifest, Callable[[Tensors], Arrays]]:
-    predictors = [part.predictor for part in parts]
+    predictors = [part.described for part in parts]
     first = predictors[0].manifest
     tasks = sorted({predictor.manifest.task for predictor in predictors})
     if len(tasks) > 1 or tasks[0] not in _ENSEMBLE_TASKS:
@@ -230,7 +230,7 @@ def _union(parts: Sequence[ServedModel], without: Sequence[Sequence[str]]) -> Ta
     columns: dict[str, ColumnRecord] = {}
     codecs: dict[str, str] = {}
     for part, left_out in zip(parts, without, strict=True):
-        inputs = part.predictor.inputs
+        inputs = part.described.inputs
         for column in inputs.columns:
             if column.name not in left_out and column.name not in columns:
                 columns[column.name] = column

@@ -130,7 +130,7 @@ class Plan:
         for target in split.targets:
             self._check_known(target, f"splits.{name}")
         found = [(target, self.resolved(target)) for target in split.shares]
-        ready = [(target, model.predictor) for target, model in found if model.state is ModelState.READY]
+        ready = [(target, model.described) for target, model in found if model.state is ModelState.READY]
         for target, predictor in ready[1:]:
             first, one = ready[0]
             if one.manifest.task != predictor.manifest.task or not same_columns(one.inputs, predictor.inputs):

@@ -259,7 +259,7 @@ class _Watched(Call):
     def run(self, options: Any = None) -> Response:
         """Run the model; what fails for another reason than the caller's own counts against the side."""
         try:
-            answers = self.model.predictor.run(self.tensors, self.outputs, options=options)
+            return Call.run(self, options)
         except SchemaError:
             raise
         except Exception:
@@ -267,7 +267,6 @@ class _Watched(Call):
             if self.timeout is None or options is None or not options.terminate:
                 self.traffic.observe(self, self.request, None, time.perf_counter() - self.started)
             raise
-        return self.respond(answers)
 
     def answered(self, respond: Callable[[Answers], Response], answers: Answers) -> Response:
         """The response, which is made as if nobody watched."""

@@ -132,7 +132,7 @@ class Shadows:
         seconds: float,
     ) -> None:
         """Have a request run on `model` later; returns at once, and drops the copy where too many wait."""
-        answered = answers.get(answering.predictor.task.answer)
+        answered = answers.get(answering.described.task.answer)
         if answered is None or len(answered) > _MAX_ROWS:
             shadow.drop()
             return
@@ -178,7 +178,7 @@ class Shadows:
         predictor = copy.model.predictor
         known = self._pickers
         if known is None or known[0] is not copy.answering or known[1] is not copy.model:
-            picker = Picker(copy.answering.predictor.inputs, predictor.inputs)
+            picker = Picker(copy.answering.described.inputs, predictor.inputs)
             known = self._pickers = (copy.answering, copy.model, picker)
         tensors = known[2].pick(copy.tensors)
         started = time.perf_counter()
