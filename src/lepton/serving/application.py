@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from typing import cast
 
-from lepton.core import ErrorCode, LeptonError, ServingError, printable
+from lepton.core import ErrorCode, LeptonError, ServingError
 from lepton.serving.dispatch import CHEAP_SECONDS, Dispatcher, Ticket, answer_safely
 from lepton.serving.guard import Guard, unsupported
 from lepton.serving.protocols.base import Request, Response, error_response
 from lepton.serving.protocols.media import is_form
 from lepton.serving.protocols.oip import InferenceProtocol
+from lepton.serving.watching.hub import Watching
+from lepton.serving.watching.logs import access_line
 
 __all__ = ["Application"]
 
@@ -31,8 +32,11 @@ class Application:
     `begin`; and `finished` when the response is sent.
     """
 
-    def __init__(self, protocol: InferenceProtocol, guard: Guard, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, protocol: InferenceProtocol, guard: Guard, dispatcher: Dispatcher, watching: Watching | None = None
+    ) -> None:
         self.protocol = protocol
+        self._watching = watching
         self._guard = guard
         self._dispatcher = dispatcher
 
@@ -86,16 +90,13 @@ class Application:
         return self._dispatcher.begin(request, done)
 
     def finished(self, request: Request, response: Response, seconds: float) -> None:
-        """Log one line about a request; nothing of its body or its headers is in it."""
+        """Count a request, and log one line about it; nothing of its body or its headers is in that."""
+        if self._watching is not None:
+            try:
+                route, _, variables = self.protocol.match(request.method, request.path)
+            except LeptonError:
+                self._watching.record(request, response, seconds, "", {})
+            else:
+                self._watching.record(request, response, seconds, route.pattern, variables)
         if _access.isEnabledFor(logging.INFO):
-            record = {
-                "request_id": request.id,
-                "client": request.client,
-                "method": request.method,
-                "path": printable(request.path),
-                "status": response.status,
-                "ms": round(seconds * 1e3, 3),
-                "bytes_in": len(request.body),
-                "bytes_out": len(response.body),
-            }
-            _access.info(json.dumps(record))
+            _access.info(access_line(request, response, seconds))

@@ -6,6 +6,7 @@ A batch forms only of what came while the model was busy: nothing waits for comp
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -95,6 +96,11 @@ class Lane:
         longest = max(self._callers.values(), key=len, default=None)
         return longest if longest is not None and len(longest) >= len(self._callers.get(caller, ())) + 2 else None
 
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait."""
+        return self._waiting
+
     def take(self, now: float) -> tuple[list[Job], list[Job]]:
         """The jobs of the next batch, a caller's turn after the other's, and those whose deadline has passed.
 
@@ -168,7 +174,10 @@ def run_together(
     try:
         tensors = {name: np.concatenate([call.tensors[name] for call in calls]) for name in calls[0].tensors}
         names = [output.name for output in model.outputs if output.name in asked]
-        answers = model.predictor.run(tensors, names, options=options)
+        predictor = model.predictor
+        started = time.perf_counter()
+        answers = predictor.run(tensors, names, options=options)
+        model.runs.append((sum(call.num_rows for call in calls), time.perf_counter() - started))
     except Exception:  # noqa: BLE001 - what is wrong is said to the one whose call it is
         return [answer(job, partial(run_alone, job.call, options)) for job in jobs]
     responses: list[Response] = []

@@ -131,6 +131,11 @@ class Dispatcher:
             pool.shutdown(wait=False, cancel_futures=True)
         self.watchdog.close()
 
+    def waiting(self) -> dict[tuple[str, str], int]:
+        """Requests that wait for each model that has a queue, by its name and version."""
+        with self._lock:
+            return {(model.name, model.version): lane.waiting for model, lane in self._lanes.items()}
+
     def _lane(self, model: ServedModel) -> Lane:
         with self._lock:
             lane = self._lanes.get(model)

@@ -6,6 +6,7 @@ import logging
 import os
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ VERSION = "1"
 """The version that the first model of a name has."""
 
 _logger = logging.getLogger("lepton.serving")
+_KEPT_RUNS = 100_000
 
 
 class Residency(Protocol):
@@ -99,6 +101,9 @@ class ServedModel:
         parameters: what its answers say beside their outputs.
         residency: opens it again where it was let go for want of memory; None keeps it open.
         used: when it was asked last, on the clock of `time.monotonic`, where there is a residency.
+        runs: rows and seconds of runs that are not counted yet; any thread appends.
+        counts: what is counted of it; see `lepton.serving.watching`.
+        watch: what keeps samples of its rows and answers, False where none are wanted, None until that is known.
     """
 
     name: str
@@ -118,7 +123,11 @@ class ServedModel:
     parameters: Mapping[str, str] = field(default_factory=dict)
     residency: Residency | None = field(default=None, repr=False)
     used: float = 0.0
+    runs: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=_KEPT_RUNS), repr=False)
+    counts: Any = field(default=None, repr=False)
+    watch: Any = field(default=None, repr=False)
     _predictor: Predictor | None = field(default=None, repr=False)
+    _described: Predictor | None = field(default=None, repr=False)
 
     @property
     def predictor(self) -> Predictor:
@@ -127,7 +136,6 @@ class ServedModel:
         One that was let go is opened again, which takes its time: see `is_open`.
         """
         if self.residency is not None:
-    _described: Predictor | None = field(default=None, repr=False)
             self.used = time.monotonic()
         found = self._predictor
         if found is not None:
@@ -141,14 +149,6 @@ class ServedModel:
         )
 
     @property
-    def is_open(self) -> bool:
-        """Whether `predictor` is there at once."""
-        return self._predictor is not None and (not self.parts or all(part.is_open for part in self.parts))
-
-    @property
-    def rests(self) -> bool:
-        """Whether it was let go, and takes its time to answer."""
-    @property
     def described(self) -> Predictor:
         """What the opened model tells of itself, but nothing that runs; `ServingError` NOT_READY as `predictor`.
 
@@ -156,6 +156,14 @@ class ServedModel:
         """
         return self._described or self.predictor
 
+    @property
+    def is_open(self) -> bool:
+        """Whether `predictor` is there at once."""
+        return self._predictor is not None and (not self.parts or all(part.is_open for part in self.parts))
+
+    @property
+    def rests(self) -> bool:
+        """Whether it was let go, and takes its time to answer."""
         return not self.is_open and self.state is ModelState.READY
 
     def open(self, resources: Resources, residency: Residency | None = None) -> None:

@@ -31,6 +31,8 @@ class Request:
         message: of a call over gRPC, which has one in place of JSON; None over HTTP.
         timeout: seconds that the caller waits, where the transport knows.
         routed: where rules of traffic have sent it, once they have.
+        answered: the model that it is for, once it was read.
+        num_rows: that it asks for, once it was read.
     """
 
     method: str
@@ -42,16 +44,19 @@ class Request:
     message: Any = None
     timeout: float | None = None
     routed: Any = None
+    answered: Any = None
+    num_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One response; `headers` beside those that every response has."""
+    """One response; `headers` beside those that every response has, `code` of the error that it tells."""
 
     status: int
     body: bytes
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
+    code: str = ""
 
 
 def json_response(value: Any, status: int = 200) -> Response:
@@ -69,7 +74,7 @@ def error_response(error: LeptonError) -> Response:
     elif error.code is ErrorCode.METHOD_NOT_ALLOWED:
         headers = (("allow", ", ".join(error.details["allowed"])),)
     value = {"error": str(error), "code": str(error.code), "details": error.details}
-    return Response(error.http_status, dump(value), headers=headers)
+    return Response(error.http_status, dump(value), headers=headers, code=error.code.value)
 
 
 def internal_error() -> ServingError:

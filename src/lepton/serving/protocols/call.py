@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,4 +50,8 @@ class Call:
         Raises:
             LeptonError: as `Predictor.run`.
         """
-        return self.respond(self.model.predictor.run(self.tensors, self.outputs, options=options))
+        predictor = self.model.predictor
+        started = time.perf_counter()
+        answers = predictor.run(self.tensors, self.outputs, options=options)
+        self.model.runs.append((self.num_rows, time.perf_counter() - started))
+        return self.respond(answers)

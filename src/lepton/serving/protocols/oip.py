@@ -45,6 +45,7 @@ ROUTES = (
     Route("POST", "/v2/models/{model}/infer", "Answers to tensors"),
     Route("POST", "/v2/models/{model}/versions/{version}/infer", "The same, of one version"),
     Route("POST", "/v2/models/{model}/rows", "Answers to rows in JSON, CSV, Arrow or Parquet", tables=True),
+    Route("GET", "/metrics", "What the server has counted, for Prometheus", service=True),
     Route("GET", "/v2/services", "The services and their states", service=True),
     Route("GET", "/v2/services/{service}", "What a service offers: its methods, what they take and give", service=True),
     Route("GET", "/v2/services/{service}/ready", "Whether a service is well", service=True),
@@ -72,6 +73,15 @@ class Beside(Protocol):
         """`loading`, `ready`, or another word."""
 
 
+class Observer(Protocol):
+    """What watches the calls of models."""
+
+    handlers: Mapping[str, Callable[..., Any]]
+
+    def observe(self, call: Call, request: Request) -> None:
+        """A call that was read; its `respond` may be replaced."""
+
+
 class Match(NamedTuple):
     """What an address leads to."""
 
@@ -88,6 +98,7 @@ class InferenceProtocol:
         repository: what changes them, if callers may.
         traffic: rules of which model answers to which name, if there are any.
         services: what runs beside the models, if anything does.
+        watching: sees every call of a model, and answers the addresses that tell of it.
     """
 
     def __init__(
@@ -96,21 +107,17 @@ class InferenceProtocol:
         repository: Repository | None = None,
         traffic: Traffic | None = None,
         services: Beside | None = None,
+        watching: Observer | None = None,
     ) -> None:
         self._services = services
+        self._watching = watching
         self._store = store
         self._traffic = traffic
         self._repository = repository
-        self.routes = tuple(
-            route
-            for route in ROUTES
-            if (repository is not None or not route.control) and (services is not None or not route.service)
-        )
         self._extensions = ["binary_tensor_data", "classification"] + ["model_repository"] * (repository is not None)
         self.draining = False
         self.workers: Mapping[str, Any] = {}  # of several, what their supervisor says of all of them
         self._tables = TableReader()
-        self._describer = Describer(self.routes)
         handlers: dict[str, Handler] = {
             "/": self._home,
             "/openapi.json": self._openapi,
@@ -132,10 +139,14 @@ class InferenceProtocol:
             }
         if services is not None:
             handlers |= services.handlers
+        if watching is not None:
+            handlers |= watching.handlers
+        self.routes = tuple(route for route in ROUTES if _shape(route.pattern) in handlers)
+        self._describer = Describer(self.routes)
         self._routes: dict[int, list[tuple[list[str], Match]]] = {}
         for route in self.routes:
             segments = route.pattern[1:].split("/")
-            handler = handlers[route.pattern.replace("/versions/{version}", "")]
+            handler = handlers[_shape(route.pattern)]
             self._routes.setdefault(len(segments), []).append((segments, Match(route, handler, {})))
         # Each request asks three times for its address, and most requests have one of a few.
         self._match = lru_cache(_KEPT_ADDRESSES)(self._find)
@@ -224,6 +235,9 @@ class InferenceProtocol:
         return self._store[name] if version is None else self._store.version(name, version)
 
     def _prepared(self, call: Call, request: Request, variables: Mapping[str, str]) -> Response | Call:
+        request.answered, request.num_rows = call.model, call.num_rows
+        if self._watching is not None:
+            self._watching.observe(call, request)
         return call if self._traffic is None else self._traffic.prepared(call, variables["model"], request)
 
     def _home(self, _: Request) -> Response:
@@ -283,6 +297,11 @@ class InferenceProtocol:
     def _rows(self, request: Request, **variables: str) -> Response | Call:
         call = read_rows(self._served(request, variables), request, self._tables)
         return self._prepared(call, request, variables)
+
+
+def _shape(pattern: str) -> str:
+    """A pattern without the version, which handlers take as they take none."""
+    return pattern.replace("/versions/{version}", "")
 
 
 def _matched(pattern: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:

@@ -1,0 +1,55 @@
+"""One line of the log for each request: what it was and how it went, and nothing of what was in it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+
+from lepton.core import printable
+from lepton.serving.protocols.base import Request, Response
+
+__all__ = ["JsonLines", "access_line"]
+
+
+def access_line(request: Request, response: Response, seconds: float) -> str:
+    """A request as a JSON object; body and headers are not in it.
+
+    Args:
+        request: that was answered.
+        response: what was sent.
+        seconds: from the read request to the sent answer.
+    """
+    record = {
+        "request_id": request.id,
+        "client": request.client,
+        "method": request.method,
+        "path": printable(request.path),
+        "status": response.status,
+        "ms": round(seconds * 1e3, 3),
+        "bytes_in": len(request.body),
+        "bytes_out": len(response.body),
+    }
+    if response.code:
+        record["code"] = response.code
+    if request.answered is not None:
+        record |= {"model": request.answered.name, "version": request.answered.version, "rows": request.num_rows}
+    return json.dumps(record)
+
+
+class JsonLines(logging.Formatter):
+    """Every record of the log as one JSON object on one line; what is one already has its fields beside the time."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        moment = time.gmtime(record.created)
+        stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', moment)}.{int(record.msecs):03d}Z"
+        out = {"time": stamp, "level": record.levelname.lower(), "logger": record.name}
+        message = record.getMessage()
+        if record.name.endswith(".access"):
+            out |= json.loads(message)
+        else:
+            out["message"] = message
+        if record.exc_info:
+            out["exception"] = self.formatException(record.exc_info)
+        return json.dumps(out, ensure_ascii=False)
