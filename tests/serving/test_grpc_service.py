@@ -64,7 +64,7 @@ def refused(channel: grpc.Channel, call: str, data: bytes, **options: Any) -> gr
 
 
 def code_of(error: grpc.RpcError) -> str:
-    return dict(error.trailing_metadata())[ERROR_CODE]
+    return str(dict(error.trailing_metadata())[ERROR_CODE])
 
 
 def infer_request(**fields: Any) -> Any:
@@ -154,7 +154,8 @@ class TestTheClientOfTriton:
             answer = message_class("ModelInferResponse").FromString(
                 ask(channel, "ModelInfer", request.SerializeToString())[0]
             )
-            return answer.id == str(number) and np.frombuffer(answer.raw_output_contents[0])[0] == number * 2.0 * 512
+            (value,) = np.frombuffer(answer.raw_output_contents[0])
+            return bool(answer.id == str(number) and value == number * 2.0 * 512)
 
         with ThreadPoolExecutor(32) as pool:
             assert all(pool.map(call, range(64)))
@@ -455,7 +456,7 @@ class TestService:
             raise RuntimeError("secret")
 
         async def body(handler: Echo, _: GrpcService, channel: grpc.aio.Channel) -> None:
-            handler.runs_inline = fail  # type: ignore[method-assign]
+            handler.runs_inline = fail  # type: ignore[assignment,method-assign]
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await channel.unary_unary(f"/{SERVICE}/ModelInfer")(infer_request().SerializeToString())
             assert caught.value.code() is grpc.StatusCode.INTERNAL
@@ -477,7 +478,7 @@ class TestService:
                 return Waiting()
 
             handler.runs_inline = lambda request: False  # type: ignore[method-assign]
-            handler.begin = begin  # type: ignore[assignment,method-assign]
+            handler.begin = begin  # type: ignore[method-assign]
             call = channel.unary_unary(f"/{SERVICE}/ModelInfer")(infer_request().SerializeToString())
             pending = asyncio.ensure_future(call.code())
             await asyncio.wait_for(began.wait(), 30)

@@ -95,8 +95,9 @@ class Tls:
         for path in (self.certificate, self.client_ca):
             if path is None:
                 continue
+            data = _read(path)
             try:
-                certificate = x509.load_pem_x509_certificates(_read(path))[0]
+                certificate = x509.load_pem_x509_certificates(data)[0]
             except ValueError:
                 raise SecurityError(
                     ErrorCode.BAD_KEY,
