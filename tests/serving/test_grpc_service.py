@@ -388,12 +388,11 @@ class TestTokens:
             headers = {"authorization": f"Bearer {TOKEN}"}
             (entry,) = client.get_model_repository_index(headers).models
             assert (entry.name, entry.version, entry.state) == ("sold", "1", "READY")
-            client.unload_model("sold", headers)
-            assert not client.is_model_ready("sold", headers=headers)
             client.load_model("sold", headers)
-            assert client.is_model_ready("sold", headers=headers)
             with pytest.raises(triton.InferenceServerException, match="config"):
                 client.load_model("sold", headers, config="{}")
+            client.unload_model("sold", headers)
+            assert not client.is_model_ready("sold", headers=headers)
             client.close()
 
 
