@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import Phase, given, seed as hypothesis_seed, settings
+from hypothesis.errors import Unsatisfiable
 
 from lepton.serving import ModelStore, Server
 from lepton.serving.openapi import describe_server
@@ -74,3 +79,60 @@ def test_it_is_made_once_for_the_models_that_there_are(server: Server) -> None:
     describer = server._protocol._describer
     assert describer.openapi(server.models) is describer.openapi(server.models)
     assert describer.openapi([]) is not describer.openapi(server.models)
+
+
+QUICK = ("/", "/v2/models/sold/rows", "/v2/models/sold/infer")
+
+
+def test_requests_made_from_the_document_are_answered_as_it_says(server: Server) -> None:
+    statuses = explore(server, max_examples=4, paths=QUICK)
+    assert statuses[200] > 2
+    assert statuses[400] + statuses[422] > 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_a_hundred_thousand_requests(server: Server) -> None:
+    statuses: Counter[int] = Counter()
+    seed = 0
+    while statuses.total() < 100_000:
+        seed += 1
+        statuses += explore(server, max_examples=200, seed=seed)
+    print(dict(statuses))
+
+
+def explore(server: Server, *, max_examples: int, seed: int = 0, paths: Collection[str] = ()) -> Counter[int]:
+    """Ask the operations of a server's document in ways that fit it and in ways that do not; statuses of the answers.
+
+    Every answer must be of a status, a type and a form that the document has, and none may be an error of ours.
+    """
+    import schemathesis
+    from schemathesis import GenerationMode
+    from schemathesis.specs.openapi.checks import (
+        content_type_conformance,
+        response_schema_conformance,
+        status_code_conformance,
+    )
+
+    checks = [status_code_conformance, content_type_conformance, response_schema_conformance]
+    statuses: Counter[int] = Counter()
+    found = (
+        operation.ok() for operation in schemathesis.openapi.from_url(f"{server.url}/openapi.json").get_all_operations()
+    )
+    for operation in found:
+        if paths and operation.path not in paths:
+            continue
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+
+            def ask(case: Any) -> None:
+                response = case.call(timeout=30)
+                statuses[response.status_code] += 1
+                case.validate_response(response, checks=checks)
+                if response.status_code != 503:  # not ready, or too busy: planned
+                    assert response.status_code < 500, response.text
+
+            run = given(operation.as_strategy(generation_mode=mode))(ask)
+            run = settings(max_examples=max_examples, phases=[Phase.generate], database=None)(run)
+            with contextlib.suppress(Unsatisfiable):  # there is nothing to get wrong
+                (hypothesis_seed(seed)(settings(derandomize=False)(run)) if seed else run)()
+    return statuses
