@@ -12,10 +12,11 @@ class Loop:
 
     def __init__(self) -> None:
         self.now = self.turn = 100.0
-        self.pulse = Pulse(lambda: self.turn, BOUND, lambda: self.now)
+        self.worked = 0.0
+        self.pulse = Pulse(lambda: self.turn, BOUND, lambda: self.now, lambda: self.worked)
 
-    def turns(self, length: float, count: int = 1, peers: int = 100) -> list[bool]:
-        """Turns of so many requests each; whether the last request of each would be refused."""
+    def turns(self, length: float, count: int = 1, peers: int = 100, share: float = 1.0) -> list[bool]:
+        """Turns of so many requests each, in a share of the processor; whether its last is refused."""
         late = []
         for _ in range(count):
             self.turn = self.now
@@ -23,6 +24,7 @@ class Loop:
                 self.pulse.beat()
                 refused = self.pulse.late
                 self.now += length / peers
+                self.worked += share * length / peers
                 self.pulse.ended = self.now
             late.append(refused)
         return late
@@ -59,3 +61,7 @@ def test_what_comes_within_the_bound_is_taken_in_an_overload_too() -> None:
 
 def test_few_large_requests_are_no_overload() -> None:
     assert not any(Loop().turns(0.5, 100, peers=2))
+
+
+def test_a_loop_that_has_no_processor_is_not_overloaded() -> None:
+    assert not any(Loop().turns(4 * BOUND, 100, share=0.1))

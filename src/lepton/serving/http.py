@@ -61,7 +61,7 @@ class Limits:
     max_waiting: int = 64
     max_batch: int = 32
     max_run: float = 60.0
-    max_late: float = 0.02
+    max_late: float = 0.04
     drain_time: float = 10.0
 
 

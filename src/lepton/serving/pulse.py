@@ -20,12 +20,14 @@ class Pulse:
     this turn began at least, and since the turn before began at most, if it came while the loop was at work on that.
 
     One long turn is no overload: something held the loop once, and everything that waited is answered soon. Nor is a
-    turn that is long for the sake of few. Turns of many that are long again and again, for half a second, are.
+    turn that is long for the sake of few, or because the processor was elsewhere. Turns of many that are long by the
+    loop's own work, again and again for half a second, are.
 
     Args:
         turn: the time at which the turn of the loop began; uvloop's `time` is that.
         bound: seconds that a request may have waited.
         clock: the same clock, now.
+        work: seconds that the loop's thread has been at work.
     """
 
     __slots__ = (
@@ -38,13 +40,23 @@ class Pulse:
         "_peers",
         "_started",
         "_turn",
+        "_work",
+        "_worked",
         "ended",
     )
 
-    def __init__(self, turn: Callable[[], float], bound: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        turn: Callable[[], float],
+        bound: float,
+        clock: Callable[[], float] = time.monotonic,
+        work: Callable[[], float] = time.thread_time,
+    ) -> None:
         self._turn = turn
         self._clock = clock
         self._bound = bound
+        self._work = work
+        self._worked = 0.0
         self._before = 0.0
         self._long = self._peers = 0
         self._started = self._first_long = self._last_long = float("-inf")
@@ -58,7 +70,9 @@ class Pulse:
             self._peers += 1
             return
         self._before = max(0.0, self.ended - self._started)
-        if self._before > self._bound / 2 and self._peers >= _PEERS:
+        worked, self._worked = self._worked, self._work()
+        long = self._bound / 2
+        if self._before > long and self._worked - worked > long and self._peers >= _PEERS:
             if self._started > self._last_long + _APART:
                 self._first_long, self._long = self.ended, 0
             self._last_long = self.ended
