@@ -15,7 +15,7 @@ from lepton.serving.services.services import HostLimits
 from tests.serving.wire import Answer, request
 
 SHOP = f"{Path(__file__).parent / 'shop.py'}:Shop"
-QUICK = HostLimits(check_every=0.05, first_pause=0.01, longest_pause=0.1, max_waiting=4)
+QUICK = HostLimits(check_every=0.05, first_pause=0.01, longest_pause=0.1, max_waiting=8)
 
 
 def quick_server(*services: str, **options: Any) -> Server:
@@ -26,9 +26,16 @@ def quick_server(*services: str, **options: Any) -> Server:
 
 
 @pytest.fixture(scope="session")
-def shop() -> Iterator[Server]:
+def open_shop() -> Iterator[Server]:
     with quick_server(SHOP) as server:
         yield server
+
+
+@pytest.fixture
+def shop(open_shop: Server) -> Server:
+    """The server, when its service is ready again after what another test did to it."""
+    wait_until_ready(open_shop)
+    return open_shop
 
 
 def ask(server: Server, method: str, path: str, value: Any = None) -> Answer:

@@ -25,6 +25,7 @@ _PROGRAM = (
     "import sys; from lepton.serving.services.child import main; main(int(sys.argv[1]), sys.argv[2], sys.argv[3])"
 )
 _STANDARD_ERROR = 2
+_FAREWELL = 0.5  # seconds between the end of the connection and that of the process
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,9 @@ class ServiceProcess(asyncio.Protocol):
 
     def end(self, why: str) -> None:
         """End the process and what it has started, at once."""
-        if not self.ended.done():
-            self.ended.set_result(why)
+        if self.ended.done():
+            return
+        self.ended.set_result(why)
         if self._transport is not None:
             self._transport.abort()
         if self._process is not None:
@@ -130,8 +132,8 @@ class ServiceProcess(asyncio.Protocol):
             self.end(f"it no longer speaks as agreed ({type(error).__name__})")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The process closed its side."""
-        self.end("it ended")
+        """The process closed its side: it has ended, as the thread that waits for it will say, or it is about to."""
+        self._loop.call_later(_FAREWELL, self.end, "it closed its side")
 
     def _wait(self) -> None:
         """Wait for the process in a thread: its socket may live on in what it has started."""
