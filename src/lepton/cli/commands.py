@@ -37,6 +37,7 @@ GROUPS: dict[str, tuple[CommandRecord, ...]] = {
         _command("evaluate", "evaluate:evaluate", "Metrics of a model on a table, with intervals."),
         _command("predict", "predict:predict", "Answers of a model for the rows of a table."),
         _command("compare", "compare:compare", "Two models on the same rows, with a paired test."),
+        _command("bench", "bench:bench", "How quickly a model is served, under a load."),
         _command("serve", "serve:serve", "Serve models over HTTP (Open Inference Protocol)."),
     ),
     "Tables": (
