@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 from urllib.parse import quote
 
@@ -67,6 +68,7 @@ class Front:
         self._unix = unix
         self._tls = tls
         self._context = None if tls is None else tls.context()
+        self._bound: socket.socket | None = None
         self._door: Door | None = None
         self._calls: GrpcService | None = None
 
@@ -113,13 +115,13 @@ class Front:
             self.grpc_port = await calls.start(authority(self.host, self.grpc_port), self._tls)
             self._calls = calls
         try:
-            door = handed or self._listening()
+            door = handed or Listening(self.bind())
         except BaseException:
             if self._calls is not None:
                 await self._calls.drain()
             raise
         self.service = HttpService(handler, limits, loop)
-        self._door, self.port = door, door.port or self.port
+        self._door = door
         await door.open(self.service.connect, self._context if self._unix is None else None)
         return self.service
 
@@ -129,8 +131,24 @@ class Front:
             return
         await self._door.close()
         await asyncio.gather(self.service.drain(), *([] if self._calls is None else [self._calls.drain()]))
+        if self._bound is not None:
+            self.release()
+
+    def bind(self) -> socket.socket:
+        """The address of HTTP, bound.
+
+        Raises:
+            UsageError: an address that cannot be bound.
+            ServingError: ADDRESS_IN_USE.
+        """
+        if self._unix is not None:
+            self._bound = bind_unix(self._unix)
+        else:
+            self._bound = bind_port(self.host, self.port)
+            self.port = self._bound.getsockname()[1]
+        return self._bound
+
+    def release(self) -> None:
+        """Leave nothing of an address that was bound."""
         if self._unix is not None:
             release_unix(self._unix)
-
-    def _listening(self) -> Listening:
-        return Listening(bind_port(self.host, self.port) if self._unix is None else bind_unix(self._unix))

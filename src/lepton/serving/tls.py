@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,16 @@ class Tls:
         raise UsageError(
             ErrorCode.BAD_SETTING, "got some files of TLS alone", wanted="--tls-cert and --tls-key, or none of them"
         )
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, str | None]) -> Tls:
+        """What `to_dict` gave."""
+        return cls(**{name: Path(path) for name, path in record.items() if path is not None})
+
+    def to_dict(self) -> dict[str, str | None]:
+        """Paths by name, for JSON."""
+        client_ca = None if self.client_ca is None else str(self.client_ca)
+        return {"certificate": str(self.certificate), "key": str(self.key), "client_ca": client_ca}
 
     def context(self) -> ssl.SSLContext:
         """What HTTP takes.

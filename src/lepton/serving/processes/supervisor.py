@@ -17,14 +17,15 @@ from urllib.parse import quote
 
 from lepton.bundle import Predictor
 from lepton.core import ErrorCode, LeptonError, Resources, ServingError, UsageError, WorkerError, printable
-from lepton.serving.address import authority, bind_port, check_port
-from lepton.serving.guard import Guard, is_loopback, new_token
+from lepton.serving.front import Front, strangers_reach
+from lepton.serving.guard import new_token
 from lepton.serving.http import Limits
 from lepton.serving.model_store import ModelState
 from lepton.serving.processes.child import Child
 from lepton.serving.processes.door import take_waiting
 from lepton.serving.processes.worker import sources_record
 from lepton.serving.sources import Sources, Stamp, stamp_of
+from lepton.serving.tls import Tls
 from lepton.serving.trial import try_bundle
 
 __all__ = ["Supervisor", "supervise"]
@@ -51,6 +52,9 @@ class Supervisor:
         processes: how many workers.
         host: as of `Server`.
         port: as of `Server`.
+        grpc_port: as of `Server`, but that 0 is none, since all processes share one.
+        unix: as of `Server`.
+        tls: as of `Server`.
         limits: as of `Server`, of each worker.
         resources: as of `Server`, shared by the workers.
         watch: as of `Server`.
@@ -68,6 +72,9 @@ class Supervisor:
         processes: int,
         host: str = "127.0.0.1",
         port: int = 8080,
+        grpc_port: int | None = None,
+        unix: Path | None = None,
+        tls: Tls | None = None,
         limits: Limits | None = None,
         resources: Resources | None = None,
         watch: float | None = None,
@@ -76,7 +83,8 @@ class Supervisor:
     ) -> None:
         if processes < 1:
             raise UsageError(ErrorCode.BAD_SETTING, f"got {processes} processes", wanted="at least 1")
-        check_port(port)
+        if grpc_port == 0:
+            raise UsageError(ErrorCode.BAD_SETTING, "got the gRPC port 0 for several processes", wanted="one for all")
         for name, value in options.items():
             if value and name not in _SHARED:
                 raise UsageError(
@@ -91,9 +99,8 @@ class Supervisor:
         sources = models if isinstance(models, Sources) else Sources.of(models)
         if any(isinstance(source, Predictor) for source in sources.files.values()):
             raise UsageError(ErrorCode.USAGE, "got an opened model for several processes", wanted="its file")
-        self.host = "127.0.0.1" if host == "localhost" else host
-        self.port = port
-        Guard(self.host, options.get("token"), insecure_no_token=options.get("insecure_no_token", False))
+        self._front = Front(host, port, grpc_port=grpc_port, unix=unix, tls=tls)
+        self._front.guard(options.get("token"), insecure_no_token=options.get("insecure_no_token", False))
         self.limits = limits or Limits()
         whole = resources or Resources()
         self._resources = dataclasses.replace(whole, cpus=max(1, whole.cpus // processes))
@@ -104,7 +111,9 @@ class Supervisor:
             "limits": dataclasses.asdict(self.limits),
             "resources": dataclasses.asdict(self._resources)
             | {"scratch": None if whole.scratch is None else str(whole.scratch)},
-            "options": {"host": self.host, **shared},
+            "options": {"host": host, "grpc_port": grpc_port, **shared},
+            "unix": None if unix is None else str(unix),
+            "tls": None if tls is None else tls.to_dict(),
         }
         self.children: list[Child | None] = [None] * processes
         self._numbers: dict[str, dict[str, int]] = {}
@@ -121,7 +130,17 @@ class Supervisor:
     @property
     def url(self) -> str:
         """Address of the server, with the port that it has."""
-        return f"http://{authority(self.host, self.port)}"
+        return self._front.url
+
+    @property
+    def port(self) -> int:
+        """Port of HTTP."""
+        return self._front.port
+
+    @property
+    def grpc_address(self) -> str | None:
+        """Address of gRPC, as its clients write it."""
+        return self._front.grpc_address
 
     @property
     def states(self) -> list[tuple[str, str, str]]:
@@ -158,8 +177,7 @@ class Supervisor:
     async def _main(self, announce: Callable[[Supervisor], None]) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self._stopping = stopping = asyncio.Event()
-        address = bind_port(self.host, self.port)
-        self.port = address.getsockname()[1]
+        address = self._front.bind()
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stopping.set)
@@ -185,6 +203,7 @@ class Supervisor:
         finally:
             stopping.set()
             address.close()
+            self._front.release()
             for task in others:
                 task.cancel()
             await self._end(keepers)
@@ -368,7 +387,8 @@ def supervise(
         LeptonError: as `Supervisor`.
     """
     made = None
-    if token is None and announce is not None and (require_token or not (insecure_no_token or is_loopback(host))):
+    strangers = strangers_reach(host, options.get("grpc_port"), options.get("unix"), options.get("tls"))
+    if token is None and announce is not None and (require_token or (strangers and not insecure_no_token)):
         made = token = new_token()
     supervisor = Supervisor(models, host=host, token=token, insecure_no_token=insecure_no_token, **options)
 
@@ -379,6 +399,8 @@ def supervise(
             ready = state == ModelState.READY
             announce(f"{supervisor.url}/v2/models/{quote(name)}" if ready else f"{name} is not ready: {said}")
         announce(f"{len(supervisor.children)} processes")
+        if supervisor.grpc_address is not None:
+            announce(f"gRPC at {supervisor.grpc_address}")
         if supervisor.watch is not None:
             announce(f"Looking for new models every {supervisor.watch:g} s")
         if made is not None:

@@ -16,6 +16,7 @@ from lepton.serving.processes.link import Link
 from lepton.serving.server import Server
 from lepton.serving.sources import Sources
 from lepton.serving.strict_json import parse
+from lepton.serving.tls import Tls
 
 __all__ = ["main", "sources_of", "sources_record"]
 
@@ -34,6 +35,8 @@ def main() -> None:
             sources_of(told["sources"]),
             limits=Limits(**told["limits"]),
             resources=Resources(**told["resources"]),
+            unix=None if told["unix"] is None else Path(told["unix"]),
+            tls=None if told["tls"] is None else Tls.from_dict(told["tls"]),
             link=link,
             **told["options"],
         )
