@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import http.server
+import pydoc
 import socket
 import subprocess
 import sys
@@ -11,8 +12,11 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
 from lepton.bundle import open_model
@@ -58,6 +62,58 @@ def test_predictions_are_the_models(client: Client, bundles: dict[str, Path]) ->
     assert client.predict("sold", rows) == model.predict(rows)
     assert client.predict_proba("sold", rows) == model.predict_proba(rows)
     assert client.predict("sold", ROW) == ["yes"]
+
+
+CONTAINERS: dict[str, tuple[Any, Any, int]] = {
+    "one row": (ROW, list, 1),
+    "rows": ([ROW, ROW], list, 2),
+    "columns": ({name: [value] * 2 for name, value in ROW.items()}, list, 2),
+    "arrays": ({name: np.array([value] * 2) for name, value in ROW.items()}, list, 2),
+    "polars": (pl.DataFrame([ROW, {**ROW, "rooms": None}]), pl.Series, 2),
+    "pandas": (pd.DataFrame([ROW, {**ROW, "rooms": np.nan, "garden": None}], index=["a", "b"]), pd.Series, 2),
+    "arrow": (pl.DataFrame([ROW]).to_arrow(), list, 1),
+}
+
+
+@pytest.mark.parametrize(("rows", "kind", "count"), CONTAINERS.values(), ids=CONTAINERS.keys())
+def test_rows_of_any_container(client: Client, rows: Any, kind: Any, count: int) -> None:
+    answers = client.sold.predict(rows)
+    assert isinstance(answers, kind)
+    assert list(answers) == ["yes"] * count
+    shares = client.sold.predict_proba(rows)
+    assert (list(shares.columns) if kind is not list else list(shares[0])) == ["no", "yes"]
+    if kind is pd.Series:
+        assert list(answers.index) == list(shares.index) == ["a", "b"]
+
+
+def test_columns_of_different_lengths(client: Client) -> None:
+    with pytest.raises(UsageError, match="'town': 2"):
+        client.sold.predict({"rooms": [1], "town": ["a", "b"], "garden": [True]})
+
+
+def test_models_stand_under_their_names(client: Client) -> None:
+    assert client.sold is client.sold
+    assert client.sold.columns == ("rooms", "town", "garden")
+    assert client.sold.ready()
+    assert client.sold.infer({"rooms": [1], "town": ["Basel"], "garden": [True]})["prediction"] == ["yes"]
+    assert {"sold", "price", "damaged", "predict", "models"} <= set(dir(client))
+    assert repr(client.sold) == "<model sold: rooms, town, garden>"
+    assert client.model("sold") is client.sold
+
+
+def test_help_shows_the_columns(client: Client) -> None:
+    shown = pydoc.plain(pydoc.render_doc(client.price.predict))
+    for line in ("predict(rows", "rooms: number", "straße: category", "sold: datetime, ISO 8601, Europe/Berlin"):
+        assert line in shown
+    assert "Labels: no, yes" in pydoc.plain(pydoc.render_doc(client.sold.predict_proba))
+    assert str(client.damaged.__doc__).startswith("Not ready: ")
+
+
+def test_unknown_names_say_what_there_is(client: Client) -> None:
+    with pytest.raises(AttributeError, match="no model and no service 'houses'; it has price, sold, damaged"):
+        _ = client.houses
+    with pytest.raises(AttributeError, match="_private"):
+        _ = client._private
 
 
 def test_datetimes_and_scalars_of_numpy_are_sent(client: Client) -> None:
@@ -129,7 +185,7 @@ def test_tokens(bundles: dict[str, Path]) -> None:
 
 def test_threads_may_share_a_client(client: Client) -> None:
     def ask(rooms: int) -> list[float]:
-        return client.predict("price", {"rooms": rooms, "straße": "a", "sold": "1970-01-01T01:00:00"})
+        return list(client.predict("price", {"rooms": rooms, "straße": "a", "sold": "1970-01-01T01:00:00"}))
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(ask, range(100))) == [[2.0 * rooms] for rooms in range(100)]
@@ -150,6 +206,7 @@ def test_nothing_there() -> None:
         free.bind(("127.0.0.1", 0))
         client = Client(f"http://127.0.0.1:{free.getsockname()[1]}")
         assert not client.ready()
+        assert "predict" in dir(client)
         with pytest.raises(ServingError, match="nothing answers") as caught:
             client.models()
     assert caught.value.code is ErrorCode.NOT_READY

