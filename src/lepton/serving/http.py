@@ -22,6 +22,7 @@ from lepton.core import ErrorCode, LeptonError, ServingError, printable
 from lepton.serving.guard import SECURITY_HEADERS
 from lepton.serving.protocols.base import Request, Response, error_response, internal_error, request_id
 from lepton.serving.pulse import Pulse
+from lepton.serving.restraint import Restraint
 
 __all__ = ["Cancellable", "Connection", "Handler", "HttpService", "Limits"]
 
@@ -102,6 +103,7 @@ class HttpService:
         self.limits = limits
         self.loop = loop
         self.pulse = Pulse(loop.time, limits.max_late)
+        self.restraint = Restraint(loop)
         self.connections: set[Connection] = set()
         self.held = 0
         self.draining = False
@@ -445,15 +447,21 @@ class Connection(asyncio.Protocol):
         if turn.refusal is not None:
             self._send(turn, error_response(turn.refusal), started)
         elif service.pulse.late and (refusal := service.handler.refuses(request)) is not None:
-            self._send(turn, refusal, started)
+            self._send_refusal(turn, refusal, started)
         elif service.handler.runs_inline(request):
             self._send(turn, service.handler.handle(request), started)
         else:
             found = service.handler.begin(request, partial(self._answered, turn, started))
             if isinstance(found, Response):
-                self._send(turn, found, started)
+                self._send_refusal(turn, found, started)
             else:
                 self._busy, self._under_way = True, found
+
+    def _send_refusal(self, turn: _Turn, response: Response, started: float) -> None:
+        if self._service.restraint.keeps(partial(self._answered, turn, started, response)):
+            self._busy = True
+        else:
+            self._send(turn, response, started)
 
     def _answered(self, turn: _Turn, started: float, response: Response) -> None:
         self._busy, self._under_way = False, None
