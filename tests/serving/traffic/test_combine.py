@@ -67,7 +67,6 @@ def test_means_and_votes(models: ModelStore) -> None:
         (("area", "sold"), None, "'sold' takes none of the columns that the parts before it give"),
         (("a", "sold"), "mean", "the parts are for binary, regression"),
         (("a", "b"), "vote", "numbers cannot be voted on"),
-        (("low", "sold"), "vote", ""),
         (("price", "sold"), "mean", "the parts are for binary, regression"),
     ],
 )
@@ -75,11 +74,13 @@ def test_parts_that_do_not_fit_are_refused(
     models: ModelStore, names: tuple[str, ...], by: str | None, said: str
 ) -> None:
     made = make(models, *names, by=by)
-    if not said:
-        assert made.state is ModelState.READY  # each takes its own columns of the request
-        return
     assert made.state is ModelState.FAILED
     assert said in made.reason
+
+
+def test_parts_take_their_own_columns_of_the_request(models: ModelStore) -> None:
+    made = make(models, "low", "sold", by="vote")
+    assert made.described.inputs.names == ("x0", "rooms", "town", "garden")
 
 
 def test_a_part_that_is_not_ready(models: ModelStore) -> None:
