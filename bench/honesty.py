@@ -31,7 +31,7 @@ from lepton.training.portfolio import Portfolio
 from lepton.training.prepared import folds_of, prepare_table
 from lepton.training.writing import sample_row
 
-QUICK = ("credit", "titanic", "heart", "bikes", "houses")
+QUICK = ("credit", "titanic", "heart", "bikes", "houses", "adult", "ocean")
 
 
 def searched(table: Dataset, target: str, within: float, seed: int, effort: str = "good") -> dict:
@@ -86,6 +86,7 @@ def curve(table: Dataset, target: str, learner: str, seed: int, engine: LocalEng
 
 def curves(names: list[str], seeds: int) -> None:
     """What was expected of twice the rows by half a table, and what the other half brought."""
+    held = checked = 0
     print("table    learner   seed  expected of twice the rows (95 %)     brought (95 %)                        look s")
     with LocalEngine(1) as engine:
         for name in names:
@@ -96,9 +97,14 @@ def curves(names: list[str], seeds: int) -> None:
                     said = curve(half, target, learner, seed, engine)["learning_curve"]
                     report = curve(table, target, learner, seed, engine)
                     came = report["learning_curve"]
+                    ahead, value = said.get("next_doubling", {}), came.get("last_doubling", {}).get("value")
+                    if ahead.get("lower") is not None and value is not None:
+                        checked += 1
+                        held += ahead["lower"] <= value <= ahead["upper"]
                     expected, brought = shown(said.get("next_doubling")), shown(came.get("last_doubling"))
                     line = f"{name:8s} {learner:9s} {seed:4d}  {expected:36s}  {brought:36s}  {report['seconds']:.1f}"
                     print(line, "" if not order_doubt(report["order"]) else "order", flush=True)
+    print(f"the interval held what came in {held} of {checked}")
 
 
 def shown(gain: dict | None) -> str:

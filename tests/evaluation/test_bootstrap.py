@@ -91,6 +91,20 @@ def test_rows_of_a_group_are_drawn_together() -> None:
     assert all((row.reshape(20, 50) == row.reshape(20, 50)[:, :1]).all() for row in block)
 
 
+def test_parts_are_drawn_whole_beside_their_rows() -> None:
+    parts = np.repeat([0, 1, 2, 3], 25)
+    weights = np.concatenate(list(bootstrap.weightings(100, 50, parts=parts, seed=1)))
+    of_parts = weights.reshape(50, 4, 25).sum(axis=2)
+    assert (of_parts == 0.0).any()  # a part that was not drawn
+    assert (of_parts > 40.0).any()  # one that was drawn twice and more
+    values = np.random.default_rng(0).normal(size=100) + np.array([0.0, 1.0, 2.0, 3.0])[parts]
+    score = mean_of(values)
+    rows = bootstrap.intervals({"m": score}, 100, seed=0)["m"]
+    both = bootstrap.intervals({"m": score}, 100, parts=parts, seed=0)["m"]
+    assert rows.value == both.value
+    assert both.upper - both.lower > 1.5 * (rows.upper - rows.lower)  # type: ignore[operator]
+
+
 def test_resamples_draw_as_many_rows_as_there_are_and_carry_the_weights() -> None:
     weight = np.array([0.5, 2.0, 0.0])
     blocks = list(bootstrap.weightings(3, 7, seed=1))

@@ -88,9 +88,15 @@ def once(score: Score) -> Score:
 
 
 def weightings(
-    num_rows: int, num_drawn: int, *, weight: Floats | None = None, groups: Positions | None = None, seed: int = 0
+    num_rows: int,
+    num_drawn: int,
+    *,
+    weight: Floats | None = None,
+    groups: Positions | None = None,
+    parts: Positions | None = None,
+    seed: int = 0,
 ) -> Iterator[Floats]:
-    """`num_drawn` resamples as blocks of weights [B, N]: counts of drawn rows (or groups), times `weight`."""
+    """`num_drawn` resamples as blocks of weights [B, N]: counts of drawn rows, or groups, and parts, times `weight`."""
     generator = np.random.default_rng(seed)
     num_units = num_rows if groups is None else int(groups.max()) + 1
     block = max(1, _BLOCK_CELLS // num_rows)
@@ -101,6 +107,9 @@ def weightings(
         counts = np.bincount(drawn.ravel(), minlength=size * num_units).reshape(size, num_units).astype(np.float64)
         if groups is not None:
             counts = counts.take(groups, axis=1)
+        if parts is not None:
+            num_parts = int(parts.max()) + 1
+            counts *= generator.multinomial(num_parts, np.full(num_parts, 1.0 / num_parts), size).take(parts, axis=1)
         yield counts if weight is None else counts * weight
 
 
@@ -111,6 +120,7 @@ def intervals(
     undefined: Mapping[K, str] | None = None,
     weight: Floats | None = None,
     groups: Positions | None = None,
+    parts: Positions | None = None,
     resamples: int | None = None,
     seed: int = 0,
     work: Work | None = None,
@@ -123,6 +133,8 @@ def intervals(
         undefined: for each score, what it means when it is NaN.
         weight: sample weights [N], or None for equal ones.
         groups: group of each row [N] as numbers from 0, or None where rows are independent.
+        parts: part of each row [N] as numbers from 0, each scored by a model of its own: whole parts are drawn beside
+            the rows, so that how much models differ counts. None where it shall not.
         resamples: how many; by default `num_resamples(num_rows)`.
         seed: of the draws.
         work: asked between blocks whether to stop, and told how far it is.
@@ -132,7 +144,7 @@ def intervals(
     values = {name: float(score(everything)[0]) for name, score in scores.items()}
     drawn: dict[K, list[Floats]] = {name: [] for name, value in values.items() if np.isfinite(value)}
     num_drawn, done = resamples or num_resamples(num_rows), 0
-    for block in weightings(num_rows, num_drawn, weight=weight, groups=groups, seed=seed):
+    for block in weightings(num_rows, num_drawn, weight=weight, groups=groups, parts=parts, seed=seed):
         work.check()
         for name, blocks in drawn.items():
             blocks.append(scores[name](block))

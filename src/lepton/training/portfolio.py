@@ -362,8 +362,10 @@ class Portfolio:
         given = decided(self.problem, answers) if self.metric.needs == "labels" else answers
         return self.metric.over(self.truth[rows], given, self._context(rows))
 
-    def estimates(self, scores: Mapping[str, Score], rows: NDArray[np.int64]) -> dict[str, Estimate]:
-        """Values of scores of the same rows with intervals over the same resamples."""
+    def estimates(
+        self, scores: Mapping[str, Score], rows: NDArray[np.int64], parts: NDArray[np.int64] | None = None
+    ) -> dict[str, Estimate]:
+        """Values of scores of the same rows with intervals over the same resamples, of rows and of `parts` of them."""
         groups = None if self.groups is None else np.unique(self.groups[rows], return_inverse=True)[1]
         return intervals(
             scores,
@@ -371,6 +373,7 @@ class Portfolio:
             undefined=dict.fromkeys(scores, self.metric.undefined),
             weight=self._weight(rows),
             groups=groups,
+            parts=parts,
             resamples=max(_MIN_RESAMPLES, min(_RESAMPLES, _RESAMPLED_ROWS // len(rows))),
             seed=self.work.seed_for("intervals"),
         )

@@ -11,7 +11,7 @@ from lepton.compute import LocalEngine
 from lepton.core import Resources, Work
 from lepton.data import read
 from lepton.evaluation import Estimate, metric
-from lepton.training.automl.closer import SHARES, look_closer, next_gain
+from lepton.training.automl.closer import SHARES, _with_doubt, look_closer, next_gain
 from lepton.training.automl.files import save_table
 from lepton.training.automl.trials import Outside, Setting
 from lepton.training.folds import make_folds
@@ -98,7 +98,8 @@ def test_more_rows_are_worth_something_where_there_are_many_columns(tmp_path, en
     assert points[-1]["lower"] < points[-1]["value"] < points[-1]["upper"]
     gain = report["learning_curve"]["next_doubling"]
     assert 0.0 < gain["value"] <= report["learning_curve"]["last_doubling"]["value"]
-    assert gain["lower"] > 0.0
+    assert report["learning_curve"]["last_doubling"]["lower"] > 0.0
+    assert gain["lower"] < gain["value"] < gain["upper"]
     assert order_doubt(report["order"]) == []
     assert closer.learner is not None
     assert len(closer.fold.valid) == N // 5
@@ -179,3 +180,12 @@ def test_what_is_expected_is_never_more_than_the_last_doubling_gave():
     assert lost(np.ones((1, 3)))[0] == pytest.approx(-0.02)
     one = next_gain([constant(0.5), constant(0.4)], -1.0)
     assert one(np.ones((1, 3)))[0] == pytest.approx(0.1)
+
+
+def test_what_the_last_doubling_brought_is_a_measure_of_doubt():
+    expected = Estimate(0.3, 0.3 - 0.03, 0.3 + 0.04)
+    wide = _with_doubt(expected, Estimate(0.34))
+    assert (wide.value, wide.lower, wide.upper) == pytest.approx((0.3, 0.25, 0.3 + np.hypot(0.04, 0.04)))
+    assert _with_doubt(expected, Estimate(0.3)) == Estimate(0.3, pytest.approx(0.27), pytest.approx(0.34))
+    unknown = Estimate(0.3, reason="no interval")
+    assert _with_doubt(unknown, Estimate(0.34)) is unknown

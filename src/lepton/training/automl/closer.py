@@ -7,6 +7,7 @@ are killed when their time is over; the point of the curve with all rows is know
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -261,16 +262,29 @@ def _curve(look: _Look) -> dict[str, Any]:
         num_rows[f"{share:g}"] = round(float(np.mean(sizes)))
     sign = 1.0 if portfolio.metric.greater_is_better else -1.0
     points = list(scores.values())
-    found = portfolio.estimates(
-        {**scores, "last": _gain(points[-2], points[-1], sign), "next": next_gain(points, sign)}, rows
-    )
+    last, following = _gain(points[-2], points[-1], sign), next_gain(points, sign)
+    found = portfolio.estimates({**scores, "last": last}, rows)
+    parts = np.repeat(np.arange(len(folds)), [len(portfolio.folds[fold].valid) for fold in folds])
+    expected = portfolio.estimates({"next": following}, rows, parts)["next"]
     return {
         "metric": portfolio.metric.name,
         "points": [{"rows": num_rows[name], **found[name].to_dict()} for name in scores],
         "folds": len(folds),
         "last_doubling": found["last"].to_dict(),
-        "next_doubling": found["next"].to_dict(),
+        "next_doubling": _with_doubt(expected, found["last"]).to_dict(),
     }
+
+
+def _with_doubt(expected: Estimate, last: Estimate) -> Estimate:
+    """What is expected of the next doubling, its interval wider by how far that is from what the last one brought."""
+    if None in (expected.value, expected.lower, expected.upper, last.value):
+        return expected
+    value, doubt = expected.value, last.value - expected.value  # type: ignore[operator]
+    return Estimate(
+        value,
+        value - math.hypot(min(expected.lower - value, 0.0), doubt),  # type: ignore[operator]
+        value + math.hypot(max(expected.upper - value, 0.0), doubt),  # type: ignore[operator]
+    )
 
 
 def _folds(look: _Look, what: str) -> list[int]:
