@@ -40,6 +40,9 @@ GROUPS: dict[str, tuple[CommandRecord, ...]] = {
         _command("bench", "bench:bench", "How quickly a model is served, under a load."),
         _command("serve", "serve:serve", "Serve models over HTTP (Open Inference Protocol)."),
     ),
+    "Services, in Python": (
+        _command("new service", "new:service", "Write a service of your own, ready to run, and a test of it."),
+    ),
     "Tables": (
         _command("data describe", "data:describe", "What a table holds and what looks suspicious in it."),
         _command("data suggest", "data_suggest:suggest", "Which steps would clean a table, with their reasons."),
@@ -67,6 +70,7 @@ GROUPS: dict[str, tuple[CommandRecord, ...]] = {
 COMMANDS: tuple[CommandRecord, ...] = tuple(record for group in GROUPS.values() for record in group)
 
 NOUNS = {
+    "new": "What you write yourself: a service.",
     "bundle": "Model files: inspect, check, sign, extract, migrate; keys.",
     "data": "Tables: describe, suggest, check, clean, versions; data of persons.",
 }

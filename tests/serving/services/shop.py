@@ -44,10 +44,11 @@ class Shop(lepton.Service):
         """Length of each item."""
         assert len(user) == len(items)
         if "short" in user:
-            return []
+            return []  # type: ignore[return-value] # the annotations speak of one call
         if "bad" in user:
             raise ValueError("secret")
-        return [{"calls": len(user), "scores": [float(len(item)) for item in own]} for own in items]
+        scores = [[float(len(item)) for item in own] for own in items]
+        return [{"calls": len(user), "scores": own} for own in scores]  # type: ignore[return-value]
 
     @lepton.method
     def box(self, box: Box, *, kind: Literal["a", "b"] = "a", weights: np.ndarray | None = None) -> Box:

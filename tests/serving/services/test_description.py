@@ -79,7 +79,7 @@ class TestArguments:
 
 def _methods() -> list[Any]:
     @lepton.method
-    def no_annotation(self: Any, x) -> None: ...  # type: ignore[no-untyped-def]
+    def no_annotation(self: Any, x) -> None: ...
 
     @lepton.method
     def many(self: Any, *x: int) -> None: ...
@@ -94,7 +94,8 @@ def _methods() -> list[Any]:
     def odd(self: Any, x: set[int]) -> None: ...
 
     @lepton.method
-    def odd_result(self: Any) -> bytes: ...
+    def odd_result(self: Any) -> bytes:
+        return b""
 
     @lepton.method
     def unknown(self: Any, x: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821
