@@ -25,6 +25,7 @@ BENCHES = (
     "automl",
     "automl_scale",
     "ensembles",
+    "interactions",
     "honesty",
     "text",
     "serving_spine",
