@@ -1,8 +1,8 @@
 """Requests that two parsers could read in two ways, each with another one hidden behind it.
 
 `REFUSED` holds what must be answered by one 4xx and a closed connection; `READ` what has one meaning and must be read
-so, each with the body that it has. The second half goes by what the tests of h11 look after: every place where a header,
-a length, a chunk or a version could be read leniently.
+so, each with the body that it has. The second half goes by what the tests of h11 look after: every place where a
+header, a length, a chunk or a version could be read leniently.
 """
 
 from __future__ import annotations
