@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import lepton
+from lepton.client import RemoteService, RemoteTask
 from lepton.data import Description
 from lepton.data.media.convert import Converted
 from lepton.data.quality import Agreement, Check, Consensus, LabelErrors, LabelSpellings, Leakage
@@ -47,6 +48,7 @@ GROUPS = {
     ),
     "Models and tables": ("Model", "Dataset", "Recipe", "FileSteps"),
     "A client of a server": ("Client",),
+    "Services": ("Service", "method"),
     "Long work and errors": ("Work", "Resources", "LeptonError"),
     "Estimators": ("LinearRegression", "Ridge", "LogisticRegression", "KMeans"),
     "Version": ("__version__",),
@@ -71,6 +73,8 @@ HELD = (
     Comparison,
     Page,
     Server,
+    RemoteService,
+    RemoteTask,
 )
 """Objects that the verbs give; nobody makes one."""
 
