@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from lepton import bundle, data
+from lepton import bundle, data, serving
 from lepton.cli.options import Injected, Seed
 from lepton.cli.output import Result
 from lepton.core import ErrorCode, Interrupted, UsageError, parse_duration
@@ -77,7 +77,7 @@ def bench(
         frame = data.read(table, kinds={each: kind for each, kind in kinds.items() if each in names}).frame()
         asked = load.rows_of(frame, columns, _QUESTIONS)
     name = name or model.stem
-    token = token_file.read_text("utf-8").strip() if token_file is not None else None
+    token = serving.read_token(token_file) if token_file is not None else None
     questions = load.questions(asked, columns, name, form=form, rows_each=rows, token=token)
     with context.work(seed=shape.seed) as work, contextlib.ExitStack() as stack:
         address = url or stack.enter_context(load.own_server(model, name))
