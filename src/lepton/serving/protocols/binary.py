@@ -71,7 +71,7 @@ class BinaryReader:
             raise _bad(f"the {_SIZE} of {_called(name)} is {size}", f"at most {left}, the bytes that are left for it")
         start = self._position
         self._position += size
-        return read_bytes(self._body, start, size, (name, datatype, shape), f"the {_SIZE} of {_called(name)}")
+        return read_bytes(self._body, start, size, (name, datatype, shape), _SIZE)
 
     def finish(self) -> None:
         """Raise `ServingError` if the body holds bytes that no input claims."""
@@ -89,7 +89,7 @@ def read_bytes(body: bytes, start: int, size: int, head: tuple[str, str, tuple[i
         start: of the tensor.
         size: of the tensor.
         head: name, datatype and shape, checked.
-        what: what the size is, for messages.
+        what: what the size is called, for messages.
 
     Raises:
         ServingError: a size that is not its shape's.
@@ -102,7 +102,8 @@ def read_bytes(body: bytes, start: int, size: int, head: tuple[str, str, tuple[i
     dtype = DATATYPES[datatype].newbyteorder("<")
     if size != count * dtype.itemsize:
         raise _bad(
-            f"{what} is {size}", f"{printable(str(count * dtype.itemsize), 40)}: {datatype} in the shape that it has"
+            f"the {what} of {_called(name)} is {size}",
+            f"{printable(str(count * dtype.itemsize), 40)}: {datatype} in the shape that it has",
         )
     if datatype == "BOOL":
         _check_booleans(body[start : start + size], name)
@@ -134,7 +135,7 @@ def _texts(data: bytes, count: int, name: str, what: str) -> list[str]:
     """The texts of a BYTES tensor: each is four bytes with its length, then itself."""
     if count * _PREFIX > len(data):  # before anything is made for a count that is a lie
         raise _bad(
-            f"{what} is {len(data)}",
+            f"the {what} of {_called(name)} is {len(data)}",
             f"at least {printable(str(count * _PREFIX), 40)}: {_PREFIX} bytes for each text's length, and the texts",
         )
     texts: list[str] = []

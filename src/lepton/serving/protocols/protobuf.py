@@ -97,7 +97,7 @@ def _read_inputs(message: Any) -> Iterator[Tensor]:
                 wanted="one of them",
             )
         data = raw[position]
-        yield read_bytes(data, 0, len(data), head[:3], f"the length of the raw contents of {_called(name)}")
+        yield read_bytes(data, 0, len(data), head[:3], "raw length")
 
 
 def _typed(given: Any, name: str, datatype: str, shape: tuple[int, ...]) -> Tensor:
