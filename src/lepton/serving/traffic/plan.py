@@ -31,6 +31,7 @@ class Plan:
 
     def __init__(self, rules: Rules, store: ModelStore, before: Plan | None = None) -> None:
         self.rules = rules
+        self.names = rules.names
         self._store = store
         old = Rules() if before is None else before.rules
         same = {name for name, record in rules.splits.items() if record == old.splits.get(name)}
@@ -106,7 +107,7 @@ class Plan:
 
     def _check_names(self) -> None:
         models = {model.name for model in self._store}
-        for name, kind in self.rules.names.items():
+        for name, kind in self.names.items():
             if kind != "split" and name in models:
                 raise _wrong(f"the {kind} '{name}' has the name of a model", "another name")
 

@@ -26,9 +26,9 @@ __all__ = ["Traffic"]
 _logger = logging.getLogger("lepton.serving")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Routed:
-    """Where a request was sent. It stays with the request, so that nothing changes under it."""
+    """Where a request was sent. It does not change, and stays with the request, so that nothing changes under it."""
 
     model: ServedModel
     split: Split | None = None
@@ -100,10 +100,13 @@ class Traffic:
         Raises:
             ServingError: UNKNOWN_MODEL.
         """
-        routed = request.routed
-        if routed is None:
-            routed = request.routed = self._route(name, version, request)
-        return routed.model  # type: ignore[no-any-return]
+        routed: _Routed | None = request.routed
+        if routed is not None:
+            return routed.model
+        if name not in self._plan.names:  # most names, and nothing is to be kept of it
+            return self._store[name] if version is None else self._store.version(name, version)
+        routed = request.routed = self._route(name, version, request)
+        return routed.model
 
     def shown(self, name: str, version: str | None) -> ServedModel:
         """The model that metadata of a name is about: of a split, its first side."""
@@ -187,7 +190,7 @@ class Traffic:
     @property
     def names(self) -> dict[str, str]:
         """Every name that the file makes, and what it is: alias, split, pipeline or ensemble."""
-        return self._plan.rules.names
+        return self._plan.names
 
     @property
     def combined(self) -> tuple[ServedModel, ...]:
