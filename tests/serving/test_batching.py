@@ -51,7 +51,7 @@ def plain(_: Job, make: Callable[[], Response]) -> Response:
 
 
 def callers(jobs: list[Job]) -> list[str]:
-    return [each.caller for each in jobs]
+    return [each.request.caller for each in jobs]
 
 
 def test_the_first_job_starts_a_run_and_the_others_wait_for_it(model: ServedModel) -> None:
@@ -134,7 +134,7 @@ def test_a_job_that_fails_spoils_no_other(model: ServedModel) -> None:
         try:
             return make()
         except LeptonError:
-            told.append(each.caller)
+            told.append(each.request.caller)
             return Response(500, b"")
 
     responses = run_together([good, bad], answer, RunOptions())
@@ -191,3 +191,24 @@ def test_matrix_products_answer_within_the_stated_tolerance(tmp_path: Path) -> N
     together = predictor.run({"numbers": values})["prediction"]
     alone = np.concatenate([predictor.run({"numbers": values[row : row + 1]})["prediction"] for row in range(1000)])
     np.testing.assert_allclose(together, alone, rtol=1e-12, atol=1e-12)
+
+
+def test_the_urgent_go_first_and_the_others_give_way(model: ServedModel) -> None:
+    def asks(caller: str, priority: int) -> Job:
+        made = job(model, caller)
+        made.priority = priority
+        return made
+
+    lane = Lane(4, 3)
+    given = [asks("a", 5), asks("a", 7), asks("b", 5), asks("a", 5)]
+    for each in given:
+        assert lane.put(each)[1] is None
+    assert lane.admits("c", 1)
+    urgent, least = asks("c", 1), asks("d", 9)
+    assert lane.put(urgent)[1] is given[1]
+    assert not lane.admits("b", 9)
+    assert lane.put(least) == (False, least)
+    batch, _ = lane.take(0.0)
+    assert batch == [urgent, given[0], given[2]]
+    assert lane.take(0.0)[0] == [given[3]]
+    assert lane.take(0.0) == ([], [])

@@ -314,3 +314,15 @@ def test_no_run_is_longer_than_runs_may_be(store: ModelStore, monkeypatch: pytes
     status, answer = desk.next()
     assert (status, answer["code"]) == (504, "deadline-passed")
     desk.dispatcher.close()
+
+
+def test_a_request_is_as_urgent_as_its_token_may_be(store: ModelStore, desk: Desk, gate: Gate) -> None:
+    desk.ask(1.0)
+    gate.begun.get(timeout=5)
+    lane = desk.dispatcher._lane(store["a"])
+    for value, priority in ((2.0, 1), (3.0, 8), (4.0, 0)):
+        desk.ask(value, priority=priority)
+    assert [each.priority for row in lane._rows.values() for each in row] == [5, 5, 8]
+    refused = desk.ask(5.0, priority=10)
+    assert isinstance(refused, Response)
+    assert (refused.status, json.loads(refused.body)["code"]) == (400, "bad-request")

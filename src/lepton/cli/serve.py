@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from pathlib import Path
+from typing import Literal
 
 from lepton import serving
 from lepton.cli.options import Injected, Workers
@@ -24,11 +25,15 @@ def serve(
     port: int | None = None,
     watch: bool = False,
     require_token: bool = False,
+    token_file: Path | None = None,
     insecure_no_token: bool = False,
     max_body: str = "64MiB",
+    token_limits: Path | None = None,
     processes: int = 1,
     workers: Workers = None,
     state: Path | None = None,
+    state_rows: float = 0.0,
+    log_format: Literal["text", "json"] = "text",
     grpc_port: int | None = None,
     unix: Path | None = None,
     tls_cert: Path | None = None,
@@ -51,11 +56,15 @@ def serve(
         port: port to bind; 0 takes a free one.
         watch: take up new and changed files while serving; requests are answered by the old version until then.
         require_token: want a token on this machine too; loading and unloading models by requests needs one.
+        token_file: file with the token that callers must show, in place of one that is made at the start.
         insecure_no_token: serve other machines without a token.
         max_body: largest request body that is taken.
+        token_limits: file of further tokens, each with how often, how much at once and how urgently it may be used.
         processes: serve from so many; one that dies or hangs is started again, and the others answer on.
         workers: threads for large batches.
-        state: folder that outlives the server; tasks of services are kept there.
+        state: folder that outlives the server; tasks of services, windows of drift and feedback are kept there.
+        state_rows: share of the answers kept for feedback whose rows are kept too, for later training; 0 keeps no row.
+        log_format: lines of text, or a JSON object on each line.
         grpc_port: serve gRPC too, at this port; 0 takes a free one.
         unix: serve HTTP at this path of the file system in place of a port, for callers of this user alone.
         tls_cert: file with the server's certificate in PEM; HTTP and gRPC speak TLS then.
@@ -67,16 +76,21 @@ def serve(
         context: given by the command line.
     """
     settings = context.settings
+    if log_format == "json":
+        serving.log_as_json()
     given = [model, *models]
     serve_models = serving.serve if processes == 1 else functools.partial(serving.supervise, processes=processes)
     serve_models(
         serving.Sources(each for each in given if not serving.is_service(each)),
         services=[each for each in given if serving.is_service(each)],
         state=state,
+        state_rows=state_rows,
         host=host or settings.host,
         port=settings.port if port is None else port,
         insecure_no_token=insecure_no_token,
         require_token=require_token,
+        token=None if token_file is None else serving.read_token(token_file),
+        token_limits=token_limits,
         watch=_WATCH_SECONDS if watch else None,
         limits=serving.Limits(max_body=parse_size(max_body, "max_body")),
         resources=context.resources(workers),

@@ -104,10 +104,14 @@ class ErrorCode(StrEnum):
     UNAUTHENTICATED = "unauthenticated"
     NOT_READY = "not-ready"
     OVERLOADED = "overloaded"
+    RATE_LIMITED = "rate-limited"
     DEADLINE_PASSED = "deadline-passed"
     ADDRESS_IN_USE = "address-in-use"
     UNKNOWN_SERVICE = "unknown-service"
     UNKNOWN_TASK = "unknown-task"
+    UNKNOWN_REQUEST = "unknown-request"
+    DUPLICATE_FEEDBACK = "duplicate-feedback"
+    WATCHING_OFF = "watching-off"
     BAD_PARAMETER = "bad-parameter"
     SERVICE_FAILED = "service-failed"
     SERVICE_DIED = "service-died"
@@ -324,10 +328,14 @@ CATALOGUE: Mapping[ErrorCode, CatalogueRecord] = {
     ErrorCode.UNAUTHENTICATED: _C(ServingError, 401, 3, "A token is needed"),
     ErrorCode.NOT_READY: _C(ServingError, 503, 9, "Not ready"),
     ErrorCode.OVERLOADED: _C(ServingError, 503, 9, "Too busy"),
+    ErrorCode.RATE_LIMITED: _C(ServingError, 429, 9, "More than a token allows"),
     ErrorCode.DEADLINE_PASSED: _C(ServingError, 504, 9, "Not begun in time"),
     ErrorCode.ADDRESS_IN_USE: _C(ServingError, 503, 9, "The address is in use"),
     ErrorCode.UNKNOWN_SERVICE: _C(ServingError, 404, 3, "No such service or method"),
     ErrorCode.UNKNOWN_TASK: _C(ServingError, 404, 3, "No such task"),
+    ErrorCode.UNKNOWN_REQUEST: _C(ServingError, 404, 3, "No answer is kept of this request"),
+    ErrorCode.DUPLICATE_FEEDBACK: _C(ServingError, 409, 3, "Another truth is known already"),
+    ErrorCode.WATCHING_OFF: _C(ServingError, 409, 3, "The server keeps no state"),
     ErrorCode.BAD_PARAMETER: _C(ServingError, 422, 3, "A parameter that does not fit"),
     ErrorCode.SERVICE_FAILED: _C(ServingError, 500, 8, "A service failed"),
     ErrorCode.SERVICE_DIED: _C(ServingError, 503, 9, "The process of a service ended"),

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import cast
 
 from lepton.core import ErrorCode, LeptonError, ServingError
-from lepton.serving.dispatch import CHEAP_SECONDS, Dispatcher, Ticket, answer_safely
+from lepton.serving.allowances import Allowance
+from lepton.serving.dispatch import CHEAP_SECONDS, Dispatcher, answer_safely
 from lepton.serving.guard import Guard, unsupported
+from lepton.serving.http import Cancellable
 from lepton.serving.protocols.base import Request, Response, error_response
 from lepton.serving.protocols.media import is_form
 from lepton.serving.protocols.oip import InferenceProtocol
@@ -49,9 +51,11 @@ class Application:
             raise
         self._guard.check(head, open=route.open)
         if route.control:
-            self._guard.check_control()
+            self._guard.check_control(head)
         if not route.tables and is_form(head.headers):
             raise unsupported(head.headers["content-type"])
+        if head.allowance is not None and route.method == "POST":
+            head.allowance.take()
 
     def runs_inline(self, request: Request) -> bool:
         """Whether the answer takes less time than a change of thread is worth.
@@ -81,11 +85,27 @@ class Application:
         except LeptonError:
             return None
 
-    def begin(self, request: Request, done: Callable[[Response], None]) -> Response | Ticket:
+    def begin(self, request: Request, done: Callable[[Response], None]) -> Response | Cancellable:
         """Begin to answer a request that does not run inline; see `Dispatcher.begin`."""
+        allowance = request.allowance
+        if allowance is None or allowance.limit.concurrent is None:
+            return self._begin(request, done)
+        try:
+            allowance.enter()
+        except LeptonError as error:
+            return error_response(error)
+        under_way = _UnderWay(allowance, done)
+        found = self._begin(request, under_way.answered)
+        if isinstance(found, Response):
+            allowance.leave()
+            return found
+        under_way.ticket = found
+        return under_way
+
+    def _begin(self, request: Request, done: Callable[[Response], None]) -> Response | Cancellable:
         route, handler, variables = self.protocol.match(request.method, request.path)
         if route.service:
-            start = cast("Callable[..., Response | Ticket]", handler)
+            start = cast("Callable[..., Response | Cancellable]", handler)
             return answer_safely(request, start, request, done, **variables)
         return self._dispatcher.begin(request, done)
 
@@ -100,3 +120,26 @@ class Application:
                 self._watching.record(request, response, seconds, route.pattern, variables)
         if _access.isEnabledFor(logging.INFO):
             _access.info(access_line(request, response, seconds))
+
+
+class _UnderWay:
+    """A request that counts among those under way until it is answered or its caller is gone."""
+
+    def __init__(self, allowance: Allowance, done: Callable[[Response], None]) -> None:
+        self.ticket: Cancellable | None = None
+        self._allowance: Allowance | None = allowance
+        self._done = done
+
+    def answered(self, response: Response) -> None:
+        self._leave()
+        self._done(response)
+
+    def cancel(self) -> None:
+        self._leave()
+        if self.ticket is not None:
+            self.ticket.cancel()
+
+    def _leave(self) -> None:
+        if self._allowance is not None:
+            self._allowance.leave()
+            self._allowance = None

@@ -11,15 +11,23 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 
 import numpy as np
 from onnxruntime import RunOptions
 
 from lepton.core import ErrorCode, LeptonError, ServingError
+from lepton.serving.allowances import DEFAULT_PRIORITY
 from lepton.serving.protocols.base import Request, Response
 from lepton.serving.protocols.call import Call
 
 __all__ = ["Job", "Lane", "late", "overloaded", "run_alone", "run_together"]
+
+
+Place = tuple[int, str]
+"""A priority and a caller."""
+
+_priority = itemgetter(0)
 
 
 @dataclass(slots=True, eq=False)
@@ -31,17 +39,19 @@ class Job:
         call: what is to be run.
         done: takes the response; called once, on the server's loop.
         deadline: on the clock of `time.monotonic`, after which it is not started; None waits.
+        priority: the smaller, the sooner.
     """
 
     request: Request
     call: Call
     done: Callable[[Response], None]
     deadline: float | None = None
+    priority: int = DEFAULT_PRIORITY
 
     @property
-    def caller(self) -> str:
-        """Whom it is from, for fairness."""
-        return self.request.client
+    def place(self) -> Place:
+        """Where it waits: among those of its priority, in the row of its caller."""
+        return self.priority, self.request.caller
 
 
 class Lane:
@@ -58,20 +68,20 @@ class Lane:
         self._max_rows = max_rows
         self._max_runs = max_runs
         self._lock = threading.Lock()  # guards all that follows
-        self._callers: dict[str, deque[Job]] = {}  # in the order in which they are served
+        self._rows: dict[Place, deque[Job]] = {}  # those of one priority in the order in which they are served
         self._waiting = 0
         self._running = 0
 
-    def admits(self, caller: str) -> bool:
+    def admits(self, caller: str, priority: int = DEFAULT_PRIORITY) -> bool:
         """Whether a job of this caller would find room now."""
         with self._lock:
-            return self._waiting < self._max_waiting or self._yields(caller) is not None
+            return self._waiting < self._max_waiting or self._yields((priority, caller)) is not None
 
     def put(self, job: Job) -> tuple[bool, Job | None]:
         """Queue a job.
 
-        Where the queue is full, the latest job of the caller with the most gives way to a caller with at least two
-        fewer, so that one caller alone cannot keep the others out.
+        Where the queue is full, the latest job of the caller with the most gives way: one of a lesser priority to any
+        job, one of the same to a caller with at least two fewer, so that one caller alone cannot keep the others out.
 
         Returns:
             Whether a run is to be started for it, and the job that is refused, if any: this one or another.
@@ -79,22 +89,27 @@ class Lane:
         with self._lock:
             refused: Job | None = None
             if self._waiting >= self._max_waiting:
-                longest = self._yields(job.caller)
+                longest = self._yields(job.place)
                 if longest is None:
                     return False, job
-                refused = longest.pop()
+                refused = self._rows[longest].pop()
                 self._waiting -= 1
-            self._callers.setdefault(job.caller, deque()).append(job)
+                if not self._rows[longest]:
+                    del self._rows[longest]
+            self._rows.setdefault(job.place, deque()).append(job)
             self._waiting += 1
             if self._running >= self._max_runs:
                 return False, refused
             self._running += 1
             return True, refused
 
-    def _yields(self, caller: str) -> deque[Job] | None:
-        """The jobs of the caller with the most, if they are at least two more than those of `caller`."""
-        longest = max(self._callers.values(), key=len, default=None)
-        return longest if longest is not None and len(longest) >= len(self._callers.get(caller, ())) + 2 else None
+    def _yields(self, place: Place) -> Place | None:
+        """The row of which a job gives way to one of `place`."""
+        longest = max(self._rows, key=lambda row: (row[0], len(self._rows[row])), default=None)
+        if longest is None or longest[0] < place[0]:
+            return None
+        more = len(self._rows[longest]) - len(self._rows.get(place, ()))
+        return longest if longest[0] > place[0] or more >= 2 else None
 
     @property
     def waiting(self) -> int:
@@ -110,8 +125,9 @@ class Lane:
         late: list[Job] = []
         num_rows = 0
         with self._lock:
-            while self._callers:
-                caller, jobs = next(iter(self._callers.items()))
+            while self._rows:
+                place = min(self._rows, key=_priority)
+                jobs = self._rows[place]
                 job = jobs[0]
                 if job.deadline is not None and now >= job.deadline:
                     late.append(job)
@@ -122,9 +138,9 @@ class Lane:
                     num_rows += job.call.num_rows
                 jobs.popleft()
                 self._waiting -= 1
-                del self._callers[caller]
+                del self._rows[place]
                 if jobs:
-                    self._callers[caller] = jobs  # behind the others
+                    self._rows[place] = jobs  # behind the others
             if not batch and not late:
                 self._running -= 1
         return batch, late
@@ -132,13 +148,13 @@ class Lane:
     def discard(self, job: Job) -> None:
         """Forget a job whose caller is gone, if it still waits."""
         with self._lock:
-            jobs = self._callers.get(job.caller)
+            jobs = self._rows.get(job.place)
             if jobs is None or job not in jobs:
                 return
             jobs.remove(job)
             self._waiting -= 1
             if not jobs:
-                del self._callers[job.caller]
+                del self._rows[job.place]
 
 
 def run_alone(call: Call, options: RunOptions) -> Response:

@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from lepton.core import LeptonError, printable
+from lepton.serving.allowances import DEFAULT_PRIORITY
 from lepton.serving.batching import Job, Lane, late, overloaded, run_alone, run_together
 from lepton.serving.model_store import ServedModel
 from lepton.serving.protocols.base import Request, Response, error_response, internal_error
@@ -119,7 +120,7 @@ class Dispatcher:
         if model.rests:
             return self._to_readers(ticket, partial(self._read_when_open, ticket, model), self._openers) or ticket
         if model.row_seconds > CHEAP_SECONDS:
-            if not self._lane(model).admits(request.client):  # before a byte of the body is looked at
+            if not self._lane(model).admits(request.caller, _best(request)):  # before a byte of the body is looked at
                 return self._full
             if len(request.body) <= _READ_ON_LOOP and not is_form(request.headers):
                 return self._read(ticket, on_loop=True) or ticket
@@ -204,6 +205,7 @@ class Dispatcher:
         # The model of the call, not of the address: it may have been replaced since.
         lane = self._lane(call.model)
         job = Job(ticket.request, call, ticket.done, None if call.timeout is None else ticket.came + call.timeout)
+        job.priority = max(call.priority, _best(ticket.request))
         ticket.lane, ticket.job = lane, job
         starts, refused = lane.put(job)
         if refused is job:
@@ -240,6 +242,11 @@ class Dispatcher:
 
         with contextlib.suppress(RuntimeError):  # the loop is closed
             self._deliver(hand_over)
+
+
+def _best(request: Request) -> int:
+    """The most urgent that a request may be."""
+    return DEFAULT_PRIORITY if request.allowance is None else request.allowance.limit.priority
 
 
 def answer_safely(request: Request, make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Response:

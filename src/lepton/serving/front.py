@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from lepton.core import ErrorCode, UsageError
 from lepton.serving.address import authority, bind_port, check_port
+from lepton.serving.allowances import Allowances
 from lepton.serving.grpc_service import GrpcService
 from lepton.serving.guard import Guard, is_loopback
 from lepton.serving.http import Handler, HttpService, Limits
@@ -84,12 +85,13 @@ class Front:
         """Address of gRPC, as its clients write it."""
         return None if self.grpc_port is None else authority(self.host, self.grpc_port)
 
-    def guard(self, token: str | None, *, insecure_no_token: bool) -> Guard:
+    def guard(self, token: str | None, *, insecure_no_token: bool, allowances: Allowances | None = None) -> Guard:
         """Who may call; see `Guard`."""
         return Guard(
             self.host,
             token,
             insecure_no_token=insecure_no_token,
+            allowances=allowances,
             unix=self._unix is not None,
             scheme="http" if self._tls is None else "https",
             strangers=strangers_reach(self.host, self.grpc_port, self._unix, self._tls),

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Mapping
 
 from lepton.core import ErrorCode, SecurityError, ServingError, printable
+from lepton.serving.allowances import Allowances
 from lepton.serving.protocols.base import JSON, Request
 from lepton.serving.protocols.binary import BINARY, HEADER
 from lepton.serving.protocols.media import MULTIPART, TABLES, media_of
@@ -53,6 +54,7 @@ class Guard:
         unix: the address is a path, which the file system guards, and which no page of a browser reaches.
         scheme: `https` where callers come by TLS.
         strangers: whether callers of other machines get as far as this without a certificate; None takes it of `host`.
+        allowances: further tokens, each with what it allows.
 
     Raises:
         SecurityError: an address that others reach, without a token.
@@ -67,17 +69,20 @@ class Guard:
         unix: bool = False,
         scheme: str = "http",
         strangers: bool | None = None,
+        allowances: Allowances | None = None,
     ) -> None:
         if token is not None and len(token) < 16:
             raise SecurityError(ErrorCode.BAD_KEY, f"got a token of {len(token)} characters", wanted="at least 16")
         self._loopback = is_loopback(host)
-        self._token_hash = None if token is None else _hashed(token)
+        self._allowances = allowances
+        # No token has a hash of no bytes, so where there is none that of others alone is taken.
+        self._token_hash = _hashed(token) if token is not None else b"" if allowances is not None else None
         self._scheme = scheme
         if strangers is None:
             strangers = not self._loopback
         # A page of a browser comes as whoever is before it: by loopback, or with a certificate.
         self._own_pages_alone = not (strangers or unix)
-        if strangers and token is None and not insecure_no_token:
+        if strangers and self._token_hash is None and not insecure_no_token:
             raise SecurityError(
                 ErrorCode.UNTRUSTED,
                 f"the address {printable(host)!r} is reached by other machines, and there is no token",
@@ -90,7 +95,7 @@ class Guard:
         headers = request.headers
         if self._token_hash is not None:
             if not open:
-                self._check_token(headers)
+                self._check_token(request)
         elif self._own_pages_alone and request.message is None:
             if self._loopback and self._scheme == "http":
                 _check_same_machine(headers)
@@ -98,8 +103,14 @@ class Guard:
         if request.method == "POST" and request.message is None:  # no page speaks gRPC
             _check_content(headers, self._token_hash is not None)
 
-    def check_control(self) -> None:
+    def check_control(self, request: Request) -> None:
         """Raise `ServingError` unless `check` has seen a token: what changes a server is done with one alone."""
+        if request.allowance is not None and not request.allowance.limit.control:
+            raise ServingError(
+                ErrorCode.UNAUTHENTICATED,
+                f"the token '{request.allowance.name}' may not change what is served",
+                wanted="a token with 'control: true', or the one that the server was started with",
+            )
         if self._token_hash is None:
             raise ServingError(
                 ErrorCode.UNAUTHENTICATED,
@@ -107,10 +118,14 @@ class Guard:
                 fix="start it with a token: lepton serve … --require-token",
             )
 
-    def _check_token(self, headers: Mapping[str, str]) -> None:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
+    def _check_token(self, request: Request) -> None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
         shown = _hashed(token.strip())
-        if scheme.lower() != "bearer" or not hmac.compare_digest(shown, self._token_hash or b""):
+        known = scheme.lower() == "bearer"
+        if known and not hmac.compare_digest(shown, self._token_hash or b""):
+            request.allowance = None if self._allowances is None else self._allowances.of(shown)
+            known = request.allowance is not None
+        if not known:
             raise ServingError(
                 ErrorCode.UNAUTHENTICATED,
                 "the request shows no valid token",

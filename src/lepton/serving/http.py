@@ -317,7 +317,7 @@ class Connection(asyncio.Protocol):
         try:
             self._service.handler.admit(request)
         except LeptonError as error:
-            if has_body:
+            if has_body and error.code is not ErrorCode.RATE_LIMITED:  # who is asked to wait keeps its connection
                 raise
             self._turn.refusal = error
         expect = headers.get("expect")

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from lepton.bundle import Predictor
 from lepton.core import ErrorCode, Resources, UsageError
+from lepton.serving.allowances import read_allowances
 from lepton.serving.application import Application
 from lepton.serving.dispatch import Dispatcher
 from lepton.serving.front import Front, strangers_reach
@@ -30,6 +31,7 @@ from lepton.serving.sources import Sources
 from lepton.serving.tls import Tls
 from lepton.serving.traffic import Traffic
 from lepton.serving.watching.hub import Watching
+from lepton.serving.watching.recorder import WatchOptions, check_share
 
 try:
     import uvloop
@@ -66,7 +68,9 @@ class Server:
         unix: path to bind for HTTP in place of a port, for callers of this user alone.
         tls: certificate of the ports; None speaks plainly.
         services: Python classes to run beside the models, as `service.py:Shop`; each in a process of its own.
-        state: folder that outlives the server: tasks of services are kept there.
+        state: folder that outlives the server: tasks of services, windows of drift and feedback are kept there.
+        state_rows: share of the answers kept for feedback whose rows are kept too; 0 keeps no row.
+        token_limits: file of further tokens, each with what it allows; see `read_allowances`.
         link: to the supervisor, where this server is one of its workers.
 
     Raises:
@@ -93,6 +97,8 @@ class Server:
         tls: Tls | None = None,
         services: Sequence[str] = (),
         state: Path | None = None,
+        state_rows: float = 0.0,
+        token_limits: Path | str | None = None,
         link: Link | None = None,
     ) -> None:
         self._front = Front(host, port, grpc_port=grpc_port, unix=unix, tls=tls)
@@ -111,17 +117,19 @@ class Server:
         else:
             self.repository = Repository(sources, self.models, link.trial, link.number)
         names = {place.name for place in sources.look()}
-        self.state = state
+        self.state = state = None if state is None else Path(state)
         limited = HostLimits(max_waiting=self.limits.max_waiting)
         self.services = Services(services, taken=names, resources=self.resources, limits=limited, state=state)
         if watch is None and not any(self.models) and not self.services:
             raise UsageError(ErrorCode.USAGE, "got no model to serve", wanted="at least one .lepton file")
         self.traffic = None if traffic is None else Traffic(self.models, Path(traffic))
-        self._watching = Watching(self.models)
+        self._watching = Watching(self.models, state, WatchOptions(keep_rows=check_share(float(state_rows))))
         self._protocol = InferenceProtocol(
             self.models, self.repository, self.traffic, self.services or None, self._watching
         )
-        self._guard = self._front.guard(token, insecure_no_token=insecure_no_token)
+        share = 1.0 if link is None else link.share
+        allowances = None if token_limits is None else read_allowances(token_limits, share)
+        self._guard = self._front.guard(token, insecure_no_token=insecure_no_token, allowances=allowances)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
@@ -323,7 +331,7 @@ def serve(
     say = announce or _say_nothing
     made = None
     strangers = strangers_reach(host, options.get("grpc_port"), options.get("unix"), options.get("tls"))
-    needed = require_token or (strangers and not insecure_no_token)
+    needed = require_token or (strangers and not insecure_no_token and not options.get("token_limits"))
     if token is None and announce is not None and needed:
         made = token = new_token()
     server = Server(models, host=host, token=token, insecure_no_token=insecure_no_token, **options)
@@ -337,6 +345,8 @@ def serve(
         for name, state in server.services.states().items():
             ready = f"{server.url}/v2/services/{quote(name)}"
             say(ready if state == "ready" else f"{name} is not ready: {server.services.reasons()[name]}")
+        if server.state is None:
+            say("Drift and feedback are off: --state DIR keeps what they need")
         if server.services and server.state is None:
             say("Tasks of services are kept in memory: --state DIR keeps them on disk")
         if server.grpc_address is not None:

@@ -56,10 +56,12 @@ class Link:
     Args:
         channel: for questions and answers.
         door: for connections.
+        share: of what the server is to allow that this worker allows.
     """
 
-    def __init__(self, channel: socket.socket, door: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, door: socket.socket, share: float = 1.0) -> None:
         self.door: Door = HandedOver(door)
+        self.share = share
         self.topics: dict[str, Callable[[], Any]] = {"process": os.getpid}
         """What this worker can tell of itself for a sum over all: topic to what gives it in JSON, in any thread."""
         self._socket = channel

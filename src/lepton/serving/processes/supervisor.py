@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from lepton.bundle import Predictor
 from lepton.core import ErrorCode, LeptonError, Resources, ServingError, UsageError, WorkerError, printable
+from lepton.serving.allowances import read_allowances
 from lepton.serving.front import Front, strangers_reach
 from lepton.serving.guard import new_token
 from lepton.serving.http import Limits
@@ -36,7 +37,7 @@ _LOOK = 0.25
 _FIRST_PAUSE, _LONGEST_PAUSE, _STABLE = 0.1, 10.0, 30.0
 _START_TIME = 300.0
 _FAREWELL = 5.0
-_SHARED = frozenset({"token", "insecure_no_token", "traffic", "max_memory"})
+_SHARED = frozenset({"token", "insecure_no_token", "traffic", "max_memory", "token_limits"})
 _READS = "/v2/repository/index"
 
 
@@ -59,7 +60,8 @@ class Supervisor:
         resources: as of `Server`, shared by the workers.
         watch: as of `Server`.
         hang_time: seconds without a sign of life after which a worker is ended.
-        options: `token`, `insecure_no_token`, `traffic` and `max_memory` of `Server`; the last is shared too.
+        options: `token`, `insecure_no_token`, `token_limits`, `traffic` and `max_memory` of `Server`; limits of tokens
+            and the memory are shared by the workers.
 
     Raises:
         LeptonError: as `Server`.
@@ -100,7 +102,12 @@ class Supervisor:
         if any(isinstance(source, Predictor) for source in sources.files.values()):
             raise UsageError(ErrorCode.USAGE, "got an opened model for several processes", wanted="its file")
         self._front = Front(host, port, grpc_port=grpc_port, unix=unix, tls=tls)
-        self._front.guard(options.get("token"), insecure_no_token=options.get("insecure_no_token", False))
+        limits_file = options.get("token_limits")
+        self._front.guard(
+            options.get("token"),
+            insecure_no_token=options.get("insecure_no_token", False),
+            allowances=None if limits_file is None else read_allowances(limits_file),
+        )
         self.limits = limits or Limits()
         whole = resources or Resources()
         self._resources = dataclasses.replace(whole, cpus=max(1, whole.cpus // processes))
@@ -108,6 +115,7 @@ class Supervisor:
         self.hang_time = hang_time
         self._told = {
             "sources": sources_record(sources),
+            "share": 1 / processes,
             "limits": dataclasses.asdict(self.limits),
             "resources": dataclasses.asdict(self._resources)
             | {"scratch": None if whole.scratch is None else str(whole.scratch)},
@@ -388,7 +396,11 @@ def supervise(
     """
     made = None
     strangers = strangers_reach(host, options.get("grpc_port"), options.get("unix"), options.get("tls"))
-    if token is None and announce is not None and (require_token or (strangers and not insecure_no_token)):
+    if (
+        token is None
+        and announce is not None
+        and (require_token or (strangers and not insecure_no_token and not options.get("token_limits")))
+    ):
         made = token = new_token()
     supervisor = Supervisor(models, host=host, token=token, insecure_no_token=insecure_no_token, **options)
 

@@ -29,7 +29,7 @@ def main() -> None:
     channel, door = (_inherited(int(file)) for file in sys.argv[1:])
     with channel.dup().makefile("rb") as stream:
         told: dict[str, Any] = parse(stream.readline(), "the supervisor's first line")
-    link = Link(channel, door)
+    link = Link(channel, door, told["share"])
     try:
         server = Server(
             sources_of(told["sources"]),

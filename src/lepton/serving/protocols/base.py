@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lepton.core import ErrorCode, LeptonError, ServingError
+from lepton.serving.allowances import Allowance
 from lepton.serving.strict_json import dump
 
 __all__ = ["JSON", "Request", "Response", "error_response", "internal_error", "json_response", "request_id"]
@@ -33,6 +34,7 @@ class Request:
         routed: where rules of traffic have sent it, once they have.
         answered: the model that it is for, once it was read.
         num_rows: that it asks for, once it was read.
+        allowance: of the token that it shows, where that has one.
     """
 
     method: str
@@ -46,6 +48,12 @@ class Request:
     routed: Any = None
     answered: Any = None
     num_rows: int = 0
+    allowance: Allowance | None = None
+
+    @property
+    def caller(self) -> str:
+        """Whom it is from, for fairness: the name of its token, else an address."""
+        return self.client if self.allowance is None else self.allowance.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,8 @@ def error_response(error: LeptonError) -> Response:
     headers: tuple[tuple[str, str], ...] = ()
     if error.code in {ErrorCode.OVERLOADED, ErrorCode.NOT_READY}:
         headers = (("retry-after", "1"),)
+    elif error.code is ErrorCode.RATE_LIMITED:
+        headers = (("retry-after", str(error.details["retry_after"])),)
     elif error.code is ErrorCode.UNAUTHENTICATED:
         headers = (("www-authenticate", "Bearer"),)
     elif error.code is ErrorCode.METHOD_NOT_ALLOWED:

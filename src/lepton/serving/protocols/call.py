@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from lepton.serving.allowances import DEFAULT_PRIORITY
 from lepton.serving.model_store import ServedModel
 from lepton.serving.protocols.base import Response
 
@@ -28,6 +29,7 @@ class Call:
         outputs: names of the outputs that are wanted, in order.
         respond: makes the response of the answers.
         timeout: seconds after which the caller wants no answer; None waits.
+        priority: that the caller asks for; the smaller, the sooner.
     """
 
     model: ServedModel
@@ -35,6 +37,7 @@ class Call:
     outputs: list[str]
     respond: Callable[[Answers], Response]
     timeout: float | None = None
+    priority: int = DEFAULT_PRIORITY
 
     @property
     def num_rows(self) -> int:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lepton.bundle import Predictor
 from lepton.core import ErrorCode, SchemaError, ServingError, printable
+from lepton.serving.allowances import DEFAULT_PRIORITY, LAST_PRIORITY
 from lepton.serving.model_store import ServedModel
 from lepton.serving.protocols.base import Request, Response, json_response
 from lepton.serving.protocols.binary import BINARY, HEADER, BinaryReader, split_body, write_binary
@@ -22,7 +23,16 @@ from lepton.serving.protocols.classification import PARAMETER, classified, read_
 from lepton.serving.protocols.tensors import Tensor, is_binary, read_tensor, write_tensor
 from lepton.serving.strict_json import dump, parse
 
-__all__ = ["Outputs", "check_id", "pack_inputs", "peek_timeout", "read_infer", "read_outputs", "read_timeout"]
+__all__ = [
+    "Outputs",
+    "check_id",
+    "pack_inputs",
+    "peek_timeout",
+    "read_infer",
+    "read_outputs",
+    "read_priority",
+    "read_timeout",
+]
 
 _MAX_ID = 256
 _MAX_TIMEOUT = 24 * 3600 * 1_000_000
@@ -73,7 +83,7 @@ def read_infer(served: ServedModel, request: Request) -> Call:
     outputs = read_outputs(body.get("outputs", []), served, parameters)
     packed = pack_inputs(_read_inputs(body, binary), served, predictor)
     respond = partial(_respond, served, identifier, outputs)
-    return Call(served, packed, outputs.names, respond, read_timeout(parameters))
+    return Call(served, packed, outputs.names, respond, read_timeout(parameters), read_priority(parameters))
 
 
 def check_id(identifier: object) -> None:
@@ -129,6 +139,22 @@ def read_timeout(parameters: Mapping[str, Any]) -> float | None:
             wanted=f"microseconds, a whole number from 0 (no limit) to {_MAX_TIMEOUT}",
         )
     return value / 1e6 or None
+
+
+def read_priority(parameters: Mapping[str, Any]) -> int:
+    """The parameter `priority`, from 1 (first) to 9 (last); 0 is the middle.
+
+    Raises:
+        ServingError: what is no such number.
+    """
+    value = parameters.get("priority", 0)
+    if type(value) is not int or not 0 <= value <= LAST_PRIORITY:
+        raise ServingError(
+            ErrorCode.BAD_REQUEST,
+            f"the parameter priority is {printable(repr(value), 40)}",
+            wanted=f"a whole number from 1 (first) to {LAST_PRIORITY} (last), or 0 for the middle",
+        )
+    return value or DEFAULT_PRIORITY
 
 
 def peek_timeout(request: Request) -> float | None:
