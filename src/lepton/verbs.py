@@ -638,6 +638,7 @@ def serve(
     watch: float | None = None,
     resources: Resources | None = None,
     state: str | Path | None = None,
+    grpc_port: int | None = None,
 ) -> serving.Server:
     """Start an inference server for `models` in the background; `with` stops it.
 
@@ -651,6 +652,7 @@ def serve(
         watch: seconds between two looks for new and changed files; None takes up nothing by itself.
         resources: what models may use.
         state: folder that outlives the server, for tasks of services; None keeps them in memory.
+        grpc_port: port to bind for gRPC; 0 takes a free one, which the server's `grpc_port` tells.
 
     Raises:
         SecurityError: an address that others reach, without a token.
@@ -669,6 +671,7 @@ def serve(
         resources=resources,
         services=classes,
         state=None if state is None else Path(state),
+        grpc_port=grpc_port,
     )
     return server.start()
 
