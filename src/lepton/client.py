@@ -86,8 +86,8 @@ class Client:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        if name in self._models:
-            return self._models[name]
+        if (known := self._models.get(name) or self._services.get(name)) is not None:
+            return known
         for find in (self.model, self.service):
             try:
                 return find(name)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from lepton.serving.model_store import ModelState, ServedModel
+from lepton.serving.model_store import ServedModel
 from lepton.serving.openapi import describe_server
 from lepton.serving.protocols.base import Request, Response
 from lepton.serving.protocols.routes import Route
 from lepton.serving.strict_json import dump
 from lepton.serving.try_page import HTML, PAGE, POLICY
+from lepton.version import __version__
 
-__all__ = ["Describer", "try_page"]
+__all__ = ["SERVER", "Describer", "try_page"]
+
+SERVER = {"name": "lepton", "version": __version__}
+"""What this server is."""
 
 _PAGE = Response(200, PAGE.encode(), HTML, (("content-security-policy", POLICY), ("referrer-policy", "no-referrer")))
 
@@ -25,20 +30,22 @@ class Describer:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._routes = tuple(routes)
-        self._made: tuple[list[tuple[ServedModel, ModelState]], bytes] = ([], b"")
+        self._made: tuple[object, bytes] = (None, b"")
 
-    def openapi(self, models: Iterable[ServedModel]) -> bytes:
+    def openapi(self, models: Iterable[ServedModel], services: Mapping[str, Mapping[str, Any]] | None = None) -> bytes:
         """The OpenAPI document as JSON.
 
         Args:
             models: the version of each model that answers where a request names none.
+            services: methods of services, with what they take and give.
         """
         shown = [(model, model.state) for model in models]
+        told = (shown, services)
         made_of, made = self._made
-        if made and made_of == shown:
+        if made and made_of == told:
             return made
-        document = dump(describe_server(self._routes, [model for model, _ in shown]))
-        self._made = shown, document
+        document = dump(describe_server(self._routes, [model for model, _ in shown], services))
+        self._made = told, document
         return document
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +16,7 @@ from lepton.serving.protocols.base import JSON
 from lepton.serving.protocols.binary import BINARY
 from lepton.serving.protocols.media import CSV, MULTIPART, TABLES
 from lepton.serving.protocols.routes import Route
+from lepton.serving.services.paths import method_paths
 from lepton.version import __version__
 
 __all__ = ["describe_server"]
@@ -33,6 +34,7 @@ _VERSION: _Schema = {
 }
 _FAMILIES = (ServingError, SchemaError, DataError)
 _MAX_SHOWN = 50
+_TEXTS = {"metrics": "text/plain", "page": "text/html", "try": "text/html"}
 _TENSOR: _Schema = {
     "type": "object",
     "required": ["name", "shape", "datatype"],
@@ -77,12 +79,15 @@ _ERROR: _Schema = {
 }
 
 
-def describe_server(routes: Sequence[Route], models: Sequence[ServedModel]) -> _Schema:
+def describe_server(
+    routes: Sequence[Route], models: Sequence[ServedModel], services: Mapping[str, Mapping[str, Any]] | None = None
+) -> _Schema:
     """The OpenAPI document of a server.
 
     Args:
         routes: its addresses.
         models: the version of each model that answers where a request names none.
+        services: methods of services, with what they take and give.
     """
     paths: dict[str, _Schema] = {}
     schemas: dict[str, _Schema] = {"Error": _ERROR, "Tensor": _TENSOR, "Infer": _INFER, "Inferred": _INFERRED}
@@ -101,6 +106,7 @@ def describe_server(routes: Sequence[Route], models: Sequence[ServedModel]) -> _
                 "" if model is None else f"_{keys[id(model)]}"
             )
             paths.setdefault(path, {})[route.method.lower()] = operation
+    paths |= method_paths(services or {}, _errors())
     return {
         "openapi": "3.1.0",
         "info": {
@@ -145,8 +151,8 @@ def _operation(route: Route, model: ServedModel | None, key: str) -> _Schema:
         operation["responses"]["200"] = _ok({JSON: inferred, BINARY: {}})
     elif route.method == "POST":
         operation["requestBody"] = {"content": {JSON: {"schema": _OBJECT}}}
-    elif last == "try":
-        operation["responses"]["200"] = _ok({"text/html": {"schema": _TEXT}})
+    elif last in _TEXTS:
+        operation["responses"]["200"] = _ok({_TEXTS[last]: {"schema": _TEXT}})
     return operation
 
 
@@ -204,7 +210,7 @@ def _error_responses() -> _Schema:
 
 
 def _model_schemas(model: ServedModel, key: str) -> dict[str, _Schema]:
-    columns = served_columns(model.predictor)
+    columns = served_columns(model.described)
     row = {
         "type": "object",
         "title": f"A row of {model.name}",
@@ -235,7 +241,7 @@ def _column_schema(column: ServedColumn) -> _Schema:
 
 
 def _answer_schema(model: ServedModel) -> _Schema:
-    predictor = model.predictor
+    predictor = model.described
     numbers: _Schema = {"type": "object", "additionalProperties": {"type": ["number", "null"]}}
     one: _Schema = {"type": ["number", "null"]}
     if predictor.labels is not None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, unquote_to_bytes
 
 from lepton.core import ErrorCode, ServingError, printable
-from lepton.serving.describe import Describer, try_page
+from lepton.serving.describe import SERVER, Describer, try_page
 from lepton.serving.model_store import ModelState, ModelStore, ServedModel
 from lepton.serving.protocols.base import Request, Response, json_response
 from lepton.serving.protocols.call import Call
@@ -19,11 +19,9 @@ from lepton.serving.protocols.control import load_model, show_index, unload_mode
 from lepton.serving.protocols.infer import peek_timeout, read_infer
 from lepton.serving.protocols.protobuf import read_message
 from lepton.serving.protocols.routes import Route
-from lepton.serving.protocols.rows import read_rows
-from lepton.serving.protocols.tables import TableReader
+from lepton.serving.protocols.rows import RowReader
 from lepton.serving.repository import Repository
 from lepton.serving.traffic import Traffic
-from lepton.version import __version__
 
 __all__ = ["ROUTES", "InferenceProtocol", "Route"]
 
@@ -46,6 +44,11 @@ ROUTES = (
     Route("POST", "/v2/models/{model}/versions/{version}/infer", "The same, of one version"),
     Route("POST", "/v2/models/{model}/rows", "Answers to rows in JSON, CSV, Arrow or Parquet", tables=True),
     Route("GET", "/metrics", "What the server has counted, for Prometheus", service=True),
+    Route("GET", "/v2/models/{model}/drift", "How far rows and answers are from those of training", service=True),
+    Route("GET", "/v2/models/{model}/drift/page", "The same, as a page", service=True),
+    Route("GET", "/v2/models/{model}/feedback", "How good the answers were whose truth is known", service=True),
+    Route("GET", "/v2/models/{model}/feedback/{column}", "The same, by the values of a column", service=True),
+    Route("POST", "/v2/models/{model}/feedback", "What became true of rows that were answered", service=True),
     Route("GET", "/v2/services", "The services and their states", service=True),
     Route("GET", "/v2/services/{service}", "What a service offers: its methods, what they take and give", service=True),
     Route("GET", "/v2/services/{service}/ready", "Whether a service is well", service=True),
@@ -71,6 +74,9 @@ class Beside(Protocol):
 
     def states(self) -> dict[str, str]:
         """`loading`, `ready`, or another word."""
+
+    def schemas(self) -> dict[str, dict[str, Any]]:
+        """Methods of each, with what they take and give."""
 
 
 class Observer(Protocol):
@@ -117,7 +123,7 @@ class InferenceProtocol:
         self._extensions = ["binary_tensor_data", "classification"] + ["model_repository"] * (repository is not None)
         self.draining = False
         self.workers: Mapping[str, Any] = {}  # of several, what their supervisor says of all of them
-        self._tables = TableReader()
+        self._row_reader = RowReader()
         handlers: dict[str, Handler] = {
             "/": self._home,
             "/openapi.json": self._openapi,
@@ -218,7 +224,7 @@ class InferenceProtocol:
 
     def close(self) -> None:
         """End what reads tables."""
-        self._tables.close()
+        self._row_reader.close()
 
     def _served(self, request: Request, variables: Mapping[str, str]) -> ServedModel:
         """The model that answers a request."""
@@ -246,13 +252,14 @@ class InferenceProtocol:
             for model in self._store
         ]
         routes = [{"method": r.method, "path": r.pattern, "does": r.does} for r in self.routes]
-        return json_response({"name": "lepton", "version": __version__, "models": models, "routes": routes})
+        return json_response({**SERVER, "models": models, "routes": routes})
 
     def _server(self, _: Request) -> Response:
-        return json_response({"name": "lepton", "version": __version__, "extensions": self._extensions})
+        return json_response({**SERVER, "extensions": self._extensions})
 
     def _openapi(self, _: Request) -> Response:
-        return Response(200, self._describer.openapi(self._store))
+        services = None if self._services is None else self._services.schemas()
+        return Response(200, self._describer.openapi(self._store, services))
 
     def _live(self, _: Request) -> Response:
         return json_response({"live": True})
@@ -295,7 +302,7 @@ class InferenceProtocol:
         return self._prepared(read(self._served(request, variables), request), request, variables)
 
     def _rows(self, request: Request, **variables: str) -> Response | Call:
-        call = read_rows(self._served(request, variables), request, self._tables)
+        call = self._row_reader.read(self._served(request, variables), request)
         return self._prepared(call, request, variables)
 
 

@@ -88,9 +88,8 @@ def handlers_of(cls: type[Service]) -> dict[str, Handler]:
 
 def describe(cls: type[Service], handlers: Mapping[str, Handler]) -> dict[str, Any]:
     """A service as the server sees it."""
-    doc = cls.__doc__ if cls.__doc__ != Service.__doc__ else ""
     return {
-        "doc": inspect.cleandoc(doc or ""),
+        "doc": inspect.cleandoc(cls.__doc__ or ""),
         "threads": cls.threads,
         "methods": [handler.to_dict() for handler in handlers.values()],
     }
