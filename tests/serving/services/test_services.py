@@ -77,6 +77,14 @@ def test_services_are_listed_and_described(shop: Server):
     assert request((shop.host, shop.port), "HEAD", "/v2/services/shop").status == 200
 
 
+def test_methods_stand_in_the_openapi_document(shop: Server):
+    paths = ask(shop, "GET", "/openapi.json").json["paths"]
+    rank, count = (paths[f"/v2/services/shop/{name}"]["post"] for name in ("rank", "count"))
+    assert rank["summary"] == "Length of each item."
+    assert rank["requestBody"]["content"]["application/json"]["schema"]["required"] == ["user", "items"]
+    assert set(count["responses"]) >= {"202", "422", "503"}
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [("GET", "shop/rank", "POST"), ("POST", "shop", "GET, HEAD"), ("PUT", "shop/rank", "POST")],
