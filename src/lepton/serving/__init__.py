@@ -7,12 +7,14 @@ if TYPE_CHECKING:
     from lepton.serving.guard import Guard, new_token
     from lepton.serving.http import Limits
     from lepton.serving.model_store import ModelState, ModelStore, named
-    from lepton.serving.processes.supervisor import supervise
+    from lepton.serving.processes.supervise import supervise
     from lepton.serving.repository import Repository
     from lepton.serving.server import Server, serve
     from lepton.serving.services.process import is_service
     from lepton.serving.sources import Sources
     from lepton.serving.tls import Tls
+    from lepton.serving.token_file import read_token
+    from lepton.serving.watching.logs import log_as_json
 
 __all__ = [
     "Guard",
@@ -24,8 +26,10 @@ __all__ = [
     "Sources",
     "Tls",
     "is_service",
+    "log_as_json",
     "named",
     "new_token",
+    "read_token",
     "serve",
     "supervise",
 ]
@@ -35,12 +39,14 @@ _HOMES = {
     "guard": "Guard new_token",
     "http": "Limits",
     "model_store": "ModelState ModelStore named",
-    "processes.supervisor": "supervise",
+    "processes.supervise": "supervise",
     "repository": "Repository",
     "server": "Server serve",
     "services.process": "is_service",
     "sources": "Sources",
     "tls": "Tls",
+    "token_file": "read_token",
+    "watching.logs": "log_as_json",
 }
 
 

@@ -13,15 +13,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from lepton.bundle import Predictor
 from lepton.core import ErrorCode, LeptonError, Resources, ServingError, UsageError, WorkerError, printable
 from lepton.serving.allowances import read_allowances
-from lepton.serving.front import Front, strangers_reach
-from lepton.serving.guard import new_token
+from lepton.serving.front import Front
 from lepton.serving.http import Limits
-from lepton.serving.model_store import ModelState
 from lepton.serving.processes.child import Child
 from lepton.serving.processes.door import take_waiting
 from lepton.serving.processes.worker import sources_record
@@ -29,7 +26,7 @@ from lepton.serving.sources import Sources, Stamp, stamp_of
 from lepton.serving.tls import Tls
 from lepton.serving.trial import try_bundle
 
-__all__ = ["Supervisor", "supervise"]
+__all__ = ["Supervisor"]
 
 _logger = logging.getLogger("lepton.serving")
 _BACKLOG = 2048
@@ -368,54 +365,3 @@ class Supervisor:
                 each.channel.tell("news", news)
         elif child is not None:
             child.channel.tell("news", news)
-
-
-def supervise(
-    models: Any,
-    *,
-    announce: Callable[[str], None] | None = None,
-    host: str = "127.0.0.1",
-    token: str | None = None,
-    insecure_no_token: bool = False,
-    require_token: bool = False,
-    **options: Any,
-) -> None:
-    """Serve `models` from several processes until SIGTERM or SIGINT; as `serve`, which serves from one.
-
-    Args:
-        models: files; as of `Supervisor`.
-        announce: called with each line that the operator should read; None says nothing, and makes no token.
-        host: address to bind.
-        token: what callers must show.
-        insecure_no_token: serve other machines without a token.
-        require_token: want a token on a loopback address too.
-        options: as of `Supervisor`.
-
-    Raises:
-        LeptonError: as `Supervisor`.
-    """
-    made = None
-    strangers = strangers_reach(host, options.get("grpc_port"), options.get("unix"), options.get("tls"))
-    if (
-        token is None
-        and announce is not None
-        and (require_token or (strangers and not insecure_no_token and not options.get("token_limits")))
-    ):
-        made = token = new_token()
-    supervisor = Supervisor(models, host=host, token=token, insecure_no_token=insecure_no_token, **options)
-
-    def started(supervisor: Supervisor) -> None:
-        if announce is None:
-            return
-        for name, state, said in supervisor.states:
-            ready = state == ModelState.READY
-            announce(f"{supervisor.url}/v2/models/{quote(name)}" if ready else f"{name} is not ready: {said}")
-        announce(f"{len(supervisor.children)} processes")
-        if supervisor.grpc_address is not None:
-            announce(f"gRPC at {supervisor.grpc_address}")
-        if supervisor.watch is not None:
-            announce(f"Looking for new models every {supervisor.watch:g} s")
-        if made is not None:
-            announce(f"Token, shown this once: {made}")
-
-    supervisor.serve_forever(started)
