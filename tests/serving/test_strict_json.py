@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from lepton.core import ErrorCode, ServingError
-from lepton.serving.strict_json import MAX_DEPTH, dump, parse
+from lepton.serving.strict_json import MAX_DEPTH, _parsed_with_care, dump, parse
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 SCALARS = (
@@ -130,3 +130,33 @@ def test_many_keys_and_many_rows_are_quick() -> None:
     rows = json.dumps([{"a": 1, "b": [number]} for number in range(50_000)]).encode()
     assert len(parse(keys)) == 100_000
     assert len(parse(rows)) == 50_000
+
+
+def both(body: bytes) -> tuple[object, object]:
+    """What `parse` says, and what the parser with all checks says."""
+    told: list[object] = []
+    for read in (parse, lambda body: _parsed_with_care(body, "the body")):
+        try:
+            told.append(repr(read(body)))
+        except ServingError as error:
+            told.append(error.code)
+    return told[0], told[1]
+
+
+MARKS = ['{"a":', '"a"', '"a" :', ":", ",", "{", "}", "[", "]", '"', "\\", "\\u0000", '":', "12:00", " ", "é", "null"]
+NUMBERS = ["1", "-0", "0.5", "1e5", f"{2**63 - 1}", f"{2**63}", f"{-(2**63) - 1}", "0.0012345678901234567", "1" * 120]
+SNIPPETS = st.sampled_from([*MARKS, *NUMBERS])
+
+
+@given(st.lists(SNIPPETS, max_size=14).map("".join) | VALUES.map(json.dumps))
+def test_the_quick_way_takes_what_the_careful_one_takes(text: str) -> None:
+    quick, careful = both(text.encode())
+    assert quick == careful
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":1,"a" :2}', '[1,{"a":1,"a":2}]', '{"a":"x\\":","a":1}', '{"t":"10:00","t":"1"}']
+)
+def test_no_count_hides_a_key_that_stands_twice(text: str) -> None:
+    with pytest.raises(ServingError, match="stands twice"):
+        parse(text.encode())

@@ -1,18 +1,22 @@
 """JSON as RFC 8259 means it, and narrower: one text, one meaning.
 
-The standard library's parser takes `NaN`, the last of two equal keys, lone surrogates, UTF-16 and any nesting.
-`parse` refuses them. It stays quick because the rare shapes are looked for in the bytes first, and only a text that
-holds one is read with slower checks.
+Parsers take the last of two equal keys, NUL, integers of any size and deep nesting; the standard library's also `NaN`,
+halves of surrogate pairs and UTF-16. `parse` refuses them. It stays quick because orjson reads what can hold none of
+them, which counts of bytes show; anything else, and whatever orjson refuses, is read by the standard library with
+checks, which then says what is wrong.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
 from collections.abc import Iterator
 from json.encoder import encode_basestring_ascii
 from typing import Any, NoReturn
+
+import orjson
 
 from lepton.core import ErrorCode, ServingError, printable
 
@@ -25,6 +29,11 @@ _INT64 = range(-(2**63), 2**63)
 # Numbers with fewer digits, in a row or in the exponent, cannot leave int64 or float64 and need no check of their own.
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789E", b"000000000e")
 _LONG_NUMBER, _LONG_EXPONENT = b"0" * 19, b"0e000"
+_NUMBERS_APART = bytes.maketrans(b"123456789[:- \t\n\r", b"000000000,,,,,,,")
+_LONG_INTEGER, _MUCH_TOO_LONG = b"," + _LONG_NUMBER, b"0" * 100
+_STRUCTURE = bytes(char if char in b'[]{}":\\' else ord("a") for char in range(256))
+_NUMBERS_AND_SPACES = b"0123456789+-.,eE \t\n\r"
+_NESTED = frozenset({dict, list})
 _SURROGATE_OR_NUL = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _STRING = re.compile(rb'"[^"]*"')
@@ -44,6 +53,41 @@ def parse(body: bytes, what: str = "the body") -> Any:
         ServingError: not UTF-8, not JSON, more than one value, duplicate keys, `NaN` or `Infinity`, integers outside
             int64, numbers outside float64, lone surrogates, NUL characters, nesting deeper than `MAX_DEPTH`.
     """
+    structure = body.translate(_STRUCTURE, _NUMBERS_AND_SPACES)
+    if structure.count(b"[") + structure.count(b"{") > MAX_DEPTH:
+        _check_depth(body, what)
+    if not (b"\\" in structure and b"\\u" in body) and not _has_long_numbers(body):
+        with contextlib.suppress(orjson.JSONDecodeError):
+            value = orjson.loads(body)
+            if _count_keys(value) == structure.count(b'":'):
+                return value
+    return _parsed_with_care(body, what)
+
+
+def _has_long_numbers(body: bytes) -> bool:
+    """Whether there may be integers beyond 64 bits, or numbers of very many digits."""
+    numbers = body.translate(_NUMBERS_APART)
+    return _LONG_NUMBER in numbers and (_LONG_INTEGER in b"," + numbers or _MUCH_TOO_LONG in numbers)
+
+
+def _count_keys(value: Any) -> int:
+    """How many keys all objects in it have, but for those in arrays that do not start with an object or array.
+
+    Every key that was written makes one `":` of the text without numbers and spaces. So where there are as many keys as
+    of these, they are all, and none was written twice.
+    """
+    keys, left = 0, [value]
+    while left:
+        value = left.pop()
+        if type(value) is dict:
+            keys += len(value)
+            left.extend(value.values())
+        elif type(value) is list and value and type(value[0]) in _NESTED:
+            left.extend(value)
+    return keys
+
+
+def _parsed_with_care(body: bytes, what: str) -> Any:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -52,8 +96,6 @@ def parse(body: bytes, what: str = "the body") -> Any:
         _refuse(f"{what} is empty", wanted="JSON")
     if text[0] == "\ufeff":
         _refuse(f"{what} starts with a byte order mark", fix="send plain UTF-8")
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
-        _check_depth(body, what)
     numbers = body.translate(_DIGITS_TO_ZERO, b"+")
     careful = _LONG_NUMBER in numbers or _LONG_EXPONENT in numbers
     decoder = _careful_decoder if careful else _quick_decoder
