@@ -115,7 +115,35 @@ class Served(MLModel):
     command()
 
 
-if __name__ == "__main__":
-    {"fastapi": with_fastapi, "litserve": with_litserve, "mlserver": with_mlserver}[sys.argv[1]](
-        sys.argv[2], int(sys.argv[3])
+def with_bentoml(path, port):
+    """A service with one API of an array, as its documentation shows; one worker."""
+    from bentoml_cli.cli import cli
+
+    folder = Path(path).with_suffix(".bentoml")
+    folder.mkdir(exist_ok=True)
+    (folder / "served.py").write_text(
+        f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import bentoml
+import numpy as np
+from serving_peer import session
+
+@bentoml.service(workers=1)
+class Served:
+    def __init__(self):
+        self.session = session({str(path)!r})
+
+    @bentoml.api
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        return self.session.run(["prediction"], {{"numbers": rows.astype(np.float64)}})[0]
+"""
     )
+    sys.argv = ["bentoml", "serve", "served:Served", "--working-dir", str(folder), "--port", str(port)]
+    cli()
+
+
+SERVERS = {"bentoml": with_bentoml, "fastapi": with_fastapi, "litserve": with_litserve, "mlserver": with_mlserver}
+
+if __name__ == "__main__":
+    SERVERS[sys.argv[1]](sys.argv[2], int(sys.argv[3]))
