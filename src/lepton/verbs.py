@@ -459,82 +459,35 @@ def train(
         DataError: the table or the target cannot be learned from; the message says why.
         BudgetError: no model keeps `max_size` or `max_latency`; the one that needs least is saved in `output`.
     """
-    limits = training.Limits(max_size, max_latency)
-    options = training.Options(class_weight, costs, monotone, learners, keep_rows or None, coverage, quantiles)
-    targets = tuple(target) if isinstance(target, (list, tuple)) else ()
-    if targets and task is None:
-        task = "multilabel"
-    place = None if workdir is None else str(workdir)
-    searches = {"workdir": place, "resume": resume or None, "max_trials": max_trials}
-    of_tables = {"max_size": max_size, "max_latency": max_latency, **searches, **dataclasses.asdict(options)}
-    of_tables["select_features"] = select_features or None
-    if task in training.UNLABELLED:
-        training.refuse_options(task, metric=metric, series=series, horizon=horizon, **of_tables)
-    elif training.is_forecast(task, series, horizon):
-        training.refuse_options(task, **of_tables)
     search = training.SearchOptions(None if workdir is None else Path(workdir), resume, max_trials)
-    searching = search != training.SearchOptions()
-    with contextlib.ExitStack() as stack:
+    is_searched = search != training.SearchOptions() or (work is None and within is not None)
+    request = training.Request(
+        target=target,
+        task=task,
+        metric=metric,
+        effort=effort or ("good" if is_searched else "fast"),
+        max_size=max_size,
+        max_latency=max_latency,
+        options=training.Options(class_weight, costs, monotone, learners, keep_rows or None, coverage, quantiles),
+        search=search,
+        select_features=select_features,
+        weight=weight,
+        group=group,
+        time=time,
+        series=series,
+        horizon=horizon,
+    )
+    with contextlib.ExitStack() as stack, contextlib.ExitStack() as scratch:
         if work is None:
             progress = stack.enter_context(TerminalProgress(quiet=not sys.stderr.isatty()))
-            effort = effort or ("fast" if within is None and not searching else "good")
             limit = DEFAULT_WITHIN if within is None and max_trials is None else within
             work = Work(limit, seed=seed, reporter=progress)
-        with contextlib.ExitStack() as scratch:
-            path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
-            table = read(source)
-            if targets and task != "multilabel":
-                came = f"got {len(targets)} targets with task={task!r}"
-                raise UsageError(ErrorCode.USAGE, came, wanted="one, or task='multilabel'")
-            target = targets[0] if targets else None if target is None else str(target)
-            if task in training.UNLABELLED:
-                training.train_unlabelled(table, task=task, target=target, output=path, work=work)
-            elif target is None:
-                raise UsageError(ErrorCode.USAGE, "got no target", wanted="target= (--target): the column to predict")
-            elif training.is_forecast(task, series, horizon):
-                if callable(metric):
-                    raise UsageError(ErrorCode.USAGE, "got a function as metric", wanted="for forecasts, a name")
-                training.train_forecast(
-                    table,
-                    target=target,
-                    time=time,
-                    series=series,
-                    horizon=horizon,
-                    metric=metric,
-                    output=path,
-                    work=work,
-                )
-            else:
-                if task == "multilabel" and not targets:
-                    table, targets = training.spelt_out(table, target)
-                    target = targets[0]
-                labels = ((name, "target") for name in targets)
-                roles = ((weight, "weight"), (group, "group"), (time, "time"), *labels)
-                table = table.with_roles({name: role for name, role in roles if name is not None})
-                notes: tuple[str, ...] = ()
-                if select_features:
-                    needed = training.select_features(
-                        table, target=target, task=task, metric=metric, options=options, work=work
-                    )
-                    table, notes = needed.table, needed.notes
-                result = training.train(
-                    table,
-                    target=target,
-                    task=task,
-                    metric=metric,
-                    effort=effort or ("good" if searching else "fast"),
-                    limits=limits,
-                    options=options,
-                    search=search,
-                    notes=notes,
-                    output=path,
-                    work=work,
-                )
-                training.check_verdicts(result.verdicts, output)
-            model = Model(path, resources=work.resources)
-            model._table = table if effort not in (None, "fast") else None  # what `choose` needs
-            weakref.finalize(model.predictor, scratch.pop_all().close)  # copies of the model share it
-        return model
+        path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
+        table = request.learn(read(source), output=path, is_kept=bool(output), work=work)
+        model = Model(path, resources=work.resources)
+        model._table = table if request.effort != "fast" else None  # what `choose` needs
+        weakref.finalize(model.predictor, scratch.pop_all().close)  # copies of the model share it
+    return model
 
 
 def load(path: str | Path, *, resources: Resources | None = None) -> Model:

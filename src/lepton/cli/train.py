@@ -104,8 +104,15 @@ def train(
         )
         error = _verdict(work, path)
         spent = work.elapsed
+    told = (f"{path} was there and has been replaced",) if replaced else ()
+    return _result(model, path, spent, error, report, told)
+
+
+def _result(
+    model: verbs.Model, path: Path, spent: float, error: LeptonError | None, report: Path | None, told: tuple[str, ...]
+) -> Result:
+    """What is shown of a model that was trained; its page is written where one is asked for."""
     board = model.leaderboard()
-    notes = (f"{path} was there and has been replaced",) if replaced else ()
     doubts = model.reports().get("training", {}).get("doubts", [])
     text = f"{board.text()}\n\nSaved {path} ({model.facts()['size']}) after {show_duration(spent)}."
     if report is not None:
@@ -121,7 +128,7 @@ def train(
             "doubts": doubts,
         },
         text=text,
-        notes=(*notes, *board.notes, *(f"doubtful: {each['evidence']}; {each['fix']}" for each in doubts)),
+        notes=(*told, *board.notes, *(f"doubtful: {each['evidence']}; {each['fix']}" for each in doubts)),
         next=(
             *(() if model.task in _NO_TRUTH else (f"lepton evaluate {path} TEST.csv",)),
             *((f"lepton choose {path} TABLE --max-size 100KB",) if "search" in model.reports() else ()),

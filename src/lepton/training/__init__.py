@@ -8,6 +8,7 @@ from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.limits import Limits, check_verdicts
 from lepton.training.options import Options
 from lepton.training.out_of_fold import OutOfFold, out_of_fold
+from lepton.training.request import Request
 from lepton.training.selection import Selection, select_features
 from lepton.training.tables import TrainingResult, train
 from lepton.training.trees import Forest
@@ -25,6 +26,7 @@ __all__ = [
     "Options",
     "OutOfFold",
     "Problem",
+    "Request",
     "Rows",
     "SearchOptions",
     "Selection",

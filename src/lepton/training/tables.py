@@ -6,10 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from lepton.core import (
     BudgetVerdict,
@@ -23,19 +19,15 @@ from lepton.data import Dataset
 from lepton.evaluation import Metric, metric as metric_named
 from lepton.training.automl import Asked, Keeper, Outside, SearchOptions, effort_of, run_search
 from lepton.training.further import FURTHER
-from lepton.training.leaderboard import Leaderboard, LeaderboardRow
+from lepton.training.leaderboard import LeaderboardRow
 from lepton.training.limits import Limits
-from lepton.training.options import Options, by_labels, cost_notes
-from lepton.training.portfolio import Portfolio
-from lepton.training.prepared import DEFAULT_WITHIN, PreparedTable, folds_of, prepare_table
-from lepton.training.told import checking_seconds, lineage_of, reports_of
-from lepton.training.writing import ModelFile, input_statistics, measured, sample_row
+from lepton.training.opening import portfolio_of
+from lepton.training.options import Options, by_labels
+from lepton.training.prepared import DEFAULT_WITHIN, folds_of, prepare_table
+from lepton.training.told import board_of, lineage_of, reports_of
+from lepton.training.writing import ModelFile, input_statistics, sample_row
 
 __all__ = ["TrainingResult", "train"]
-
-_SAVING_SECONDS = 0.5
-_SAVING_SECONDS_A_COLUMN = 0.0005
-_SAVING_SHARE = 0.02  # of the time: machines are at times slower at the end than they were at the beginning
 
 
 @dataclass(frozen=True)
@@ -107,12 +99,7 @@ def train(
     search = search or SearchOptions()
     search.check(wanted is not None)
     earlier = search.earlier
-    notes = list(notes)
-    if work.within is None and search.max_trials is None:
-        work = work.part(DEFAULT_WITHIN)
-        notes.append(f"no time was given: at most {show_duration(DEFAULT_WITHIN)} were used (within=)")
-    if task in FURTHER:
-        notes.append(f"{task} is learned by a small portfolio, whatever the effort")
+    work, said = _with_time(work, task, search)
     options = options or Options()
     sampled = work if earlier is None else earlier.asked.sampled(work)
     table = options.applied(prepare_table(dataset, target, task, sampled))
@@ -128,23 +115,7 @@ def train(
         )
         keeper = Keeper(search, asked, folds)
         folds = keeper.folds
-    portfolio = Portfolio(
-        problem=table.problem,
-        rows=table.rows,
-        folds=folds,
-        metric=measured_by,
-        truth=_truth(table),
-        scale=table.scale,
-        groups=table.groups,
-        saving_seconds=_SAVING_SECONDS
-        + _SAVING_SECONDS_A_COLUMN * len(table.features.columns)
-        + _SAVING_SHARE * (work.within or 0.0)
-        + checking_seconds(work, table.problem.num_rows),
-        measure=lambda learner: measured(table, learner),
-        work=work,
-        limits=limits,
-        order=table.order,
-    )
+    portfolio = portfolio_of(table, folds, measured_by, limits, work)
     file = ModelFile(
         table, statistics, name, lambda chosen: lineage_of(dataset, fingerprint, table, chosen, measured_by, work)
     )
@@ -156,23 +127,30 @@ def train(
         outside = Outside(table.inputs, table.target.labels, table.front, sample_row(table))
         found = run_search(portfolio, outside, wanted, accept, search.max_trials, keeper.keep)
         keeper.finish()
-        notes += keeper.notes
+        said += keeper.notes
     if found is None:
         portfolio.run()
     chosen = portfolio.choose(accept) if found is None else found.chosen
     conformal = file.conformal(chosen)
     told = () if conformal is None else conformal.notes
-    costs = cost_notes(table, chosen.scored, chosen.answers)
-    notes = [*table.notes, *fold_notes, *chosen.notes, *costs, *told, *notes]
-    board = Leaderboard(
-        measured_by.name, measured_by.greater_is_better, portfolio.leaderboard_rows(chosen.candidate), tuple(notes)
-    )
+    board = board_of(table, portfolio, chosen, fold_notes, (*told, *notes, *said))
     work.report(1, 1, "files", note="saving")
     reports = reports_of(dataset, table, portfolio, chosen, board, found, file.measured)
     model_id = file.write(chosen, output, reports)
     if keeper is not None:
         keeper.known_by(model_id)
     return TrainingResult(output, model_id, board.rows, board.notes, file.verdicts)
+
+
+def _with_time(work: Work, task: str | None, search: SearchOptions) -> tuple[Work, list[str]]:
+    """The work with an end, where nothing else ends it, and what is to be said of that."""
+    notes = []
+    if work.within is None and search.max_trials is None:
+        work = work.part(DEFAULT_WITHIN)
+        notes.append(f"no time was given: at most {show_duration(DEFAULT_WITHIN)} were used (within=)")
+    if task in FURTHER:
+        notes.append(f"{task} is learned by a small portfolio, whatever the effort")
+    return work, notes
 
 
 def _check_folder(output: Path) -> None:
@@ -182,7 +160,3 @@ def _check_folder(output: Path) -> None:
         )
     if output.is_dir():
         raise DataError(ErrorCode.NOT_A_FILE, f"{str(output)!r} is a folder", wanted="the name of a file to write")
-
-
-def _truth(table: PreparedTable) -> NDArray[Any]:
-    return table.target.values if table.target.labels is None else table.target.values.astype(np.int64)

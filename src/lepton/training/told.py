@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,14 +11,15 @@ from lepton.core import Role, Work
 from lepton.data import Dataset
 from lepton.evaluation import Metric
 from lepton.training.automl import Found
-from lepton.training.honesty import checking_seconds, doubts_and_errors, importance_of, left_of
+from lepton.training.honesty import doubts_and_errors, importance_of, left_of
 from lepton.training.leaderboard import Leaderboard
+from lepton.training.options import cost_notes
 from lepton.training.portfolio import Chosen, Portfolio
 from lepton.training.prepared import PreparedTable
 from lepton.training.table_model import versions
 from lepton.training.words import in_words
 
-__all__ = ["checking_seconds", "lineage_of", "reports_of"]
+__all__ = ["board_of", "lineage_of", "reports_of"]
 
 
 def lineage_of(
@@ -48,6 +49,19 @@ def lineage_of(
         "learner": chosen.learner.name,
         "configuration": dict(chosen.learner.configuration),
     }
+
+
+def board_of(
+    table: PreparedTable, portfolio: Portfolio, chosen: Chosen, before: Sequence[str], after: Sequence[str]
+) -> Leaderboard:
+    """Every candidate, and all that is to be said: `before` and `after` what the portfolio and the costs say."""
+    costs = cost_notes(table, chosen.scored, chosen.answers)
+    return Leaderboard(
+        portfolio.metric.name,
+        portfolio.metric.greater_is_better,
+        portfolio.leaderboard_rows(chosen.candidate),
+        (*table.notes, *before, *chosen.notes, *costs, *after),
+    )
 
 
 def reports_of(
