@@ -304,7 +304,7 @@ class TestStarting:
         monkeypatch.setattr(Server, "serve_forever", serve_and_stop)
         serve(bundles, host="0.0.0.0", port=0, announce=lines.append)
         assert seen == [200]
-        assert [line.partition(" ")[0] for line in lines] == [lines[0], lines[1], "damaged", "Token,"]
+        assert [line.partition(" ")[0] for line in lines] == [lines[0], lines[1], "damaged", "Drift", "Token,"]
         with pytest.raises(SecurityError, match="token"):
             serve(bundles, host="0.0.0.0", port=0)
 

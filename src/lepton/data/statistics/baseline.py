@@ -14,7 +14,7 @@ import polars as pl
 from lepton.core import BundleError, ErrorCode, Kind, Role, Schema
 from lepton.data.statistics.columns import ColumnStatistics
 
-__all__ = ["Baseline"]
+__all__ = ["Baseline", "output_columns"]
 
 _MAX_OUTPUT_COLUMNS = 32
 _MEMBERS = ("inputs.json", "outputs.json")
@@ -47,7 +47,7 @@ class Baseline:
             statistics = ColumnStatistics(column.name, column.kind)
             statistics.update(frame[column.name])
             inputs.append(statistics)
-        answers = [column for name, values in outputs.items() for column in _output_columns(name, np.asarray(values))]
+        answers = [column for name, values in outputs.items() for column in output_columns(name, np.asarray(values))]
         return cls.summarising(inputs, answers)
 
     @classmethod
@@ -84,7 +84,8 @@ def _to_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode()
 
 
-def _output_columns(name: str, values: npt.NDArray[Any]) -> list[ColumnStatistics]:
+def output_columns(name: str, values: npt.NDArray[Any]) -> list[ColumnStatistics]:
+    """Statistics of an output [n] or [n, k]; see `Baseline`."""
     if values.ndim == 2 and values.shape[1] > _MAX_OUTPUT_COLUMNS:
         parts = {f"{name}[max]": values.max(axis=1)}
     elif values.ndim == 2:

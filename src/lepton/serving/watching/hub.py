@@ -7,20 +7,28 @@ import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 
-from lepton.core import LeptonError
+from lepton.core import ErrorCode, LeptonError, ServingError
 from lepton.serving.dispatch import answer_safely
 from lepton.serving.model_store import ModelStore, ServedModel
-from lepton.serving.protocols.base import Request, Response
+from lepton.serving.protocols.base import Request, Response, json_response
 from lepton.serving.protocols.call import Call
+from lepton.serving.strict_json import parse
+from lepton.serving.watching.drift import drift_page
 from lepton.serving.watching.exposition import CONTENT_TYPE
+from lepton.serving.watching.feedback import JUDGED_ROWS, live_metrics, read_truths, take_truths
 from lepton.serving.watching.metrics import Metrics, kind_of, merged, metrics_text
+from lepton.serving.watching.recorder import ModelWatch, Recorder, WatchOptions
+from lepton.serving.watching.state import StateStore
 
 __all__ = ["Watching"]
 
 Done = Callable[[Response], None]
 _TOPIC = "metrics"
+_HTML = "text/html; charset=utf-8"
+_PAGE_HEADERS = (("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'"),)
 
 
 class Supervised(Protocol):
@@ -48,17 +56,32 @@ class Watching:
 
     Args:
         store: the models of the server.
+        state: folder that outlives the server; without one neither drift nor feedback is known.
+        options: how much is kept there.
+
+    Raises:
+        StoreError: the folder cannot be written.
     """
 
-    def __init__(self, store: ModelStore) -> None:
+    def __init__(self, store: ModelStore, state: Path | None = None, options: WatchOptions | None = None) -> None:
         self._store = store
+        self._state = None if state is None else StateStore(state)
+        self._recorder = None
+        if self._state is not None:
+            self._recorder = Recorder(store, self._state, options or WatchOptions())
         self.metrics = Metrics()
         self._waiting: Callable[[], Mapping[tuple[str, str], int]] = dict
         self._link: Supervised | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads = ThreadPoolExecutor(2, "lepton-watching")
         self._kind = lru_cache(256)(kind_of)
-        self.handlers: Mapping[str, Callable[..., Any]] = {"/metrics": self._show_metrics}
+        self.handlers: Mapping[str, Callable[..., Any]] = {
+            "/metrics": self._show_metrics,
+            "/v2/models/{model}/drift": self._show_drift,
+            "/v2/models/{model}/drift/page": self._show_drift_page,
+            "/v2/models/{model}/feedback": self._feedback,
+            "/v2/models/{model}/feedback/{column}": self._feedback,
+        }
 
     def start(
         self,
@@ -76,10 +99,15 @@ class Watching:
         self._loop, self._waiting, self._link = loop, waiting, link
         if link is not None:
             link.topics[_TOPIC] = self.told
+        if self._recorder is not None:
+            self._recorder.start()
 
     def close(self) -> None:
         """Answer nothing more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        if self._recorder is not None and self._state is not None:
+            self._recorder.close()
+            self._state.close()
 
     def record(self, request: Request, response: Response, seconds: float, pattern: str, variables: Any) -> None:
         """Count an answer, on the loop.
@@ -99,11 +127,15 @@ class Watching:
 
     def observe(self, call: Call, request: Request) -> None:
         """A call that was read and is about to run."""
+        watch = call.model.watch
+        if watch:
+            watch.observe(call, request)
 
     def snapshot(self) -> dict[str, Any]:
         """What this process has counted; on the loop."""
         models: list[ServedModel] = [each for model in self._store for each in self._store.versions(model.name)]
-        return self.metrics.snapshot(models, self._waiting())
+        scores = [] if self._recorder is None else self._recorder.scores()
+        return self.metrics.snapshot(models, self._waiting(), scores)
 
     def told(self) -> dict[str, Any]:
         """What this process has counted, in any thread but the loop's."""
@@ -120,6 +152,59 @@ class Watching:
         if link is None:
             return _text(metrics_text(self.snapshot()))
         return self._in_thread(request, done, lambda: _text(metrics_text(merged(filter(None, link.gather(_TOPIC))))))
+
+    def _watched(self, model: str) -> tuple[Recorder, StateStore, ModelWatch]:
+        served = self._store[model]
+        if self._recorder is None or self._state is None:
+            raise ServingError(
+                ErrorCode.WATCHING_OFF,
+                "the server keeps no state, without which neither drift nor feedback is known",
+                fix="start it with --state DIR",
+            )
+        watch = self._recorder.watch_of(served)
+        if watch is None:
+            raise ServingError(
+                ErrorCode.NOT_READY,
+                f"the model '{served.name}' is not watched: {served.reason or 'it has no statistics of its training'}",
+            )
+        return self._recorder, self._state, watch
+
+    def _show_drift(self, request: Request, done: Done, *, model: str) -> Response | Later:
+        recorder, _, watch = self._watched(model)
+
+        def make() -> Response:
+            told = {"model_name": watch.name, "model_version": watch.version, "model_id": watch.model_id}
+            return json_response(told | recorder.judge(watch).to_dict() | {"unwatched": watch.columns.unwatched})
+
+        return self._in_thread(request, done, make)
+
+    def _show_drift_page(self, request: Request, done: Done, *, model: str) -> Response | Later:
+        recorder, _, watch = self._watched(model)
+
+        def make() -> Response:
+            page = drift_page(watch.name, watch.version, watch.columns.baseline, recorder.judge(watch))
+            return Response(200, page.html().encode(), _HTML, _PAGE_HEADERS)
+
+        return self._in_thread(request, done, make)
+
+    def _feedback(self, request: Request, done: Done, *, model: str, column: str | None = None) -> Response | Later:
+        recorder, state, watch = self._watched(model)
+        if not watch.keeps_answers:
+            raise ServingError(
+                ErrorCode.BAD_REQUEST,
+                f"'{watch.name}' is a model for {watch.task.name}",
+                wanted="a model that answers each row with a label or a number",
+            )
+
+        def make() -> Response:
+            truths = None if request.method != "POST" else read_truths(parse(request.body))
+            recorder.flush()
+            if truths is None:
+                return json_response(live_metrics(watch, state.judged(watch.name, JUDGED_ROWS), column))
+            new = take_truths(watch, truths, state)
+            return json_response({"model_name": watch.name, "taken": new, "known": len(truths) - new})
+
+        return self._in_thread(request, done, make)
 
     def _in_thread(self, request: Request, done: Done, make: Callable[[], Response]) -> Later:
         later = Later()

@@ -9,7 +9,7 @@ import time
 from lepton.core import printable
 from lepton.serving.protocols.base import Request, Response
 
-__all__ = ["JsonLines", "access_line"]
+__all__ = ["JsonLines", "access_line", "log_as_json"]
 
 
 def access_line(request: Request, response: Response, seconds: float) -> str:
@@ -53,3 +53,9 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             out["exception"] = self.formatException(record.exc_info)
         return json.dumps(out, ensure_ascii=False)
+
+
+def log_as_json() -> None:
+    """Have every line of this process's log be a JSON object."""
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(JsonLines())

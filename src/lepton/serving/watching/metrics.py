@@ -34,6 +34,7 @@ _KINDS = {
     "/v2/models/{model}/infer": "infer",
     "/v2/models/{model}/rows": "rows",
     "/v2/models/{model}/feedback": "feedback",
+    "/v2/models/{model}/feedback/{column}": "feedback",
     "/v2/models/{model}/drift": "drift",
     "/v2/models/{model}/drift/page": "page",
 }

@@ -1,0 +1,188 @@
+"""What watching keeps over a restart: one SQLite file in the server's state folder, shared by its processes."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lepton.store import database_errors, make_folder, open_database
+
+__all__ = ["Answered", "Judged", "StateStore"]
+
+_NAME = "watching.sqlite"
+_TABLES = """
+CREATE TABLE IF NOT EXISTS panes (
+    pane TEXT PRIMARY KEY, watch TEXT NOT NULL, started REAL NOT NULL, ended REAL NOT NULL, rows INTEGER NOT NULL,
+    statistics TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS panes_by_watch ON panes (watch, ended);
+CREATE TABLE IF NOT EXISTS answers (
+    model TEXT NOT NULL, request TEXT NOT NULL, row INTEGER NOT NULL, version TEXT NOT NULL, model_id TEXT NOT NULL,
+    at REAL NOT NULL, answer TEXT NOT NULL, input TEXT, truth TEXT, judged REAL, PRIMARY KEY (model, request, row)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS answers_by_time ON answers (at);
+CREATE INDEX IF NOT EXISTS answers_by_truth ON answers (model, judged) WHERE judged IS NOT NULL;
+CREATE TABLE IF NOT EXISTS targets (model TEXT PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS fired (rule TEXT PRIMARY KEY, at REAL NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to one row.
+
+    Attributes:
+        model: its name.
+        request: id of the request.
+        row: position of the row in it.
+        version: of the model.
+        model_id: that answered.
+        at: when, in seconds since 1970.
+        answer: `prediction` and, of a classifier, `probabilities`, in JSON.
+        input: columns of the row by name in JSON, where rows are kept; else None.
+    """
+
+    model: str
+    request: str
+    row: int
+    version: str
+    model_id: str
+    at: float
+    answer: str
+    input: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A row with its answer and what was true.
+
+    Attributes:
+        model_id: that answered.
+        answer: as in `Answered`.
+        input: as in `Answered`.
+        truth: in JSON.
+        judged: when the truth came, in seconds since 1970.
+    """
+
+    model_id: str
+    answer: dict[str, Any]
+    input: dict[str, Any] | None
+    truth: Any
+    judged: float
+
+
+class StateStore:
+    """The kept state; every method may be called from any thread, and other processes may have the same file open.
+
+    Args:
+        folder: of the server's state.
+        clock: seconds since 1970.
+
+    Raises:
+        StoreError: the folder cannot be written, here and in every method.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        self._connection = open_database(make_folder(folder) / _NAME, _TABLES)
+        self._lock = threading.Lock()
+        self.clock = clock
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def put_pane(self, pane: str, watch: str, started: float, rows: int, statistics: dict[str, Any]) -> None:
+        """Keep a part of a window, in place of what was kept of it before."""
+        values = (pane, watch, started, self.clock(), rows, json.dumps(statistics))
+        self._run("INSERT OR REPLACE INTO panes VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    def panes(self, watch: str, since: float) -> list[tuple[str, float, float, int, dict[str, Any]]]:
+        """Name, start, end, rows and statistics of what ended after `since`, latest first."""
+        found = self._run(
+            "SELECT pane, started, ended, rows, statistics FROM panes WHERE watch = ? AND ended > ?"
+            " ORDER BY ended DESC",
+            (watch, since),
+        )
+        return [(*row[:4], json.loads(row[4])) for row in found]
+
+    def drop_panes(self, before: float) -> None:
+        """Forget what ended before."""
+        self._run("DELETE FROM panes WHERE ended < ?", (before,))
+
+    def put_answers(self, answers: Iterable[Answered]) -> None:
+        """Keep answers; the first to an id and a row stays."""
+        rows = [(a.model, a.request, a.row, a.version, a.model_id, a.at, a.answer, a.input) for a in answers]
+        with self._lock, database_errors(_NAME):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.executemany(
+                    "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", rows
+                )
+            finally:
+                self._connection.execute("COMMIT")
+
+    def drop_answers(self, before: float, most: int) -> None:
+        """Forget answers from before, and the oldest beyond so many; with them what was true."""
+        self._run("DELETE FROM answers WHERE at < ?", (before,))
+        self._run("DELETE FROM answers WHERE at <= (SELECT at FROM answers ORDER BY at DESC LIMIT 1 OFFSET ?)", (most,))
+
+    def rows_of(self, model: str, request: str) -> dict[int, tuple[str, Any]]:
+        """Of each kept row of a request its model's id and what is known to be true, or None."""
+        found = self._run("SELECT row, model_id, truth FROM answers WHERE model = ? AND request = ?", (model, request))
+        return {row: (model_id, None if truth is None else json.loads(truth)) for row, model_id, truth in found}
+
+    def put_truths(self, model: str, truths: Sequence[tuple[str, int, Any]]) -> None:
+        """Keep what was true of rows that are kept: all of it, on the disk, or none."""
+        now = self.clock()
+        values = [(json.dumps(truth), now, model, request, row) for request, row, truth in truths]
+        with self._lock, database_errors(_NAME):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.executemany(
+                    "UPDATE answers SET truth = ?, judged = ? WHERE model = ? AND request = ? AND row = ?", values
+                )
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def judged(self, model: str, most: int) -> list[Judged]:
+        """The rows whose truth came last, latest first."""
+        found = self._run(
+            "SELECT model_id, answer, input, truth, judged FROM answers WHERE model = ? AND judged IS NOT NULL"
+            " ORDER BY judged DESC, request, row LIMIT ?",
+            (model, most),
+        )
+        return [
+            Judged(model_id, json.loads(answer), None if row is None else json.loads(row), json.loads(truth), at)
+            for model_id, answer, row, truth, at in found
+        ]
+
+    def put_target(self, model: str, name: str) -> None:
+        """Keep what the column is called that a model predicts."""
+        self._run("INSERT OR REPLACE INTO targets VALUES (?, ?)", (model, name))
+
+    def targets(self) -> dict[str, str]:
+        """Every model that was served with this state, and the column that it predicts."""
+        return dict(self._run("SELECT model, name FROM targets ORDER BY model", ()))
+
+    def fire(self, rule: str, pause: float) -> bool:
+        """Whether a rule that fires at most once in `pause` seconds may fire now; the next who asks is told no."""
+        now = self.clock()
+        return bool(
+            self._run(
+                "INSERT INTO fired VALUES (?, ?) ON CONFLICT (rule) DO UPDATE SET at = excluded.at"
+                " WHERE at <= excluded.at - ? RETURNING 1",
+                (rule, now, pause),
+            )
+        )
+
+    def _run(self, statement: str, values: Sequence[Any]) -> list[Any]:
+        with self._lock, database_errors(_NAME):
+            return self._connection.execute(statement, values).fetchall()
