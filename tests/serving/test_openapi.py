@@ -108,6 +108,7 @@ def explore(server: Server, *, max_examples: int, seed: int = 0, paths: Collecti
     """
     import schemathesis
     from schemathesis import GenerationMode
+    from schemathesis.core.result import Ok
     from schemathesis.specs.openapi.checks import (
         content_type_conformance,
         response_schema_conformance,
@@ -116,9 +117,8 @@ def explore(server: Server, *, max_examples: int, seed: int = 0, paths: Collecti
 
     checks = [status_code_conformance, content_type_conformance, response_schema_conformance]
     statuses: Counter[int] = Counter()
-    found = (
-        operation.ok() for operation in schemathesis.openapi.from_url(f"{server.url}/openapi.json").get_all_operations()
-    )
+    description = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+    found = (operation.ok() for operation in description.get_all_operations() if isinstance(operation, Ok))
     for operation in found:
         if paths and operation.path not in paths:
             continue

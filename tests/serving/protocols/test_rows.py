@@ -11,14 +11,13 @@ import pytest
 from lepton.core import LeptonError
 from lepton.serving import ModelStore
 from lepton.serving.protocols.base import Request
-from lepton.serving.protocols.rows import read_rows
-from lepton.serving.protocols.tables import TableReader
+from lepton.serving.protocols.rows import RowReader
 
 ROW = {"rooms": 1, "town": "Basel", "garden": True}
 
 
 def answer(store: ModelStore, body: Any, model: str = "sold") -> dict[str, Any]:
-    response = read_rows(store[model], Request("POST", "/", body=json.dumps(body).encode()), TableReader()).run()
+    response = RowReader().read(store[model], Request("POST", "/", body=json.dumps(body).encode())).run()
     return dict(json.loads(response.body))
 
 

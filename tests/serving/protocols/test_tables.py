@@ -20,7 +20,7 @@ from lepton.core import LeptonError
 from lepton.serving import ModelStore
 from lepton.serving.protocols.base import Request, Response
 from lepton.serving.protocols.media import ARROW_FILE, ARROW_STREAM, CSV, PARQUET, TABLES, media_of
-from lepton.serving.protocols.rows import read_rows
+from lepton.serving.protocols.rows import RowReader
 from lepton.serving.protocols.tables import TableReader, write_table
 
 SOLD = pl.DataFrame(
@@ -46,14 +46,14 @@ def ask(
     store: ModelStore, tables: TableReader, body: bytes, essence: str, accept: str = "", model: str = "sold"
 ) -> Any:
     headers = {"content-type": essence} | ({"accept": accept} if accept else {})
-    response = read_rows(store[model], Request("POST", "/", headers, body), tables).run()
+    response = RowReader(tables).read(store[model], Request("POST", "/", headers, body)).run()
     assert isinstance(response, Response)
     return response if accept else json.loads(response.body)
 
 
 def expected(store: ModelStore, rows: Any, model: str = "sold") -> Any:
     body = json.dumps(rows).encode()
-    return json.loads(read_rows(store[model], Request("POST", "/", {}, body), TableReader()).run().body)
+    return json.loads(RowReader().read(store[model], Request("POST", "/", {}, body)).run().body)
 
 
 @pytest.mark.parametrize("essence", TABLES)

@@ -18,41 +18,56 @@ from lepton.serving.protocols.multipart import read_file
 from lepton.serving.protocols.tables import TableReader, write_table
 from lepton.serving.strict_json import parse
 
-__all__ = ["read_rows"]
+__all__ = ["RowReader"]
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 # Rows wider than this are refused before anything is told about their single columns.
 _SPARE_COLUMNS = 100
 
 
-def read_rows(served: ServedModel, request: Request, tables: TableReader) -> Call:
-    """The call that a request with rows asks for.
+class RowReader:
+    """Reads requests with rows; safe to call from several threads.
 
-    The body is JSON (an array of objects, `{"rows": [...]}`, or one object, which is one row), a table as CSV, Arrow or
-    Parquet, or a form with one such file. The answer in JSON has `model_name`, `model_version`, `predictions` (of
-    several labels an object from label to whether it holds) and, of a classifier, `probabilities` (an object from label
-    to probability for each row) and, where it gives them, `sets` (the labels in the set of each row); further outputs
-    of the model stand under their own names. In another form it is a table with a row for each row.
-
-    Raises:
-        ServingError: a body of another shape, or a model that is not ready.
-        SchemaError: rows that are not the model's.
+    Args:
+        tables: reads those that are no JSON.
     """
-    predictor = served.predictor
-    given, wanted = request.headers.get("content-type"), wanted_media(request.headers)
-    num_columns = len(predictor.inputs.names)
-    if given is None or given == JSON:
-        rows: Any = _rows(parse(request.body), num_columns)
-    else:
-        rows = _form(media_of(given), request.body, num_columns, tables)
-    if wanted == JSON:
-        return Call(served, predictor.tensors(rows), served.output_names, partial(_respond, served))
-    if isinstance(predictor.inputs, SeriesInputs):
-        packed = predictor.inputs.pack_rows(predictor.inputs.read(rows))
-        respond = partial(_respond_table, served, wanted, partial(predictor.inputs.frame, packed))
-        return Call(served, {"series": packed.tensor}, served.output_names, respond)
-    respond = partial(_respond_table, served, wanted, predictor.answer_columns)
-    return Call(served, predictor.tensors(rows), served.output_names, respond)
+
+    def __init__(self, tables: TableReader | None = None) -> None:
+        self._tables = tables or TableReader()
+
+    def close(self) -> None:
+        """End what reads tables."""
+        self._tables.close()
+
+    def read(self, served: ServedModel, request: Request) -> Call:
+        """The call that a request with rows asks for.
+
+        The body is JSON (an array of objects, `{"rows": [...]}`, or one object, which is one row), a table as CSV,
+        Arrow or Parquet, or a form with one such file. The answer in JSON has `model_name`, `model_version`,
+        `predictions` (of several labels an object from label to whether it holds) and, of a classifier, `probabilities`
+        (an object from label to probability for each row) and, where it gives them, `sets` (the labels in the set of
+        each row); further outputs of the model stand under their own names. In another form it is a table with a row
+        for each row.
+
+        Raises:
+            ServingError: a body of another shape, or a model that is not ready.
+            SchemaError: rows that are not the model's.
+        """
+        predictor = served.predictor
+        given, wanted = request.headers.get("content-type"), wanted_media(request.headers)
+        num_columns = len(predictor.inputs.names)
+        if given is None or given == JSON:
+            rows: Any = _rows(parse(request.body), num_columns)
+        else:
+            rows = _form(media_of(given), request.body, num_columns, self._tables)
+        if wanted == JSON:
+            return Call(served, predictor.tensors(rows), served.output_names, partial(_respond, served))
+        if isinstance(predictor.inputs, SeriesInputs):
+            packed = predictor.inputs.pack_rows(predictor.inputs.read(rows))
+            respond = partial(_respond_table, served, wanted, partial(predictor.inputs.frame, packed))
+            return Call(served, {"series": packed.tensor}, served.output_names, respond)
+        respond = partial(_respond_table, served, wanted, predictor.answer_columns)
+        return Call(served, predictor.tensors(rows), served.output_names, respond)
 
 
 def _form(media: Media, body: bytes, num_columns: int, tables: TableReader) -> Any:
