@@ -21,6 +21,7 @@ from lepton.serving import Limits, Server
 from lepton.serving.grpc_service import ERROR_CODE, STATUSES, GrpcService, status_of
 from lepton.serving.protocols.base import error_response
 from lepton.serving.protocols.messages import SERVICE, message_class
+from lepton.serving.pulse import Pulse
 from tests.serving.models import write_scaled
 from tests.serving.wire import Echo
 
@@ -414,7 +415,8 @@ class TestService:
     def run(self, limits: Limits, body: Callable[[Echo, GrpcService, grpc.aio.Channel], Any]) -> None:
         async def main() -> None:
             handler = Echo()
-            service = GrpcService(handler, limits, asyncio.get_running_loop())
+            loop = asyncio.get_running_loop()
+            service = GrpcService(handler, limits, loop, Pulse(loop.time, limits.max_late))
             port = await service.start("127.0.0.1:0")
             try:
                 async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

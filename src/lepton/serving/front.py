@@ -112,8 +112,9 @@ class Front:
             MissingExtraError: the library of gRPC is not installed.
         """
         loop = asyncio.get_running_loop()
+        service = HttpService(handler, limits, loop)
         if self.grpc_port is not None:
-            calls = GrpcService(handler, limits, loop, shared=handed is not None)
+            calls = GrpcService(handler, limits, loop, service.pulse, shared=handed is not None)
             self.grpc_port = await calls.start(authority(self.host, self.grpc_port), self._tls)
             self._calls = calls
         try:
@@ -122,10 +123,9 @@ class Front:
             if self._calls is not None:
                 await self._calls.drain()
             raise
-        self.service = HttpService(handler, limits, loop)
-        self._door = door
-        await door.open(self.service.connect, self._context if self._unix is None else None)
-        return self.service
+        self.service, self._door = service, door
+        await door.open(service.connect, self._context if self._unix is None else None)
+        return service
 
     async def close(self) -> None:
         """Take up what waits, finish what is in flight, then close every connection."""

@@ -21,6 +21,7 @@ from lepton.core import ErrorCode, LeptonError, MissingExtraError, ServingError,
 from lepton.serving.http import Handler, Limits
 from lepton.serving.protocols.base import Request, Response, error_response, internal_error, request_id
 from lepton.serving.protocols.messages import SERVICE, message_class
+from lepton.serving.pulse import Pulse
 from lepton.serving.tls import Tls
 
 __all__ = ["ERROR_CODE", "STATUSES", "GrpcService", "status_of"]
@@ -201,6 +202,7 @@ class GrpcService:
         handler: what answers requests, as of HTTP.
         limits: as of HTTP; what gRPC itself bounds is told to it.
         loop: on which it runs.
+        pulse: of the loop, which HTTP beats too.
         shared: whether other processes listen on the same port, among which the kernel divides connections.
 
     Raises:
@@ -208,7 +210,13 @@ class GrpcService:
     """
 
     def __init__(
-        self, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop, *, shared: bool = False
+        self,
+        handler: Handler,
+        limits: Limits,
+        loop: asyncio.AbstractEventLoop,
+        pulse: Pulse,
+        *,
+        shared: bool = False,
     ) -> None:
         try:
             import grpc
@@ -220,6 +228,7 @@ class GrpcService:
         self._handler = handler
         self._limits = limits
         self._loop = loop
+        self._pulse = pulse
         self._held = 0
         self._message_time = limits.body_time + limits.max_body / _BYTES_A_SECOND
         handlers = {
@@ -276,26 +285,24 @@ class GrpcService:
 
     async def _unary(self, call: _Call, _: object, context: Any) -> bytes:
         """Answer a call; its message is read here, since a peer may open calls and send none."""
-        metadata = _text_metadata(context)
-        identifier = request_id(metadata.get("x-request-id"))
+        request = _head(call, context)
         try:
-            self._handler.admit(_head(call, metadata))
+            self._handler.admit(request)
             async with asyncio.timeout(self._message_time):
                 raw = await context.read()
             if not isinstance(raw, bytes):
                 raise ServingError(ErrorCode.BAD_REQUEST, "the call has no message", wanted="one")
         except TimeoutError:
-            response = error_response(
-                ServingError(
-                    ErrorCode.REQUEST_TIMEOUT, "the call's message did not arrive in time", fix="send it faster"
-                )
+            late = ServingError(
+                ErrorCode.REQUEST_TIMEOUT, "the call's message did not arrive in time", fix="send it faster"
             )
+            response = error_response(late)
         except LeptonError as error:
             response = error_response(error)
         else:
-            response = await self._answer(call, raw, metadata, identifier, context)
+            response = await self._answer(call, request, raw)
         answer = self._converted(call, response)
-        trailing = (("x-request-id", identifier), *response.headers)
+        trailing = (("x-request-id", request.id), *response.headers)
         if isinstance(answer, bytes):
             context.set_trailing_metadata(trailing)
             return answer
@@ -308,17 +315,16 @@ class GrpcService:
 
     async def _stream(self, _: object, context: Any) -> AsyncIterator[bytes]:
         """Answer the messages of a stream one after the other; an error is said in the stream, which goes on."""
-        metadata = _text_metadata(context)
         wrapper = message_class("ModelStreamInferResponse")
         call = _CALLS["ModelInfer"]
         while isinstance(raw := await context.read(), bytes):
-            identifier = request_id(metadata.get("x-request-id"))
+            request = _head(call, context)
             try:
-                self._handler.admit(_head(call, metadata))
+                self._handler.admit(request)
             except LeptonError as error:
                 response = error_response(error)
             else:
-                response = await self._answer(call, raw, metadata, identifier, context)
+                response = await self._answer(call, request, raw)
             answer = self._converted(call, response)
             out = wrapper()
             if isinstance(answer, bytes):
@@ -327,14 +333,11 @@ class GrpcService:
                 out.error_message = answer["error"][:_MAX_SAID]
             yield out.SerializeToString()
 
-    async def _answer(
-        self, call: _Call, raw: bytes, metadata: Mapping[str, str], identifier: str, context: Any
-    ) -> Response:
+    async def _answer(self, call: _Call, request: Request, raw: bytes) -> Response:
         """The response to a message; never raises, but where the peer is gone."""
-        started = time.perf_counter()
-        handler, limits = self._handler, self._limits
-        request = Request(call.method, "-", metadata, raw, identifier, _address(context.peer()))
-        request.timeout = context.time_remaining()
+        started = time.monotonic()
+        handler, limits, pulse = self._handler, self._limits, self._pulse
+        pulse.beat()
         self._held += len(raw)
         try:
             if self._held > max(limits.max_held, limits.max_body):
@@ -343,17 +346,22 @@ class GrpcService:
             request.path = call.path(message)
             if call.body is not None:
                 request.body = json.dumps(call.body(message)).encode()
-            elif call is not _CALLS["ModelInfer"]:
-                request.body = b""
-            response = handler.handle(request) if handler.runs_inline(request) else await self._begun(request)
+            elif call is _CALLS["ModelInfer"]:
+                request.body = raw  # by whose length it is judged
+            refusal = handler.refuses(request) if pulse.late else None
+            if refusal is not None:
+                response = refusal
+            else:
+                response = handler.handle(request) if handler.runs_inline(request) else await self._begun(request)
         except LeptonError as error:
             response = error_response(error)
         except Exception:
-            _logger.exception("call %s failed: %s", identifier, printable(request.path))
+            _logger.exception("call %s failed: %s", request.id, printable(request.path))
             response = error_response(internal_error())
         finally:
             self._held -= len(raw)
-        handler.finished(request, response, time.perf_counter() - started)
+        pulse.ended = time.monotonic()
+        handler.finished(request, response, pulse.ended - started)
         return response
 
     async def _begun(self, request: Request) -> Response:
@@ -396,14 +404,14 @@ class GrpcService:
         return dict(value)
 
 
-def _head(call: _Call, metadata: Mapping[str, str]) -> Request:
-    """A request of which nothing is there yet but what it came with."""
-    return Request(call.method, call.route, metadata, message=call.asks)
-
-
-def _text_metadata(context: Any) -> dict[str, str]:
-    """Metadata of a call as headers; those of bytes mean nothing to us."""
-    return {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+def _head(call: _Call, context: Any) -> Request:
+    """A request of which nothing is there yet but what it came with; the rules of its route hold already."""
+    # Metadata of bytes mean nothing to us.
+    headers = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+    identifier = request_id(headers.get("x-request-id"))
+    request = Request(call.method, call.route, headers, b"", identifier, _address(context.peer()), message=call.asks)
+    request.timeout = context.time_remaining()
+    return request
 
 
 @lru_cache(_KEPT)
