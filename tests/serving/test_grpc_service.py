@@ -318,6 +318,7 @@ HOSTILE: dict[str, bytes | Callable[[Any], object]] = {
     "a timeout below 0": parameter("timeout", int64_param=-1),
     "a timeout of nothing": parameter("timeout"),
     "a timeout that is not finite": parameter("timeout", double_param=float("nan")),
+    "a priority that is none": parameter("priority", uint64_param=10),
     "an output that is unknown": output("nothing"),
     "an output twice": lambda request: (output("prediction")(request), output("prediction")(request)),
     "classes of texts": output("prediction", classification={"int64_param": 1}),

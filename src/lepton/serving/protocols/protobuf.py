@@ -19,7 +19,7 @@ from lepton.serving.model_store import ServedModel
 from lepton.serving.protocols.base import Request, Response
 from lepton.serving.protocols.binary import as_bytes, read_bytes
 from lepton.serving.protocols.call import Answers, Call
-from lepton.serving.protocols.infer import Outputs, check_id, pack_inputs, read_outputs, read_timeout
+from lepton.serving.protocols.infer import Outputs, check_id, pack_inputs, read_outputs, read_priority, read_timeout
 from lepton.serving.protocols.messages import message_class
 from lepton.serving.protocols.tensors import Tensor, read_head
 
@@ -64,7 +64,7 @@ def read_message(served: ServedModel, request: Request) -> Call:
     if request.timeout is not None:
         timeout = request.timeout if timeout is None else min(timeout, request.timeout)
     respond = partial(_respond, served, message.id, outputs, bool(message.raw_input_contents))
-    return Call(served, packed, outputs.names, respond, timeout)
+    return Call(served, packed, outputs.names, respond, timeout, read_priority(parameters))
 
 
 def _parameters(message: Any) -> dict[str, Any]:
