@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import asyncio
+import signal
+import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lepton.core import ErrorCode, UsageError
-from lepton.serving.services.process import is_service, source_of
+from lepton.core import ErrorCode, Resources, UsageError
+from lepton.serving.services import process as process_module
+from lepton.serving.services.frames import Frames, frame
+from lepton.serving.services.process import ServiceProcess, ServiceSource, _spawned, is_service, source_of
 
 
 @pytest.mark.parametrize(
@@ -49,3 +55,47 @@ def test_words_that_name_none(
     with pytest.raises(UsageError, match=message) as caught:
         source_of(given)
     assert caught.value.code is code
+
+
+def test_a_process_ends_when_its_server_is_gone():
+    ours, theirs = socket.socketpair()
+    source = ServiceSource("shop", Path(__file__).with_name("shop.py"), "Shop")
+    with theirs:
+        process = _spawned(source, Resources(cpus=1), theirs)
+    frames = Frames()
+    while not (found := list(frames.feed(ours.recv(65536)))):
+        pass
+    assert found[0][0]["kind"] == "ready"
+    ours.close()
+    assert process.wait(60) == -signal.SIGKILL  # it ends its whole group
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\xff" * 8, frame({}), frame({"kind": "answer"}), frame({"kind": "answer", "id": 1, "statuses": []}, [b""])],
+)
+def test_a_process_that_does_not_speak_as_agreed_is_ended(data: bytes):
+    async def spoken() -> str:
+        def take(head: dict[str, Any], parts: list[bytes]) -> None:
+            for _ in zip(head["statuses"], parts, strict=True):
+                assert head["id"] == 1
+
+        process = ServiceProcess(take, asyncio.get_running_loop())
+        process.data_received(data)
+        return await asyncio.wait_for(process.ended, 60)
+
+    assert asyncio.run(spoken()).startswith("it no longer speaks as agreed")
+
+
+def test_a_process_that_cannot_be_started_is_told_and_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: Any) -> None:
+        raise OSError(11, "no more processes")
+
+    async def started() -> None:
+        process = ServiceProcess(lambda *_: None, asyncio.get_running_loop())
+        with pytest.raises(OSError, match="no more processes"):
+            await process.start(ServiceSource("shop", Path("shop.py"), "Shop"), Resources(cpus=1))
+        await process.close("it was not started")
+
+    monkeypatch.setattr(process_module, "_spawned", refuse)
+    asyncio.run(started())

@@ -339,7 +339,7 @@ class Host:
         except (LeptonError, OSError) as error:
             self.reason = error.came if isinstance(error, LeptonError) else f"no process: {error.strerror}"
         finally:
-            process.end(self.reason)
+            await process.close(self.reason)
             self._process = None
         self.state = ServiceState.FAILED
         if not self._stopping.is_set():

@@ -83,6 +83,8 @@ class ServiceProcess(asyncio.Protocol):
         self._frames = Frames()
         self._transport: asyncio.Transport | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._killed = False
+        self._closed = asyncio.Event()
 
     async def start(self, source: ServiceSource, resources: Resources) -> None:
         """Start the process; it says by itself when it is ready.
@@ -109,14 +111,20 @@ class ServiceProcess(asyncio.Protocol):
 
     def end(self, why: str) -> None:
         """End the process and what it has started, at once."""
-        if self.ended.done():
-            return
-        self.ended.set_result(why)
+        if not self.ended.done():
+            self.ended.set_result(why)
         if self._transport is not None:
             self._transport.abort()
-        if self._process is not None:
+        if self._process is not None and not self._killed:
+            self._killed = True  # once: later the number may be another's
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def close(self, why: str) -> None:
+        """`end`, and wait until the connection is closed."""
+        self.end(why)
+        if self._transport is not None:
+            await self._closed.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is ours."""
@@ -133,6 +141,7 @@ class ServiceProcess(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The process closed its side: it has ended, as the thread that waits for it will say, or it is about to."""
+        self._closed.set()
         self._loop.call_later(_FAREWELL, self.end, "it closed its side")
 
     def _wait(self) -> None:
