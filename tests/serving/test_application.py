@@ -36,6 +36,19 @@ def test_cheap_requests_run_on_the_loop_and_others_in_a_thread(
     assert not application.runs_inline(Request("POST", ROWS, body=b"x"))
 
 
+def test_tables_are_read_in_a_thread_however_small_and_for_rows_alone(
+    application: Application, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store["sold"], "row_seconds", 1e-5)
+    for given in ("text/csv", "application/vnd.apache.parquet", "multipart/form-data; boundary=x"):
+        headers = {"host": "localhost", "content-type": given, "x-request-id": "1"}
+        application.admit(Request("POST", ROWS, headers))
+        assert not application.runs_inline(Request("POST", ROWS, headers, b"x"))
+        with pytest.raises(LeptonError) as caught:
+            application.admit(Request("POST", ROWS.replace("rows", "infer"), headers))
+        assert caught.value.http_status == 415
+
+
 def test_heads_are_refused_by_guard_and_route(application: Application) -> None:
     application.admit(Request("POST", ROWS, {"host": "localhost"}))
     for request in (Request("POST", ROWS, {"host": "evil.example"}), Request("PUT", ROWS, {"host": "localhost"})):

@@ -180,16 +180,12 @@ def test_bombs_are_refused(store: ModelStore, tables: TableReader, essence: str)
     assert refused(store, tables, write_table(rows.clear(), essence), essence).http_status == 400
 
 
-def die(**_: Any) -> None:
-    os.abort()
-
-
 def test_a_reader_that_dies_is_replaced(
     store: ModelStore, tables: TableReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = write_table(SOLD, PARQUET)
     with monkeypatch.context() as patch:
-        patch.setattr("lepton.serving.protocols.tables._DECODE", "tests.serving.protocols.test_tables:die")
+        patch.setattr("lepton.serving.protocols.tables._DECODE", "tests.serving.dying:die")
         assert refused(store, tables, good, PARQUET).http_status == 400
     assert ask(store, tables, good, PARQUET) == expected(store, SOLD.to_dicts())
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any
@@ -20,22 +19,17 @@ from lepton.compute import LocalEngine
 from lepton.compute.engine import State
 from lepton.core import ErrorCode, Interrupted, Resources, SchemaError, ServingError, WorkerError, printable
 from lepton.serving.protocols.media import ARROW_FILE, ARROW_STREAM, CSV, PARQUET, Media
+from lepton.serving.table_child import MAX_DECODED, MAX_ROWS, check_names, too_large, unreadable
 
-__all__ = ["MAX_DECODED", "MAX_ROWS", "TableReader", "write_table"]
-
-MAX_ROWS = 1_000_000
-"""Rows of one table."""
-
-MAX_DECODED = 256 * 2**20
-"""Bytes of a table when it is decoded."""
+__all__ = ["TableReader", "write_table"]
 
 _BLOCK_ROWS = 8192
 _SECONDS = 30.0
-_DECODE = "lepton.serving.protocols.table_child:decode"
+_DECODE = "lepton.serving.table_child:decode"
 _CHILD_MEMORY = 2**30
 # Cells as RFC 4180 has them: quoted as a whole with quotes doubled, or without any quote.
 _CELLS = re.compile(r'(?:(?:"(?:[^"]|"")*+"|[^",\r\n]*+)(?:,|\r\n?|\n|\Z))*+')
-_NAMES = {CSV: "CSV", ARROW_STREAM: "an Arrow stream", ARROW_FILE: "an Arrow file", PARQUET: "a Parquet file"}
+_NAMES = {ARROW_STREAM: "an Arrow stream", ARROW_FILE: "an Arrow file", PARQUET: "a Parquet file"}
 
 
 class TableReader:
@@ -60,7 +54,7 @@ class TableReader:
             SchemaError: columns that hold lists or the like, rows of another length, names that stand twice.
         """
         if not body:
-            raise ServingError(ErrorCode.BAD_REQUEST, "the body is empty", wanted=_NAMES[media.essence])
+            raise ServingError(ErrorCode.BAD_REQUEST, "the body is empty", wanted="a table")
         if media.essence == CSV:
             return _read_csv(body, media.parameters, self.max_rows, max_columns)
         return self._read_apart(media.essence, body, max_columns)
@@ -73,7 +67,7 @@ class TableReader:
         job = self._engine.submit(
             _DECODE,
             {
-                "essence": essence,
+                "name": _NAMES[essence],
                 "body": body,
                 "max_rows": self.max_rows,
                 "max_bytes": self.max_decoded,
@@ -106,35 +100,6 @@ def write_table(frame: pl.DataFrame, essence: str) -> bytes:
     else:
         frame.write_ipc(out, compat_level=pl.CompatLevel.oldest())
     return out.getvalue()
-
-
-def unreadable(name: str) -> ServingError:
-    """What is said of bytes that are not what their type says."""
-    return ServingError(ErrorCode.BAD_REQUEST, f"the body is not {name} that can be read", wanted=name)
-
-
-def too_large(came: str) -> ServingError:
-    """What is said of a table beyond the limits."""
-    return ServingError(
-        ErrorCode.TOO_LARGE,
-        f"the body is {came}",
-        wanted=f"at most {MAX_ROWS} rows and {MAX_DECODED >> 20} MiB decoded",
-        fix="send fewer rows at once",
-    )
-
-
-def check_names(names: list[str], max_columns: int) -> None:
-    """Raise `SchemaError` if columns are too many, or two have one name."""
-    if len(names) > max_columns:
-        raise SchemaError(ErrorCode.EXTRA_COLUMNS, f"the table has {len(names)} columns", wanted="the model's columns")
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise SchemaError(
-            ErrorCode.BAD_COLUMN_NAMES,
-            f"the column '{printable(twice[0], 80)}' stands twice",
-            wanted="each column once",
-            details={"duplicates": [name[:128] for name in twice[:20]]},
-        )
 
 
 def _read_csv(body: bytes, parameters: Mapping[str, str], max_rows: int, max_columns: int) -> pl.DataFrame:

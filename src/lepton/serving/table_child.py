@@ -1,23 +1,30 @@
-"""What takes Arrow and Parquet bodies apart, in a process of its own that may die of them."""
+"""What takes Arrow and Parquet bodies apart, in a process of its own that may die of them.
+
+It imports little, since the first such body waits for that.
+"""
 
 from __future__ import annotations
 
 import io
 import os
+from collections import Counter
 
 import polars as pl
 
-from lepton.core import ErrorCode, SchemaError, Work, printable
-from lepton.serving.protocols.media import ARROW_FILE, ARROW_STREAM
-from lepton.serving.protocols.tables import check_names, too_large, unreadable
+from lepton.core import ErrorCode, SchemaError, ServingError, Work, printable
 
-__all__ = ["decode"]
+__all__ = ["MAX_DECODED", "MAX_ROWS", "check_names", "decode", "too_large", "unreadable"]
 
-_NAMES = {ARROW_STREAM: "an Arrow stream", ARROW_FILE: "an Arrow file"}
+MAX_ROWS = 1_000_000
+"""Rows of one table."""
+
+MAX_DECODED = 256 * 2**20
+"""Bytes of a table when it is decoded."""
+
 _DAMAGED = (pl.exceptions.PolarsError, OSError, ValueError, OverflowError, TypeError)
 
 
-def decode(essence: str, body: bytes, max_rows: int, max_bytes: int, max_columns: int, work: Work) -> bytes:
+def decode(name: str, body: bytes, max_rows: int, max_bytes: int, max_columns: int, work: Work) -> bytes:
     """A table as an Arrow stream that was written here, so that whoever reads it can trust its lengths.
 
     Raises:
@@ -25,9 +32,8 @@ def decode(essence: str, body: bytes, max_rows: int, max_bytes: int, max_columns
         SchemaError: a column of another type than numbers, booleans, texts and times.
     """
     _be_silent()
-    name = _NAMES.get(essence, "a Parquet file")
     try:
-        frame = _read(essence, body, max_rows)
+        frame = _read(name, body, max_rows)
         size = int(frame.estimated_size())
     except (*_DAMAGED, pl.exceptions.PanicException):
         raise unreadable(name) from None
@@ -41,12 +47,41 @@ def decode(essence: str, body: bytes, max_rows: int, max_bytes: int, max_columns
     return out.getvalue()
 
 
-def _read(essence: str, body: bytes, max_rows: int) -> pl.DataFrame:
+def unreadable(name: str) -> ServingError:
+    """What is said of bytes that are not what their type says."""
+    return ServingError(ErrorCode.BAD_REQUEST, f"the body is not {name} that can be read", wanted=name)
+
+
+def too_large(came: str) -> ServingError:
+    """What is said of a table beyond the limits."""
+    return ServingError(
+        ErrorCode.TOO_LARGE,
+        f"the body is {came}",
+        wanted=f"at most {MAX_ROWS} rows and {MAX_DECODED >> 20} MiB decoded",
+        fix="send fewer rows at once",
+    )
+
+
+def check_names(names: list[str], max_columns: int) -> None:
+    """Raise `SchemaError` if columns are too many, or two have one name."""
+    if len(names) > max_columns:
+        raise SchemaError(ErrorCode.EXTRA_COLUMNS, f"the table has {len(names)} columns", wanted="the model's columns")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise SchemaError(
+            ErrorCode.BAD_COLUMN_NAMES,
+            f"the column '{printable(twice[0], 80)}' stands twice",
+            wanted="each column once",
+            details={"duplicates": [name[:128] for name in twice[:20]]},
+        )
+
+
+def _read(name: str, body: bytes, max_rows: int) -> pl.DataFrame:
     """One row more than may be, so that a table of too many is found without reading them all."""
     source = io.BytesIO(body)
-    if essence == ARROW_STREAM:
+    if name == "an Arrow stream":
         return pl.read_ipc_stream(source, n_rows=max_rows + 1)
-    if essence == ARROW_FILE:
+    if name == "an Arrow file":
         return pl.read_ipc(source, n_rows=max_rows + 1)
     return pl.read_parquet(source, n_rows=max_rows + 1)
 
