@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from lepton import serving
 from lepton.cli.options import Injected, Workers
 from lepton.cli.output import Console, Result
 from lepton.core import parse_size
+from lepton.serving import deploying
 
 __all__ = ["serve"]
 
 _WATCH_SECONDS = 1.0
+_Printed = Literal["systemd", "containerfile", "kubernetes", "kserve"]
 
 
 def serve(
@@ -32,6 +37,7 @@ def serve(
     processes: int = 1,
     workers: Workers = None,
     state: Path | None = None,
+    service_python: str | None = None,
     state_rows: float = 0.0,
     log_format: Literal["text", "json"] = "text",
     grpc_port: int | None = None,
@@ -41,6 +47,8 @@ def serve(
     tls_client_ca: Path | None = None,
     traffic: Path | None = None,
     max_memory: str | None = None,
+    print_: Annotated[_Printed | None, Parameter(name="--print")] = None,
+    image: str = "lepton",
     context: Injected,
 ) -> Result:
     """Serve models by the Open Inference Protocol until Ctrl-C.
@@ -62,6 +70,7 @@ def serve(
         token_limits: file of further tokens, each with how often, how much at once and how urgently it may be used.
         processes: serve from so many; one that dies or hangs is started again, and the others answer on.
         workers: threads for large batches.
+        service_python: interpreter of an environment that has lepton and what your services need, if not this one.
         state: folder that outlives the server; tasks of services, windows of drift and feedback are kept there.
         state_rows: share of the answers kept for feedback whose rows are kept too, for later training; 0 keeps no row.
         log_format: lines of text, or a JSON object on each line.
@@ -73,9 +82,14 @@ def serve(
         traffic: file of rules of which model answers to which name: aliases, shares, shadows, pipelines, caches.
         max_memory: let go of the models asked least recently beyond this much memory, such as 2GB; they are opened
             again when they are asked.
+        print_: write files that run this server elsewhere to standard output, and start none.
+        image: name of the container's image in what is printed for Kubernetes and KServe.
         context: given by the command line.
     """
+    typed = dict(locals())
     settings = context.settings
+    if print_ is not None:
+        return _printed(print_, [model, *models], typed, host or settings.host, settings.port if port is None else port)
     if log_format == "json":
         serving.log_as_json()
     given = [model, *models]
@@ -84,6 +98,7 @@ def serve(
         serving.Sources(each for each in given if not serving.is_service(each)),
         services=[each for each in given if serving.is_service(each)],
         state=state,
+        service_python=service_python,
         state_rows=state_rows,
         host=host or settings.host,
         port=settings.port if port is None else port,
@@ -102,6 +117,21 @@ def serve(
         tls=serving.Tls.of(tls_cert, tls_key, tls_client_ca),
     )
     return Result(data={"stopped": True})
+
+
+def _printed(kind: _Printed, models: list[str], typed: dict[str, Any], host: str, port: int) -> Result:
+    """The files of a place, for the options that were typed."""
+    usual = {name: option.default for name, option in inspect.signature(serve).parameters.items()}
+    others = {"model", "models", "print_", "image", "context"}
+    options = {name: value for name, value in typed.items() if name not in others and value != usual[name]}
+    asked = deploying.Asked(tuple(models), options, port)
+    text = {
+        "systemd": lambda: deploying.systemd_unit(asked, host),
+        "containerfile": lambda: deploying.container_file(asked),
+        "kubernetes": lambda: deploying.kubernetes_manifests(asked, typed["image"]),
+        "kserve": lambda: deploying.kserve_runtime(asked, typed["image"]),
+    }[kind]()
+    return Result(data={"kind": kind, "text": text}, text=text.rstrip("\n"))
 
 
 def _announce(console: Console, line: str) -> None:

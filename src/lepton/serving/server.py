@@ -68,6 +68,7 @@ class Server:
         unix: path to bind for HTTP in place of a port, for callers of this user alone.
         tls: certificate of the ports; None speaks plainly.
         services: Python classes to run beside the models, as `service.py:Shop`; each in a process of its own.
+        service_python: interpreter of the environment of the services; None takes this one.
         state: folder that outlives the server: tasks of services, windows of drift and feedback are kept there.
         state_rows: share of the answers kept for feedback whose rows are kept too; 0 keeps no row.
         token_limits: file of further tokens, each with what it allows; see `read_allowances`.
@@ -97,6 +98,7 @@ class Server:
         tls: Tls | None = None,
         services: Sequence[str] = (),
         state: Path | None = None,
+        service_python: str | None = None,
         state_rows: float = 0.0,
         token_limits: Path | str | None = None,
         link: Link | None = None,
@@ -119,7 +121,9 @@ class Server:
         names = {place.name for place in sources.look()}
         self.state = state = None if state is None else Path(state)
         limited = HostLimits(max_waiting=self.limits.max_waiting)
-        self.services = Services(services, taken=names, resources=self.resources, limits=limited, state=state)
+        self.services = Services(
+            services, taken=names, resources=self.resources, limits=limited, state=state, python=service_python
+        )
         if watch is None and not any(self.models) and not self.services:
             raise UsageError(ErrorCode.USAGE, "got no model to serve", wanted="at least one .lepton file")
         self.traffic = None if traffic is None else Traffic(self.models, Path(traffic))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -181,6 +182,20 @@ def test_a_service_that_cannot_start_says_why_and_stops_no_model(bundles: dict[s
     assert "it ended with the code 7" in answers["l"].json["error"]
     assert "its code raised SystemExit" in answers["needs"].json["error"]
     assert "secret" not in "".join(answer.body.decode() for answer in answers.values())
+
+
+def test_a_service_may_have_an_environment_of_its_own(tmp_path: Path):
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nOWN=yes exec {sys.executable} "$@"\n')
+    python.chmod(0o700)
+    (tmp_path / "service.py").write_text(
+        "import os\nimport lepton\nclass Own(lepton.Service):\n    @lepton.method\n"
+        "    def environment(self) -> str:\n        return os.environ['OWN']\n"
+    )
+    with quick_server(f"{tmp_path / 'service.py'}:Own", service_python=str(python)) as server:
+        assert ask(server, "POST", "/v2/services/own/environment").json == {"result": "yes"}
+    with pytest.raises(UsageError, match="there is no interpreter 'nowhere/python'"):
+        quick_server(SHOP, service_python="nowhere/python")
 
 
 def test_a_server_whose_only_service_cannot_start_does_not_start(tmp_path: Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -36,11 +37,13 @@ class ServiceSource:
         name: that callers know it by.
         path: the Python file.
         class_name: the class in it.
+        python: the interpreter that runs it.
     """
 
     name: str
     path: Path
     class_name: str
+    python: str = sys.executable
 
 
 def is_service(given: str) -> bool:
@@ -49,12 +52,14 @@ def is_service(given: str) -> bool:
     return bool(colon) and path.endswith(".py") and "/" not in class_name
 
 
-def source_of(given: str) -> ServiceSource:
+def source_of(given: str, python: str | None = None) -> ServiceSource:
     """The service that `[name=]FILE.py:CLASS` means; without a name it is the class's, in small letters.
 
     Raises:
-        UsageError: words of another form, no such file, or a name that cannot be used.
+        UsageError: words of another form, no such file or interpreter, or a name that cannot be used.
     """
+    if os.name == "nt":  # pragma: no cover
+        raise UsageError(ErrorCode.BAD_SERVICE, "services need a system with process groups", wanted="Linux or macOS")
     head, _, class_name = given.rpartition(":")
     name, equals, path = head.partition("=")
     if not equals:
@@ -63,7 +68,12 @@ def source_of(given: str) -> ServiceSource:
         raise UsageError(ErrorCode.BAD_SERVICE, f"got '{printable(given)}'", wanted="a service as service.py:Shop")
     if not Path(path).is_file():
         raise UsageError(ErrorCode.BAD_SERVICE, f"there is no file '{printable(path)}'", wanted="service.py:Shop")
-    return ServiceSource(check_name(name or class_name.lower(), "service name"), Path(path), class_name)
+    found = sys.executable if python is None else shutil.which(python)
+    if found is None:
+        raise UsageError(
+            ErrorCode.BAD_SETTING, f"there is no interpreter '{printable(python or '')}'", wanted="a program"
+        )
+    return ServiceSource(check_name(name or class_name.lower(), "service name"), Path(path), class_name, found)
 
 
 class ServiceProcess(asyncio.Protocol):
@@ -156,8 +166,8 @@ class ServiceProcess(asyncio.Protocol):
 def _spawned(source: ServiceSource, resources: Resources, theirs: socket.socket) -> subprocess.Popen[bytes]:
     """The process, in a group of its own; what it prints goes to the server's standard error."""
     handle = theirs.fileno()
-    return subprocess.Popen(  # noqa: S603 - this very interpreter, with the file that the operator names
-        [sys.executable, "-P", "-c", _PROGRAM, str(handle), str(source.path), source.class_name],
+    return subprocess.Popen(  # noqa: S603 - the interpreter and the file that the operator names
+        [source.python, "-P", "-c", _PROGRAM, str(handle), str(source.path), source.class_name],
         stdin=subprocess.DEVNULL,
         stdout=_STANDARD_ERROR,
         pass_fds=(handle,),

@@ -31,6 +31,7 @@ class Services:
         resources: what each process may use.
         limits: what each service may take.
         state: folder in which tasks are kept; None keeps them in memory.
+        python: interpreter of an environment that has Lepton and what the services need; None takes this one.
 
     Raises:
         UsageError: a service that cannot be meant, or a name that is taken.
@@ -38,17 +39,18 @@ class Services:
 
     def __init__(
         self,
-        given: Iterable[str | ServiceSource],
+        given: Iterable[str],
         *,
         taken: Iterable[str] = (),
         resources: Resources | None = None,
         limits: HostLimits | None = None,
         state: Path | None = None,
+        python: str | None = None,
     ) -> None:
         self._sources: dict[str, ServiceSource] = {}
         used = set(taken)
         for each in given:
-            source = source_of(each) if isinstance(each, str) else each
+            source = source_of(each, python)
             if source.name in used:
                 raise UsageError(
                     ErrorCode.BAD_NAME,
@@ -84,8 +86,9 @@ class Services:
             return
         self._tasks = Tasks(self._state)
         for name, source in self._sources.items():
-            host = self._hosts[name] = Host(source, self._resources, self.limits)
-            await self._tasks.adopt(host)
+            await self._tasks.recover(name)
+            self._hosts[name] = Host(source, self._resources, self.limits)
+            self._tasks.adopt(self._hosts[name])
         await asyncio.gather(*(host.settled.wait() for host in self._hosts.values()))
 
     async def stop(self) -> None:

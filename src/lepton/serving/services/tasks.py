@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lepton.core import ErrorCode, LeptonError, ServingError
-from lepton.serving.protocols.base import Request, Response, error_response
+from lepton.serving.protocols.base import Request, Response, error_response, internal_error
 from lepton.serving.services.host import Host, Pending
 from lepton.serving.services.task_store import Task, TaskStore
 from lepton.serving.strict_json import dump
@@ -43,9 +43,12 @@ class Tasks:
         self._under_way: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    async def adopt(self, host: Host) -> None:
-        """Take up what is left of a service's tasks, and run them whenever it is ready."""
-        await self._in_database(self._store.recover, host.name)
+    async def recover(self, service: str) -> None:
+        """Take up what servers that are gone have left of a service's tasks."""
+        await self._in_database(self._store.recover, service)
+
+    def adopt(self, host: Host) -> None:
+        """Run the tasks of a service whenever it is ready."""
         host.on_ready = partial(self._feed, host)
 
     async def close(self) -> None:
@@ -176,6 +179,9 @@ class Tasks:
                 response = await answer
             except LeptonError as error:
                 response = error_response(error)
+            except Exception:
+                _logger.exception("a task could not be looked at")
+                response = error_response(internal_error())
             done(response)
 
         self._begin(give())
