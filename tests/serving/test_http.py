@@ -13,7 +13,7 @@ import pytest
 from lepton.core import ErrorCode, ServingError
 from lepton.serving.http import Limits
 from lepton.serving.pulse import Pulse
-from tests.serving.wire import QUEUE, Wire, answers, connect, exchange, read_all, read_answer, request, within
+from tests.serving.wire import QUEUE, Answer, Wire, answers, connect, exchange, read_all, read_answer, request, within
 
 HOST = b"Host: a\r\n"
 POST = b"POST /x HTTP/1.1\r\n" + HOST
@@ -75,6 +75,26 @@ class TestFraming:
             quick.handler.release.set()
             stream = connection.makefile("rb")
             assert [read_answer(stream).json["path"] for _ in range(2)] == ["/slow", "/x"]
+
+    def test_a_head_that_came_before_means_the_same_and_is_judged_anew(self, quick: Wire) -> None:
+        with connect(quick.address) as connection:
+            stream = connection.makefile("rb")
+
+            def told(body: bytes, pieces: int = 1, length: int = 3) -> Answer:
+                data = POST + b"Content-Length: %d\r\n\r\n" % length + body
+                for piece in (data,) if pieces == 1 else (data[:9], data[9:]):
+                    connection.sendall(piece)
+                    time.sleep(0.02 * (pieces - 1))  # so that the pieces come apart
+                return read_answer(stream)
+
+            assert [told(body).json["body"] for body in (b"abc", b"xyz", b"123")] == ["abc", "xyz", "123"]
+            assert told(b"cut", pieces=2).json["body"] == "cut"
+            assert told(b"four", length=4).json["body"] == "four"
+            ids = {told(b"abc").headers["x-request-id"] for _ in range(3)}
+            assert len(ids) == 3
+            quick.handler.refusal = ServingError(ErrorCode.UNAUTHENTICATED, "no")
+            assert told(b"abc").status == 401
+            assert stream.read() == b""
 
     def test_head_answers_without_a_body(self, wire: Wire) -> None:
         answer = request(wire.address, "HEAD", "/x")

@@ -20,6 +20,7 @@ import httptools
 
 from lepton.core import ErrorCode, LeptonError, ServingError, printable
 from lepton.serving.guard import SECURITY_HEADERS
+from lepton.serving.heads import KnownHeads
 from lepton.serving.protocols.base import Request, Response, error_response, internal_error, request_id
 from lepton.serving.pulse import Pulse
 from lepton.serving.restraint import Restraint
@@ -105,6 +106,7 @@ class HttpService:
         self.pulse = Pulse(loop.time, limits.max_late)
         self.restraint = Restraint(loop)
         self.connections: set[Connection] = set()
+        self.heads = KnownHeads()
         self.held = 0
         self.draining = False
         self.date = b""
@@ -229,7 +231,11 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             return
         self._service.pulse.beat()
-        if self._reading == "idle":
+        first = self._reading == "idle"
+        if first:
+            if self._recall(data):
+                self._pump()
+                return
             self._reading = "head"
             self._deadline = self._service.loop.time() + self._limits.head_time
         before = (self._message, self._reading)
@@ -237,6 +243,8 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
             if before == (self._message, self._reading):
                 self._check_framing(len(data))
+            elif first and self._reading == "idle" and self._message == before[0] + 1:
+                self._learn(data, self._queue[-1])
         except LeptonError as error:
             self._refuse(error)
         except httptools.HttpParserUpgrade:
@@ -249,6 +257,38 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._refuse(ServingError(ErrorCode.BAD_REQUEST, f"this is not HTTP/1.1: {printable(str(error))}"))
         self._pump()
+
+    def _recall(self, data: bytes) -> bool:
+        """Take up a request whose head came before, byte for byte; the parser, between two messages, is not asked."""
+        head = self._service.heads.find(data)
+        if head is None:
+            return False
+        body = data[head.length :]
+        request = Request(head.method, head.path, head.headers, body, head.id or request_id(None), self._client)
+        turn = _Turn(request, head.keep_alive, head.version)
+        self._message += 1
+        self._deadline = self._service.loop.time() + self._limits.idle_time
+        try:
+            self._hold(len(body))
+            self._admit(turn, has_body=head.size > 0)
+        except LeptonError as error:
+            self._turn, self._body_size = turn, len(body)
+            self._refuse(error)
+        else:
+            self._queue.append(turn)
+        return True
+
+    def _learn(self, data: bytes, turn: _Turn) -> None:
+        if turn.refusal is None:
+            self._service.heads.learn(data, turn.request, turn.version, turn.keep_alive)
+
+    def _admit(self, turn: _Turn, *, has_body: bool) -> None:
+        try:
+            self._service.handler.admit(turn.request)
+        except LeptonError as error:
+            if has_body and error.code is not ErrorCode.RATE_LIMITED:  # who is asked to wait keeps its connection
+                raise
+            turn.refusal = error
 
     def eof_received(self) -> bool:
         """The peer sends no more; what it asked for before is still answered."""
@@ -314,12 +354,7 @@ class Connection(asyncio.Protocol):
         self._reading = "body"
         self._body_started = self._service.loop.time()
         self._deadline = self._body_started + self._limits.body_time
-        try:
-            self._service.handler.admit(request)
-        except LeptonError as error:
-            if has_body and error.code is not ErrorCode.RATE_LIMITED:  # who is asked to wait keeps its connection
-                raise
-            self._turn.refusal = error
+        self._admit(self._turn, has_body=has_body)
         expect = headers.get("expect")
         if expect is not None and expect.lower() != "100-continue":
             raise ServingError(ErrorCode.BAD_REQUEST, f"the request expects {printable(expect, 40)!r}")

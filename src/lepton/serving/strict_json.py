@@ -109,7 +109,9 @@ def _parsed_with_care(body: bytes, what: str) -> Any:
 
 
 def dump(value: Any) -> bytes:
-    """`value` as compact JSON in ASCII; NaN and infinities, which JSON does not have, become null."""
+    """`value` as compact JSON; NaN and infinities, which JSON does not have, become null."""
+    with contextlib.suppress(TypeError):  # integers beyond 64 bits, halves of surrogates, keys that are no texts
+        return orjson.dumps(value)
     try:
         return _encoder.encode(value).encode("ascii")
     except ValueError:
