@@ -39,6 +39,7 @@ GROUPS: dict[str, tuple[CommandRecord, ...]] = {
         _command("compare", "compare:compare", "Two models on the same rows, with a paired test."),
         _command("bench", "bench:bench", "How quickly a model is served, under a load."),
         _command("serve", "serve:serve", "Serve models over HTTP (Open Inference Protocol)."),
+        _command("feedback export", "feedback:export", "Rows that a server has kept, with what was true of them."),
     ),
     "Services, in Python": (
         _command("new service", "new:service", "Write a service of your own, ready to run, and a test of it."),
@@ -71,6 +72,7 @@ COMMANDS: tuple[CommandRecord, ...] = tuple(record for group in GROUPS.values() 
 
 NOUNS = {
     "new": "What you write yourself: a service.",
+    "feedback": "What became true of rows that a server has answered.",
     "bundle": "Model files: inspect, check, sign, extract, migrate; keys.",
     "data": "Tables: describe, suggest, check, clean, versions; data of persons.",
 }

@@ -203,4 +203,5 @@ class TestState:
         table = export_rows(store.judged("rent", 1_000_000), "rent")
         assert table.columns == [*ROW, "rent"]
         assert table.schema["garden"] == pl.Boolean
+        assert table.schema["built"] == pl.Datetime("us")
         assert {7.0, 8.0} <= set(table["rent"])

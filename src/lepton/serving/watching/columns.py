@@ -14,8 +14,10 @@ from lepton.core import ColumnRecord, Kind
 from lepton.data.statistics import Baseline, ColumnStatistics
 from lepton.data.statistics.baseline import output_columns
 
-__all__ = ["INPUT", "OUTPUT", "WatchedColumns"]
+__all__ = ["INPUT", "MOMENT", "OUTPUT", "WatchedColumns"]
 
+MOMENT = "%Y-%m-%dT%H:%M:%S%.6f"
+"""How moments are written, in UTC where the column has a zone."""
 INPUT, OUTPUT = "input/", "output/"
 _SKETCH = 1_024
 _MEMBERS = ("inputs.json", "outputs.json")
@@ -82,14 +84,14 @@ class WatchedColumns:
                     statistics[key] = column
 
     def rows(self, inputs: TableInputs | SeriesInputs, tensors: Tensors) -> list[dict[str, Any]]:
-        """Rows as they were packed, by column: numbers, texts, truth values, and moments as ISO 8601 in UTC."""
+        """Rows as they were packed, by column: numbers, texts, truth values, and moments as in `MOMENT`."""
         if not isinstance(inputs, TableInputs):
             return []
         columns: dict[str, list[Any]] = {}
         for position, record in enumerate(inputs.numbers):
             series = _number_series(record.kind, tensors["numbers"][:, position])
             if record.kind is Kind.DATETIME:
-                series = series.dt.strftime("%Y-%m-%dT%H:%M:%S%.f+00:00")
+                series = series.dt.strftime(MOMENT + ("+00:00" if record.time_zone else ""))
             columns[record.name] = series.to_list()
         for position, record in enumerate(inputs.strings):
             columns[record.name] = [text or None for text in tensors["strings"][:, position].tolist()]

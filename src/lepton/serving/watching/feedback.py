@@ -15,6 +15,7 @@ from lepton.core import ErrorCode, SchemaError, ServingError, printable
 from lepton.evaluation import Metric, metrics_of
 from lepton.evaluation.answers import Answers
 from lepton.evaluation.segments import Segment, segments_of
+from lepton.serving.watching.columns import MOMENT
 from lepton.serving.watching.recorder import ModelWatch
 from lepton.serving.watching.state import Judged, StateStore
 
@@ -223,4 +224,13 @@ def export_rows(judged: Sequence[Judged], target: str) -> pl.DataFrame:
     rows: list[Mapping[str, Any]] = [
         {**each.input, target: each.truth} for each in reversed(judged) if each.input is not None
     ]
-    return pl.DataFrame(rows, infer_schema_length=None)
+    table = pl.DataFrame(rows, infer_schema_length=None)
+    return table.with_columns(_moments(table[name]) for name, dtype in table.schema.items() if dtype == pl.String)
+
+
+def _moments(column: pl.Series) -> pl.Series:
+    """A column of texts, or of the moments that all of them are."""
+    moments = column.str.strptime(pl.Datetime("us"), MOMENT, strict=False)
+    if moments.null_count() == len(column):
+        moments = column.str.strptime(pl.Datetime("us", "UTC"), MOMENT + "%:z", strict=False)
+    return moments if moments.null_count() == column.null_count() < len(column) else column

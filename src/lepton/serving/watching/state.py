@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lepton.core import DataError, ErrorCode, printable
 from lepton.store import database_errors, make_folder, open_database
 
 __all__ = ["Answered", "Judged", "StateStore"]
@@ -91,6 +92,17 @@ class StateStore:
         self._connection = open_database(make_folder(folder) / _NAME, _TABLES)
         self._lock = threading.Lock()
         self.clock = clock
+
+    @classmethod
+    def found(cls, folder: Path) -> StateStore:
+        """The state that a server has kept in a folder; `DataError` NOT_FOUND where there is none."""
+        if not (folder / _NAME).is_file():
+            raise DataError(
+                ErrorCode.NOT_FOUND,
+                f"'{printable(str(folder))}' holds no state of a server",
+                wanted="the folder of lepton serve --state",
+            )
+        return cls(folder)
 
     def close(self) -> None:
         """Close the file."""
