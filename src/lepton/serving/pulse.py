@@ -82,10 +82,7 @@ class Pulse:
     @property
     def late(self) -> bool:
         """Whether what is taken up now waited too long, and so has everything for a while."""
+        if self._long < _TURNS or self._last_long - self._first_long < _SUSTAINED:
+            return False  # as mostly, and without a look at the clock
         now = self._clock()
-        return (
-            now - self._started + self._before > self._bound
-            and now - self._last_long < _APART
-            and self._long >= _TURNS
-            and self._last_long - self._first_long >= _SUSTAINED
-        )
+        return now - self._started + self._before > self._bound and now - self._last_long < _APART
