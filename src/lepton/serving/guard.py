@@ -11,6 +11,7 @@ import hmac
 import ipaddress
 import secrets
 from collections.abc import Mapping
+from functools import lru_cache
 
 from lepton.core import ErrorCode, SecurityError, ServingError, printable
 from lepton.serving.allowances import Allowances
@@ -139,7 +140,7 @@ def _hashed(token: str) -> bytes:
 
 def _check_same_machine(headers: Mapping[str, str]) -> None:
     host = headers.get("host", "")
-    if not is_loopback(_without_port(host)):
+    if not _is_own(host):
         raise ServingError(
             ErrorCode.FORBIDDEN_ORIGIN,
             f"the request's Host is {printable(host)!r}",
@@ -161,6 +162,11 @@ def _check_page(headers: Mapping[str, str], scheme: str) -> None:
         raise ServingError(
             ErrorCode.FORBIDDEN_ORIGIN, f"the request's Sec-Fetch-Site is {printable(site)!r}", wanted="same-origin"
         )
+
+
+@lru_cache(16)  # callers name one or two hosts, and taking an address apart costs more than the rest of the guard
+def _is_own(host: str) -> bool:
+    return is_loopback(_without_port(host))
 
 
 def _without_port(host: str) -> str:
