@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from lepton.core import ErrorCode, LeptonError, SchemaError, ServingError
 from lepton.serving.datatypes import DATATYPES, datatype_of
-from lepton.serving.protocols.tensors import read_tensor, write_tensor
+from lepton.serving.protocols.tensors import plain_doubles, read_tensor, write_tensor
 
 
 def tensor(**changes: Any) -> dict[str, Any]:
@@ -158,3 +158,29 @@ def test_anything_is_a_tensor_or_a_refusal(raw: dict[str, Any]) -> None:
         refusal = None
         assert math.prod(read.shape) == len(read.values)
     assert refusal is None or refusal.http_status in {400, 422}
+
+
+PLAIN = {"name": "numbers", "datatype": "FP64", "shape": [2, 2], "data": [1, 2.5, None, -3]}
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*PLAIN, "parameters"]),
+        st.sampled_from(
+            [[2, 2], [2, 2.0], [True, 4], [4], [[1, 2], [3, 4]], [1, 2, 3], ["1", 2, 3, 4], [True, 2, 3, 4]]
+        )
+        | st.sampled_from(["numbers", "FP32", "FP64", None, 3, {}, []]),
+        max_size=2,
+    )
+)
+def test_the_short_way_gives_what_the_long_one_gives(changed):
+    raw = {**PLAIN, **changed}
+    found = plain_doubles([raw], "numbers", 2)
+    if found is not None:
+        assert np.array_equal(found, read_tensor(raw, 0).numbers(), equal_nan=True)
+
+
+def test_the_short_way_is_taken():
+    assert plain_doubles([PLAIN], "numbers", 2).tolist()[0] == [1.0, 2.5]
+    assert plain_doubles([PLAIN, PLAIN], "numbers", 2) is None
+    assert plain_doubles([PLAIN], "numbers", 4) is None

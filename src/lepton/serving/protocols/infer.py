@@ -20,7 +20,7 @@ from lepton.serving.protocols.base import Request, Response, json_response
 from lepton.serving.protocols.binary import BINARY, HEADER, BinaryReader, split_body, write_binary
 from lepton.serving.protocols.call import Answers, Call
 from lepton.serving.protocols.classification import PARAMETER, classified, read_count
-from lepton.serving.protocols.tensors import Tensor, is_binary, read_tensor, write_tensor
+from lepton.serving.protocols.tensors import Tensor, is_binary, plain_doubles, read_tensor, write_tensor
 from lepton.serving.strict_json import dump, parse
 
 __all__ = [
@@ -79,9 +79,13 @@ def read_infer(served: ServedModel, request: Request) -> Call:
     identifier = body.get("id")
     if identifier is not None:
         check_id(identifier)
-    parameters = _parameters(body, "the request")
+    parameters = _parameters(body, "the request") if "parameters" in body else _NO_PARAMETERS
     outputs = read_outputs(body.get("outputs", []), served, parameters)
-    packed = pack_inputs(_read_inputs(body, binary), served, predictor)
+    packed: Mapping[str, NDArray[Any]] | None = None
+    if binary is None:
+        packed = _plain_numbers(body.get("inputs"), served)
+    if packed is None:
+        packed = pack_inputs(_read_inputs(body, binary), served, predictor)
     respond = partial(_respond, served, identifier, outputs)
     return Call(served, packed, outputs.names, respond, read_timeout(parameters), read_priority(parameters))
 
@@ -217,6 +221,17 @@ def _count(parameters: Mapping[str, Any], served: ServedModel, name: str) -> int
     if PARAMETER not in parameters:
         return 0
     return read_count(parameters, next(record for record in served.outputs if record.name == name))
+
+
+def _plain_numbers(inputs: object, served: ServedModel) -> dict[str, NDArray[Any]] | None:
+    """What the graph takes, where that is one tensor of numbers and comes in the plainest form; None for all else."""
+    if len(served.inputs) != 1:
+        return None
+    record = served.inputs[0]
+    if record.datatype != "FP64" or len(record.shape) != 2:
+        return None
+    values = plain_doubles(inputs, record.name, record.shape[1])
+    return None if values is None else {record.name: values}
 
 
 def _read_inputs(body: Mapping[str, Any], binary: BinaryReader | None) -> Iterator[Tensor]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lepton.core import ErrorCode, SchemaError, ServingError, printable
 from lepton.serving.datatypes import DATATYPES, datatype_of
 
-__all__ = ["Tensor", "is_binary", "read_head", "read_tensor", "write_tensor"]
+__all__ = ["Tensor", "is_binary", "plain_doubles", "read_head", "read_tensor", "write_tensor"]
 
 _MAX_DIMENSIONS = 8
 _FEW = 64
@@ -122,6 +122,27 @@ def read_tensor(raw: object, position: int) -> Tensor:
     values = _flat(data, shape, name)
     _check_values(values, datatype, name)
     return Tensor(name, datatype, shape, values)
+
+
+def plain_doubles(inputs: object, name: str, width: int) -> NDArray[np.float64] | None:
+    """The numbers [N, width] of a request whose only input is this one, FP64 and flat, and says nothing else.
+
+    Most requests are that. It is seen in a few steps; of anything else, None, `read_tensor` tells what is wrong.
+    """
+    if type(inputs) is not list or len(inputs) != 1:
+        return None
+    raw = inputs[0]
+    if type(raw) is not dict or len(raw) != 4 or raw.get("name") != name or raw.get("datatype") != "FP64":
+        return None
+    shape, data = raw.get("shape"), raw.get("data")
+    if type(shape) is not list or len(shape) != 2 or type(data) is not list or not data:
+        return None
+    rows, columns = shape
+    if type(rows) is not int or type(columns) is not int or columns != width or rows * width != len(data):
+        return None
+    if not _JSON_TYPES["f"].issuperset(map(type, data)):
+        return None
+    return np.array(data, dtype=np.float64).reshape(rows, width)
 
 
 def write_tensor(name: str, array: NDArray[Any]) -> dict[str, Any]:
