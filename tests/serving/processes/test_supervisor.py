@@ -121,6 +121,22 @@ def test_connections_go_to_the_process_with_the_fewest(served: Served) -> None:
     )
 
 
+def test_metrics_are_those_of_all(served: Served) -> None:
+    def answered() -> int:
+        """Answers to rows that any process says all of them have given."""
+        text = request(served.address, "GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).body.decode()
+        lines = [line for line in text.splitlines() if line.startswith("lepton_requests_total{") and '"200"' in line]
+        return sum(int(line.rpartition(" ")[2]) for line in lines if 'route="rows"' in line)
+
+    before = answered()
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(connect(served.address, 60)) for _ in range(4)]
+        for _ in range(5):
+            for each in opened:
+                served.predicts(each)
+        soon(lambda: answered() == before + 20, "the sum")
+
+
 def test_every_process_takes_up_a_new_version_under_the_same_number(served: Served, folder: Path) -> None:
     write_scaled(folder / "a.lepton", 3.0)
     with contextlib.ExitStack() as stack:
