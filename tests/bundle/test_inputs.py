@@ -143,3 +143,21 @@ def test_a_wrong_value_is_named(as_column: type) -> None:
 def test_kinds_that_tables_do_not_hold() -> None:
     with pytest.raises(UsageError, match="of kind image"):
         column(Kind.IMAGE)
+
+
+CELLS = st.floats() | st.integers(-(10**20), 10**400) | st.none() | st.booleans() | st.sampled_from(["1", [1.0], "x"])
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["a", "b", "c"]), CELLS, min_size=2), min_size=1, max_size=3))
+def test_rows_of_plain_numbers_are_what_any_rows_would_be(rows):
+    inputs = TableInputs((ColumnRecord("a", Kind.NUMBER), ColumnRecord("b", Kind.NUMBER)))
+    found = inputs.plain_numbers(rows)
+    if found is not None:
+        assert np.array_equal(found, inputs.tensors(rows)["numbers"], equal_nan=True)
+
+
+def test_what_is_no_plain_row_is_looked_at():
+    inputs = TableInputs((ColumnRecord("a", Kind.NUMBER), ColumnRecord("b", Kind.NUMBER)))
+    assert inputs.plain_numbers([{"a": 1, "b": None}]).tolist()[0][0] == 1.0
+    for rows in ([], [{"a": 1}], [{"a": 1, "b": True}], [{"a": 1, "c": 2}], [{"a": 1, "b": 10**400}], {"a": [1]}, [1]):
+        assert inputs.plain_numbers(rows) is None

@@ -224,6 +224,8 @@ class Predictor:
         Raises:
             SchemaError: as for `predict`.
         """
+        if isinstance(self.inputs, TableInputs) and (numbers := self.inputs.plain_numbers(rows)) is not None:
+            return {"numbers": numbers}
         return self.inputs.row_tensors(self._read(rows))
 
     def run(
