@@ -15,7 +15,7 @@ from lepton.serving.services.services import HostLimits
 from tests.serving.wire import Answer, request
 
 SHOP = f"{Path(__file__).parent / 'shop.py'}:Shop"
-QUICK = HostLimits(check_every=0.05, first_pause=0.01, longest_pause=0.1, max_waiting=8)
+QUICK = HostLimits(check_every=0.05, check_time=1.0, first_pause=0.01, longest_pause=0.1, max_waiting=8)
 
 
 def quick_server(*services: str, **options: Any) -> Server:

@@ -37,6 +37,8 @@ class Shop(lepton.Service):
         self.well: bool | str = True
 
     def check(self):
+        if self.well == "hang":
+            time.sleep(600)
         return self.well
 
     @lepton.method(batch=8, wait="50ms")

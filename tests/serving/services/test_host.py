@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from lepton.core import ErrorCode, ServingError
 from lepton.serving import Server
-from tests.serving.services.conftest import SHOP, ask, call, quick_server, wait_for, wait_until_ready
+from tests.serving.services.conftest import QUICK, SHOP, ask, call, quick_server, wait_for, wait_until_ready
 
 
 def test_a_process_that_dies_is_started_again(shop: Server):
@@ -45,6 +47,23 @@ def test_a_call_that_hangs_is_ended(shop: Server):
     assert (answer.status, answer.json["code"]) == (504, "service-timeout")
     assert "shop.hang was ended after its timeout of 0.2 s" in answer.json["error"]
     wait_until_ready(shop)
+
+
+def test_a_check_that_hangs_is_no_health_and_stops_no_call(shop: Server):
+    call(shop, "set_health", value="hang")
+    wait_for(lambda: b"its check takes longer than 1 s" in ask(shop, "GET", "/v2/services/shop/ready").body)
+    assert call(shop, "echo", value=1).json == {"result": 1}
+    call(shop, "die")
+
+
+def test_a_service_that_hangs_when_it_is_loaded_is_given_up(tmp_path: Path):
+    path = tmp_path / "service.py"
+    path.write_text("import time\ntime.sleep(600)\n")
+    server = quick_server(f"{path}:Shop")
+    server.services.limits = dataclasses.replace(QUICK, start_time=0.2)
+    with pytest.raises(ServingError, match=r"it was not ready in 0\.2 s") as caught:
+        server.start()
+    assert caught.value.code is ErrorCode.NOT_READY
 
 
 def test_what_the_process_leaves_behind_is_ended_with_it(shop: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import subprocess
-import sys
+import inspect
+import runpy
 from pathlib import Path
 
 import pytest
@@ -15,14 +15,14 @@ def test_what_is_written_runs_at_once(tmp_path: Path):
     assert title == "CornerShop"
     assert [path.name for path in files] == ["service.py", "test_service.py"]
     assert "lepton serve corner-shop/service.py:CornerShop" in files[0].read_text()
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "corner-shop"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=110,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    test = runpy.run_path(str(files[1]))
+    clients = inspect.unwrap(test["client"])()  # the fixture, as pytest calls it
+    client = next(clients)
+    names = [name for name in test if name.startswith("test_")]
+    assert names == ["test_greet", "test_lengths", "test_count"]
+    for name in names:
+        test[name](client)
+    assert next(clients, "closed") == "closed"
 
 
 @pytest.mark.parametrize("name", ["2shop", "shöp", "a b", "class", "predict", "-x", ""])

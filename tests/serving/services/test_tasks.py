@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lepton.serving import Server
 from tests.serving.services.conftest import SHOP, ask, call, quick_server, wait_for, wait_until_ready
 
@@ -73,6 +75,18 @@ def test_a_task_whose_process_dies_is_interrupted_unless_it_is_safe(shop: Server
 def test_tasks_that_nobody_knows(shop: Server):
     for method in ("GET", "DELETE"):
         assert ask(shop, method, "/v2/tasks/nothing").json["code"] == "unknown-task"
+
+
+def test_an_error_of_ours_is_told_as_one(shop: Server, monkeypatch: pytest.MonkeyPatch):
+    tasks = shop.services._tasks
+    assert tasks is not None
+
+    def fail(_: str) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(tasks._store, "get", fail)
+    answer = ask(shop, "GET", "/v2/tasks/x")
+    assert (answer.status, answer.json["code"], b"secret" in answer.body) == (500, "internal", False)
 
 
 def test_tasks_outlive_the_server(tmp_path: Path):
