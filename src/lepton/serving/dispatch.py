@@ -160,16 +160,15 @@ class Dispatcher:
 
     def _read_when_open(self, ticket: Ticket, model: ServedModel) -> Response | None:
         """Read a request to a model that was let go, once it is open again; in a thread that may wait."""
-        timeout = answer_safely(ticket.request, self._protocol.timeout_of, ticket.request)
-        if isinstance(timeout, Response):
-            return timeout
+        refused = answer_safely(ticket.request, self._wait_for, ticket, model)
+        return self._read(ticket, on_loop=False) if refused is None else refused
+
+    def _wait_for(self, ticket: Ticket, model: ServedModel) -> None:
+        timeout = self._protocol.timeout_of(ticket.request)
         try:
             wait_for(model, None if timeout is None else ticket.came + timeout)
         except TimeoutError:
-            return error_response(late(timeout))
-        except LeptonError as error:
-            return error_response(error)
-        return self._read(ticket, on_loop=False)
+            raise late(timeout) from None
 
     def _run_large(self, ticket: Ticket, call: Call) -> Response:
         now = time.monotonic()

@@ -18,6 +18,7 @@ from lepton.bundle import open_model
 from lepton.client import Client
 from lepton.core import LeptonError, UsageError
 from lepton.serving import Server, Sources
+from lepton.store import write_text
 from tests.serving.models import write_scaled
 from tests.serving.wire import Answer, post, request
 
@@ -214,7 +215,7 @@ def test_no_wrong_or_dropped_answer_while_shares_and_models_change(
         "ensembles: {{both: {{of: [a@1, a], by: mean}}}}\n"
         "cache: {{a: {{rows: 5000, seconds: 60}}}}\n"
     )
-    path.write_text(rules.format(0.5, 0.5, 1))
+    write_text(path, rules.format(0.5, 0.5, 1))
     ends, problems, counts = threading.Event(), [], []
 
     def call(caller: int, server: Server) -> None:
@@ -242,7 +243,7 @@ def test_no_wrong_or_dropped_answer_while_shares_and_models_change(
         try:
             for turn in range(1, 7):
                 champion, newest = 1 + turn % 2, turn + 2
-                path.write_text(rules.format(*((0.0, 1.0) if turn % 2 else (0.9, 0.1)), champion))
+                write_text(path, rules.format(*((0.0, 1.0) if turn % 2 else (0.9, 0.1)), champion))
                 wait_until(partial(is_told, server, "aliases", "champion", f"a@{champion}"))
                 write_scaled(tmp_path / "a" / f"{newest}.lepton", float(newest))
                 wait_until(partial(is_told, server, "answers", "both", f"a@1,a@{newest}"))

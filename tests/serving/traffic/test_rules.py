@@ -60,12 +60,15 @@ def test_what_a_file_says(tmp_path: Path) -> None:
     }
 
 
-def test_json_is_yaml_and_an_empty_file_says_nothing(tmp_path: Path) -> None:
+def test_json_is_yaml_and_an_empty_file_is_not_written_yet(tmp_path: Path) -> None:
     path = tmp_path / "traffic.json"
     path.write_text('{"aliases": {"champion": "houses"}}')
     assert read_rules(path).aliases == {"champion": Target("houses")}
-    path.write_text("")
+    path.write_text("{}")
     assert read_rules(path).names == {}
+    path.write_text("")
+    with pytest.raises(UsageError, match="the file is empty"):
+        read_rules(path)
     path.write_text("aliases: {a: b, a: c}")
     with pytest.raises(DataError, match="twice"):
         read_rules(path)

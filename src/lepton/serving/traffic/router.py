@@ -50,6 +50,7 @@ class Traffic:
         self._plan = Plan(Rules(), store)
         self._shadows = Shadows()
         self._stamp: Stamp | None = None
+        self._waiting: Stamp | None = None
         self._problem: str | None = None
         self.started = False
         """Whether the rules hold already."""
@@ -68,9 +69,13 @@ class Traffic:
         self.started = True
 
     def refresh(self) -> None:
-        """Take up the file if it has changed; one that is wrong changes nothing, and it is said why."""
+        """Take up the file if it has changed, once two looks found it the same: it may be written still.
+
+        One that is wrong changes nothing, and it is said why.
+        """
         stamp = stamp_of(self._path)
-        if stamp == self._stamp:
+        waited, self._waiting = self._waiting, stamp
+        if stamp == self._stamp or stamp != waited:
             return
         with self._changing:
             self._stamp = stamp

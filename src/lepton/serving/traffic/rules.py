@@ -151,7 +151,8 @@ def rules_of(raw: Any) -> Rules:
     Raises:
         UsageError: BAD_TRAFFIC.
     """
-    raw = {} if raw is None else raw
+    if raw is None:  # a file that is being written may be empty for a moment
+        _refuse("the file is empty", "rules, or {} for none")
     known = ("aliases", "splits", "pipelines", "ensembles", "cache")
     _check_fields(raw, "the file", optional=known)
     made: dict[str, str] = {}
