@@ -111,13 +111,17 @@ class Application:
 
     def finished(self, request: Request, response: Response, seconds: float) -> None:
         """Count a request, and log one line about it; nothing of its body or its headers is in that."""
-        if self._watching is not None:
+        watching = self._watching
+        if watching is not None and request.answered is not None:
+            kind = "rows" if request.path.endswith("/rows") else "infer"
+            watching.metrics.record(request, response, seconds, request.answered, kind)
+        elif watching is not None:
             try:
                 route, _, variables = self.protocol.match(request.method, request.path)
             except LeptonError:
-                self._watching.record(request, response, seconds, "", {})
+                watching.record(request, response, seconds, "", {})
             else:
-                self._watching.record(request, response, seconds, route.pattern, variables)
+                watching.record(request, response, seconds, route.pattern, variables)
         if _access.isEnabledFor(logging.INFO):
             _access.info(access_line(request, response, seconds))
 

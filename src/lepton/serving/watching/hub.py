@@ -110,7 +110,7 @@ class Watching:
             self._state.close()
 
     def record(self, request: Request, response: Response, seconds: float, pattern: str, variables: Any) -> None:
-        """Count an answer, on the loop.
+        """Count an answer that no model was run for, on the loop.
 
         Args:
             request: that was answered.
@@ -119,8 +119,8 @@ class Watching:
             pattern: of the route, "" where there is none.
             variables: parts of the address that vary, by name.
         """
-        served = request.answered
-        if served is None and "model" in variables:
+        served = None
+        if "model" in variables:
             with contextlib.suppress(LeptonError):  # names of no model are no labels
                 served = self._store[variables["model"]]
         self.metrics.record(request, response, seconds, served, self._kind(pattern))

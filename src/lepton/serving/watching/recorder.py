@@ -36,6 +36,7 @@ __all__ = ["ModelWatch", "Recorder", "WatchOptions", "check_share"]
 _logger = logging.getLogger("lepton.serving")
 _TURN = 0.5
 _SAMPLES_A_SECOND = 100.0
+_SAMPLES_A_TURN = 100
 _ROWS_A_SAMPLE = 16
 _ROWS_KEPT = 1_000
 _PENDING = 50_000
@@ -108,6 +109,7 @@ class ModelWatch:
         self._last_seen = 0
         self._skip = 1
         self._share = 1.0
+        self._left = _SAMPLES_A_TURN  # until the next turn; bounds what a burst costs
         self._random = random.Random(secrets.randbits(64))  # noqa: S311 - a sample, not a secret
         self._recorder = recorder
         self.pane = _Pane(recorder.clock())
@@ -118,8 +120,9 @@ class ModelWatch:
         self.seen += 1
         named = self.keeps_answers and "x-request-id" in request.headers
         self._skip -= 1
-        drawn = self._skip <= 0
+        drawn = self._skip <= 0 < self._left
         if drawn:
+            self._left -= 1
             self._skip = self._next_skip()
         if (drawn or named) and self._recorder.pending < _PENDING:
             call.respond = partial(self._keep, call.tensors, call.respond, request.id if named else "", drawn)
@@ -153,7 +156,7 @@ class ModelWatch:
     def adapt(self, seconds: float) -> None:
         """Draw so many that about 100 a second are."""
         came = (self.seen - self._last_seen) / seconds
-        self._last_seen = self.seen
+        self._last_seen, self._left = self.seen, _SAMPLES_A_TURN
         share = min(1.0, _SAMPLES_A_SECOND / came) if came else 1.0
         if share > self._share:
             self._skip = min(self._skip, 1)
