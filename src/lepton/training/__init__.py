@@ -2,8 +2,6 @@
 
 from lepton.training.automl import How, SearchOptions, history_page, how_found, search_of
 from lepton.training.base import LEARNERS, Problem, Rows, TableLearner
-from lepton.training.forecast import is_forecast, train_forecast
-from lepton.training.further import FURTHER, spelt_out
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.limits import Limits, check_verdicts
 from lepton.training.options import Options
@@ -12,12 +10,9 @@ from lepton.training.request import Request
 from lepton.training.selection import Selection, select_features
 from lepton.training.tables import TrainingResult, train
 from lepton.training.trees import Forest
-from lepton.training.unlabelled import UNLABELLED, refuse_options, train_unlabelled
 
 __all__ = [
-    "FURTHER",
     "LEARNERS",
-    "UNLABELLED",
     "Forest",
     "How",
     "Leaderboard",
@@ -35,13 +30,8 @@ __all__ = [
     "check_verdicts",
     "history_page",
     "how_found",
-    "is_forecast",
     "out_of_fold",
-    "refuse_options",
     "search_of",
     "select_features",
-    "spelt_out",
     "train",
-    "train_forecast",
-    "train_unlabelled",
 ]

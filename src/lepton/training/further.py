@@ -16,7 +16,7 @@ from lepton.evaluation import flags_of_texts, labels_of_texts
 __all__ = ["FURTHER", "QUANTILES", "check_quantiles", "check_relevance", "label_columns", "spelt_out"]
 
 FURTHER = ("quantile", "multilabel", "ranking")
-"""Tasks that a small portfolio learns, whatever the effort."""
+"""Tasks that a small portfolio learns, and other settings of its learners, tried in turn."""
 
 QUANTILES = (0.1, 0.5, 0.9)
 """Shares that are learned where none are given."""

@@ -217,6 +217,22 @@ class Portfolio:
                     give_back()
                 self._report(candidate, total)
 
+    def has_time_for(self, learner: type[TableLearner]) -> bool:
+        """Whether the time is likely to allow one more candidate of a learner that has been tried."""
+        seconds = [c.fit_seconds for c in self.candidates if c.learner is learner and c.raw]
+        return not self.work.stopped and self._left() > min(seconds, default=0.0)
+
+    def try_one(
+        self, learner: type[TableLearner], configuration: Mapping[str, Any], point: Mapping[str, Any]
+    ) -> Candidate:
+        """Try one more candidate, which a search has proposed."""
+        candidate = Candidate(learner, configuration, point=point)
+        self.candidates.append(candidate)
+        total = len(self.candidates) * len(self.folds)
+        self._try(candidate, 1.0, total)
+        self._report(candidate, total)
+        return candidate
+
     def _try(self, candidate: Candidate, share: float, total: int) -> None:
         is_baseline = len(self.candidates) == 1
         siblings = [c for c in self.candidates if c.learner is candidate.learner and c.raw]

@@ -17,7 +17,15 @@ from lepton.core import (
 )
 from lepton.data import Dataset
 from lepton.evaluation import Metric, metric as metric_named
-from lepton.training.automl import Asked, Keeper, Outside, SearchOptions, effort_of, run_search
+from lepton.training.automl import (
+    Asked,
+    Keeper,
+    Outside,
+    SearchOptions,
+    best_in_turn,
+    effort_of,
+    run_search,
+)
 from lepton.training.further import FURTHER
 from lepton.training.leaderboard import LeaderboardRow
 from lepton.training.limits import Limits
@@ -95,7 +103,8 @@ def train(
     name = check_name(name or output.stem, "name of the model")
     _check_folder(output)
     work = Work.of(work)
-    wanted = None if task in FURTHER else effort_of(effort)
+    how_far = effort_of(effort)
+    wanted = None if task in FURTHER else how_far
     search = search or SearchOptions()
     search.check(wanted is not None)
     earlier = search.earlier
@@ -128,9 +137,7 @@ def train(
         found = run_search(portfolio, outside, wanted, accept, search.max_trials, keeper.keep)
         keeper.finish()
         said += keeper.notes
-    if found is None:
-        portfolio.run()
-    chosen = portfolio.choose(accept) if found is None else found.chosen
+    chosen = best_in_turn(portfolio, how_far if task in FURTHER else None, accept) if found is None else found.chosen
     conformal = file.conformal(chosen)
     told = () if conformal is None else conformal.notes
     board = board_of(table, portfolio, chosen, fold_notes, (*told, *notes, *said))
@@ -149,7 +156,7 @@ def _with_time(work: Work, task: str | None, search: SearchOptions) -> tuple[Wor
         work = work.part(DEFAULT_WITHIN)
         notes.append(f"no time was given: at most {show_duration(DEFAULT_WITHIN)} were used (within=)")
     if task in FURTHER:
-        notes.append(f"{task} is learned by a small portfolio, whatever the effort")
+        notes.append(f"{task} is learned by a small portfolio and, in the time given, other settings of its learners")
     return work, notes
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -28,13 +29,14 @@ class Ended:
 
 def fitted(handles, seconds=5.0, work=None):
     """What `fit_mix` gives where its fits end as `handles` do, and what it tells."""
-    left, told = list(handles), []
+    left = list(handles)
+    told: list[str] = []
     mix = Mix(
         tuple(Candidate(Baseline, {"label": f"number {i}"}) for i in range(len(handles))),
         (1.0 / len(handles),) * len(handles),
     )
-    engine = SimpleNamespace(submit=lambda *args, **options: left.pop(0))
-    setting = SimpleNamespace(problem=None)
+    engine: Any = SimpleNamespace(submit=lambda *args, **options: left.pop(0))
+    setting: Any = SimpleNamespace(problem=None)
     return fit_mix(mix, setting, engine, Resources(cpus=1), seconds, work or Work(), told.append), told
 
 

@@ -1,6 +1,7 @@
 """The search: trials in child processes on fixed folds, within a time that is kept, joined into one lean model."""
 
 from lepton.training.automl.explain import How, how_found
+from lepton.training.automl.in_turn import best_in_turn
 from lepton.training.automl.kept import Keeper, SearchOptions, search_of
 from lepton.training.automl.page import history_page
 from lepton.training.automl.run import Found, run_search
@@ -18,6 +19,7 @@ __all__ = [
     "Outside",
     "SearchFolder",
     "SearchOptions",
+    "best_in_turn",
     "effort_of",
     "history_page",
     "how_found",

@@ -16,6 +16,7 @@ from lepton.data.steps import Block, Tensors, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
 from lepton.training.learners.lightgbm import LightGBM
 from lepton.training.learners.lightgbm_forest import forest_from_text
+from lepton.training.spaces import Dimension, Real, Whole
 
 __all__ = ["Boosting"]
 
@@ -40,6 +41,24 @@ class Boosting(TableLearner):
             {"label": "medium trees", **_SLOW, "num_leaves": 40, "feature_fraction": 0.6},
         ]
         return tuple(tried[:1] if problem.num_scores > _MANY else tried)
+
+    @classmethod
+    def space(cls, problem: Problem) -> Mapping[str, Dimension]:
+        """Size and number of leaves, sampling of columns, penalties; nothing where there are many columns of scores."""
+        if problem.num_scores > _MANY:
+            return {}
+        return {
+            "num_leaves": Whole(4, 128, 31, log=True),
+            "min_data_in_leaf": Whole(2, 100, 20, log=True),
+            "learning_rate": Real(0.02, 0.2, 0.1, log=True),
+            "feature_fraction": Real(0.4, 1.0, 1.0),
+            "lambda_l2": Real(1e-3, 100.0, 1e-3, log=True),
+        }
+
+    @classmethod
+    def configured(cls, problem: Problem, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Boosting that stops early."""
+        return {"native": False, "max_rounds": 1000, "patience": 50, **values}
 
     @classmethod
     def load(cls) -> None:
