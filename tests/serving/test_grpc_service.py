@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 import tritonclient.grpc as triton
 
 from lepton.bundle import Predictor
-from lepton.core import CATALOGUE, ErrorCode, ServingError, UsageError
+from lepton.core import CATALOGUE, ErrorCode, MissingExtraError, ServingError, UsageError
 from lepton.serving import Limits, Server
 from lepton.serving.grpc_service import ERROR_CODE, STATUSES, GrpcService, status_of
 from lepton.serving.protocols.base import error_response
@@ -404,6 +405,13 @@ class TestStarting:
         with pytest.raises(ServingError, match="gRPC") as caught:
             second.start()
         assert caught.value.code is ErrorCode.ADDRESS_IN_USE
+
+    def test_without_the_library_the_extra_is_named(
+        self, bundles: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "grpc", None)
+        with pytest.raises(MissingExtraError, match=r"lepton-ai\[grpc\]"):
+            Server({"sold": bundles["sold"]}, port=0, grpc_port=0).start()
 
     def test_a_port_that_is_none(self, bundles: dict[str, Path]) -> None:
         with pytest.raises(UsageError, match="70000"):
