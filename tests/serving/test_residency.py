@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +163,24 @@ def test_waiting_has_an_end(store: ModelStore, monkeypatch: pytest.MonkeyPatch) 
     wait_for(ServedModel("both", Path("both"), parts=(model, store["d"])), None)
     assert model.is_open
     bound_of(store).close()
+
+
+def test_what_fails_at_once_is_told_at_once(store: ModelStore, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "a.lepton").unlink()
+    bound = bound_of(store)
+
+    def at_once(call: Any, model: ServedModel) -> Future[Predictor]:
+        done: Future[Predictor] = Future()
+        with pytest.raises(ServingError) as failed:
+            call(model)
+        done.set_exception(failed.value)
+        return done
+
+    monkeypatch.setattr(bound._opener, "submit", at_once)
+    for _ in range(2):
+        with pytest.raises(ServingError, match="cannot be opened again"):
+            wait_for(store["a"], None)
+    assert not bound._futures
 
 
 def test_this_process_takes_memory() -> None:

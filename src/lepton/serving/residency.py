@@ -123,10 +123,11 @@ class MemoryBound:
         """A model that is being opened; those who ask while it is, get the same."""
         with self._lock:
             future = self._futures.get(model)
-            if future is None:
-                future = self._futures[model] = self._opener.submit(self.reopened, model)
-                future.add_done_callback(lambda _: self._finished(model))
-            return future
+            if future is not None:
+                return future
+            future = self._futures[model] = self._opener.submit(self.reopened, model)
+        future.add_done_callback(lambda _: self._finished(model))  # at once, and in this thread, where it is done
+        return future
 
     def forget(self, models: Iterable[ServedModel]) -> None:
         """Models that are served no more."""
