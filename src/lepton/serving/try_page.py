@@ -158,17 +158,27 @@ async function ask() {
   }
 }
 
-async function begin() {
-  try {
-    const told = await asked("/openapi.json");
-    const at = told.paths[base + "/rows"];
-    if (!at) {
-      const state = await asked(base);
-      throw new Error(state.reason ? "The model is not ready: " + state.reason : "The model is not ready.");
-    }
+function schemaOf(column) {
+  const kinds = { number: "number", boolean: "boolean" };
+  return { type: [kinds[column.kind] || "string", "null"], description: column.kind, "x-kind": column.kind };
+}
+
+async function columnsOf() {
+  const told = await asked("/openapi.json");
+  const at = told.paths[base + "/rows"];
+  if (at) {
     const named = (reference) => told.components.schemas[reference.split("/").pop()];
     const rows = named(at.post.requestBody.content["application/json"].schema.$ref);
-    const columns = named(rows.anyOf[2].$ref).properties;
+    return named(rows.anyOf[2].$ref).properties;
+  }
+  const state = await asked(base);
+  if (!state.columns) throw new Error("The model is not ready: " + (state.reason || state.state));
+  return Object.fromEntries(state.columns.map((column) => [column.name, schemaOf(column)]));
+}
+
+async function begin() {
+  try {
+    const columns = await columnsOf();
     here("fields").replaceChildren();
     fields.length = 0;
     Object.entries(columns).forEach(([name, schema], place) => addField(name, schema, place));
