@@ -7,12 +7,16 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from cryptography import x509
+from typing import TYPE_CHECKING, Any
 
 from lepton.core import ErrorCode, SecurityError, UsageError, printable
+from lepton.core.lazy import LazyModule
 from lepton.store import open_read
+
+if TYPE_CHECKING:
+    from cryptography import x509
+else:
+    x509 = LazyModule("cryptography.x509")  # servers without a certificate start without it
 
 __all__ = ["Tls"]
 
