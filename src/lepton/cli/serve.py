@@ -39,6 +39,8 @@ def serve(
     state: Path | None = None,
     service_python: str | None = None,
     state_rows: float = 0.0,
+    alarm_webhook: str | None = None,
+    alarm_command: str | None = None,
     log_format: Literal["text", "json"] = "text",
     grpc_port: int | None = None,
     unix: Path | None = None,
@@ -73,6 +75,8 @@ def serve(
         service_python: interpreter of an environment that has lepton and what your services need, if not this one.
         state: folder that outlives the server; tasks of services, windows of drift and feedback are kept there.
         state_rows: share of the answers kept for feedback whose rows are kept too, for later training; 0 keeps no row.
+        alarm_webhook: address that is called, with JSON, when a model drifts; once a day and model.
+        alarm_command: command that is run then and gets the JSON on its standard input; no shell reads it.
         log_format: lines of text, or a JSON object on each line.
         grpc_port: serve gRPC too, at this port; 0 takes a free one.
         unix: serve HTTP at this path of the file system in place of a port, for callers of this user alone.
@@ -100,6 +104,8 @@ def serve(
         state=state,
         service_python=service_python,
         state_rows=state_rows,
+        alarm_webhook=alarm_webhook,
+        alarm_command=alarm_command,
         host=host or settings.host,
         port=settings.port if port is None else port,
         insecure_no_token=insecure_no_token,

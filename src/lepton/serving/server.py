@@ -71,6 +71,8 @@ class Server:
         service_python: interpreter of the environment of the services; None takes this one.
         state: folder that outlives the server: tasks of services, windows of drift and feedback are kept there.
         state_rows: share of the answers kept for feedback whose rows are kept too; 0 keeps no row.
+        alarm_webhook: address that is called when a model drifts, once in a window.
+        alarm_command: command that is run then, without a shell.
         token_limits: file of further tokens, each with what it allows; see `read_allowances`.
         link: to the supervisor, where this server is one of its workers.
 
@@ -100,6 +102,8 @@ class Server:
         state: Path | None = None,
         service_python: str | None = None,
         state_rows: float = 0.0,
+        alarm_webhook: str | None = None,
+        alarm_command: str | None = None,
         token_limits: Path | str | None = None,
         link: Link | None = None,
     ) -> None:
@@ -127,7 +131,10 @@ class Server:
         if watch is None and not any(self.models) and not self.services:
             raise UsageError(ErrorCode.USAGE, "got no model to serve", wanted="at least one .lepton file")
         self.traffic = None if traffic is None else Traffic(self.models, Path(traffic))
-        self._watching = Watching(self.models, state, WatchOptions(keep_rows=check_share(float(state_rows))))
+        share = check_share(float(state_rows))
+        self._watching = Watching(
+            self.models, state, WatchOptions(keep_rows=share, webhook=alarm_webhook, command=alarm_command)
+        )
         self._protocol = InferenceProtocol(
             self.models, self.repository, self.traffic, self.services or None, self._watching
         )

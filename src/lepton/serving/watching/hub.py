@@ -10,18 +10,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from lepton.core import ErrorCode, LeptonError, ServingError
+from lepton.core import ErrorCode, LeptonError, ServingError, UsageError
 from lepton.serving.dispatch import answer_safely
 from lepton.serving.model_store import ModelStore, ServedModel
 from lepton.serving.protocols.base import Request, Response, json_response
 from lepton.serving.protocols.call import Call
 from lepton.serving.strict_json import parse
 from lepton.serving.watching.drift import drift_page
-from lepton.serving.watching.exposition import CONTENT_TYPE
 from lepton.serving.watching.feedback import JUDGED_ROWS, live_metrics, read_truths, take_truths
-from lepton.serving.watching.metrics import Metrics, kind_of, merged, metrics_text
+from lepton.serving.watching.metrics import Metrics, kind_of, merged, metrics_answer
 from lepton.serving.watching.recorder import ModelWatch, Recorder, WatchOptions
 from lepton.serving.watching.state import StateStore
+from lepton.serving.watching.triggers import Triggers
 
 __all__ = ["Watching"]
 
@@ -61,6 +61,7 @@ class Watching:
 
     Raises:
         StoreError: the folder cannot be written.
+        UsageError: what is to be done at an alarm cannot be meant.
     """
 
     def __init__(self, store: ModelStore, state: Path | None = None, options: WatchOptions | None = None) -> None:
@@ -68,7 +69,18 @@ class Watching:
         self._state = None if state is None else StateStore(state)
         self._recorder = None
         if self._state is not None:
-            self._recorder = Recorder(store, self._state, options or WatchOptions())
+            options = options or WatchOptions()
+            self._recorder = Recorder(store, self._state, options)
+            self._triggers = Triggers(
+                self._state, options.window_time, webhook=options.webhook, command=options.command
+            )
+            self._recorder.listeners.append(self._triggers.judged)
+        elif options is not None and (options.webhook or options.command):
+            raise UsageError(
+                ErrorCode.BAD_SETTING,
+                "got what is to be done at an alarm, and no state, without which there is none",
+                fix="give --state DIR too",
+            )
         self.metrics = Metrics()
         self._waiting: Callable[[], Mapping[tuple[str, str], int]] = dict
         self._link: Supervised | None = None
@@ -107,6 +119,7 @@ class Watching:
         self._threads.shutdown(wait=True, cancel_futures=True)
         if self._recorder is not None and self._state is not None:
             self._recorder.close()
+            self._triggers.close()
             self._state.close()
 
     def record(self, request: Request, response: Response, seconds: float, pattern: str, variables: Any) -> None:
@@ -150,8 +163,8 @@ class Watching:
     def _show_metrics(self, request: Request, done: Done) -> Response | Later:
         link = self._link
         if link is None:
-            return _text(metrics_text(self.snapshot()))
-        return self._in_thread(request, done, lambda: _text(metrics_text(merged(filter(None, link.gather(_TOPIC))))))
+            return metrics_answer(self.snapshot())
+        return self._in_thread(request, done, lambda: metrics_answer(merged(filter(None, link.gather(_TOPIC)))))
 
     def _watched(self, model: str) -> tuple[Recorder, StateStore, ModelWatch]:
         served = self._store[model]
@@ -217,7 +230,3 @@ class Watching:
 
         self._threads.submit(run)
         return later
-
-
-def _text(body: bytes) -> Response:
-    return Response(200, body, CONTENT_TYPE)

@@ -13,9 +13,9 @@ from typing import Any
 
 from lepton.serving.model_store import ServedModel
 from lepton.serving.protocols.base import Request, Response
-from lepton.serving.watching.exposition import Family, exposition
+from lepton.serving.watching.exposition import CONTENT_TYPE, Family, exposition
 
-__all__ = ["Metrics", "kind_of", "merged", "metrics_text"]
+__all__ = ["Metrics", "kind_of", "merged", "metrics_answer", "metrics_text"]
 
 LATENCY_BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 ROW_BOUNDS = tuple(2**power for power in range(11))
@@ -245,3 +245,8 @@ def metrics_text(snapshot: Mapping[str, Any], now: float | None = None) -> bytes
     return exposition(
         (requests, errors, rows, latency, runs, busy, ready, opened, waiting, drift, memory, uptime, processes)
     )
+
+
+def metrics_answer(snapshot: Mapping[str, Any]) -> Response:
+    """A snapshot as a response; see `metrics_text`."""
+    return Response(200, metrics_text(snapshot), CONTENT_TYPE)

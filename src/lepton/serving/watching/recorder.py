@@ -54,6 +54,8 @@ class WatchOptions:
         keep_answers: most answers that wait for their truth.
         keep_time: seconds that an answer waits for its truth.
         keep_rows: share of the kept answers whose rows are kept too; 0 keeps no row.
+        webhook: address that alarms are posted to.
+        command: that alarms are given to.
     """
 
     window_rows: int = 10_000
@@ -61,6 +63,8 @@ class WatchOptions:
     keep_answers: int = 100_000
     keep_time: float = 7 * 86_400.0
     keep_rows: float = 0.0
+    webhook: str | None = None
+    command: str | None = None
 
 
 def check_share(share: float) -> float:
