@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from lepton import bundle, data, store
-from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Resources, UsageError, Work, printable, show_size
+from lepton.core import (
+    ColumnRecord,
+    DataError,
+    ErrorCode,
+    Kind,
+    Resources,
+    UsageError,
+    Work,
+    parse_size,
+    printable,
+    show_size,
+)
 from lepton.core.lazy import LazyModule
 from lepton.report import Facts, Page, Table, TerminalProgress, Text
 
@@ -592,6 +603,8 @@ def serve(
     resources: Resources | None = None,
     state: str | Path | None = None,
     grpc_port: int | None = None,
+    traffic: str | Path | None = None,
+    max_memory: str | int | None = None,
 ) -> serving.Server:
     """Start an inference server for `models` in the background; `with` stops it.
 
@@ -606,8 +619,11 @@ def serve(
         resources: what models may use.
         state: folder that outlives the server, for tasks of services; None keeps them in memory.
         grpc_port: port to bind for gRPC; 0 takes a free one, which the server's `grpc_port` tells.
+        traffic: file of rules of which model answers to which name; see `docs/how-to/split-traffic.md`.
+        max_memory: let go of the models asked least recently beyond this much memory, such as `"2GB"`.
 
     Raises:
+        UsageError: BAD_TRAFFIC, what is wrong with the rules.
         SecurityError: an address that others reach, without a token.
         ServingError: the port is taken.
     """
@@ -625,6 +641,8 @@ def serve(
         services=classes,
         state=None if state is None else Path(state),
         grpc_port=grpc_port,
+        traffic=traffic,
+        max_memory=None if max_memory is None else parse_size(max_memory, "max_memory"),
     )
     return server.start()
 

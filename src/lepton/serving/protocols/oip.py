@@ -249,7 +249,7 @@ class InferenceProtocol:
     def _home(self, _: Request) -> Response:
         models = [
             {"name": model.name, "state": str(model.state), "address": "/v2/models/" + quote(model.name, safe="")}
-            for model in self._store
+            for model in (*self._store, *(() if self._traffic is None else self._traffic.combined))
         ]
         routes = [{"method": r.method, "path": r.pattern, "does": r.does} for r in self.routes]
         return json_response({**SERVER, "models": models, "routes": routes})
