@@ -20,7 +20,6 @@ from lepton.bundle import Predictor
 from lepton.core import CATALOGUE, ErrorCode, MissingExtraError, ServingError, UsageError
 from lepton.serving import Limits, Server
 from lepton.serving.grpc_service import ERROR_CODE, STATUSES, GrpcService, status_of
-from lepton.serving.protocols.base import error_response
 from lepton.serving.protocols.messages import SERVICE, message_class
 from lepton.serving.pulse import Pulse
 from tests.serving.models import write_scaled
@@ -503,6 +502,6 @@ class TestService:
             handler.refusal = ServingError(ErrorCode.UNAUTHENTICATED, "no")
             call = channel.stream_unary(f"/{SERVICE}/ModelInfer")()
             assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
-            assert error_response(handler.refusal).status == 401
+            assert [response.status for _, response, _ in handler.log] == [401]
 
         self.run(Limits(), body)

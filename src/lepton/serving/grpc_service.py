@@ -296,9 +296,9 @@ class GrpcService:
             late = ServingError(
                 ErrorCode.REQUEST_TIMEOUT, "the call's message did not arrive in time", fix="send it faster"
             )
-            response = error_response(late)
+            response = self._refused(request, late)
         except LeptonError as error:
-            response = error_response(error)
+            response = self._refused(request, error)
         else:
             response = await self._answer(call, request, raw)
         answer = self._converted(call, response)
@@ -322,7 +322,7 @@ class GrpcService:
             try:
                 self._handler.admit(request)
             except LeptonError as error:
-                response = error_response(error)
+                response = self._refused(request, error)
             else:
                 response = await self._answer(call, request, raw)
             answer = self._converted(call, response)
@@ -332,6 +332,11 @@ class GrpcService:
             else:
                 out.error_message = answer["error"][:_MAX_SAID]
             yield out.SerializeToString()
+
+    def _refused(self, request: Request, error: LeptonError) -> Response:
+        response = error_response(error)
+        self._handler.finished(request, response, 0.0)
+        return response
 
     async def _answer(self, call: _Call, request: Request, raw: bytes) -> Response:
         """The response to a message; never raises, but where the peer is gone."""
