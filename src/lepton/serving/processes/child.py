@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -95,8 +96,11 @@ class Child:
     def kill(self, cause: str) -> None:
         """End it and all that it started, at once."""
         self.cause = self.cause or cause
-        with suppress(ProcessLookupError, PermissionError):
-            self._process.send_signal(signal.SIGKILL)
+        self._kill_group()
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):  # macOS says the second of a group of zombies
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     async def run(self) -> str:
         """Listen to it until it has ended; why it did."""
@@ -118,10 +122,13 @@ class Child:
         return f"it was ended by {name}" + ("; see whether memory ran out" if name == "SIGKILL" else "")
 
     def _ended(self) -> int:
-        with suppress(subprocess.TimeoutExpired):
-            return self._process.wait(30.0)
-        self.kill("it did not end")
-        return self._process.wait()
+        try:
+            code = self._process.wait(30.0)
+        except subprocess.TimeoutExpired:
+            self.kill("it did not end")
+            code = self._process.wait()
+        self._kill_group()  # what it had started
+        return code
 
     async def _take(self, kind: str, value: Any) -> Any:
         self._heard = time.monotonic()

@@ -30,7 +30,7 @@ __all__ = ["Supervisor"]
 
 _logger = logging.getLogger("lepton.serving")
 _BACKLOG = 2048
-_LOOK = 0.25
+_LOOK, _HELD_UP = 0.25, 1.0
 _FIRST_PAUSE, _LONGEST_PAUSE, _STABLE = 0.1, 10.0, 30.0
 _START_TIME = 300.0
 _FAREWELL = 5.0
@@ -258,13 +258,16 @@ class Supervisor:
 
     async def _look_after(self) -> None:
         """End workers of which nothing is heard."""
+        looked = time.monotonic()
         while True:
+            await asyncio.sleep(_LOOK)
             now = time.monotonic()
+            held_up, looked = now - looked > _HELD_UP, now
             for child in self._living():
                 limit = self.hang_time if child.ready.is_set() else _START_TIME
-                if child.silent(now) > limit:
+                # A supervisor that was held up itself has yet to read what they said meanwhile.
+                if child.silent(now) > limit and not held_up:
                     child.kill(f"nothing was heard of it for {limit:g} s")
-            await asyncio.sleep(_LOOK)
 
     # Connections
 
