@@ -135,6 +135,8 @@ class Server:
         self._watching = Watching(
             self.models, state, WatchOptions(keep_rows=share, webhook=alarm_webhook, command=alarm_command)
         )
+        if self.traffic is not None:
+            self._watching.on_alarm(self.traffic.alarm)
         self._protocol = InferenceProtocol(
             self.models, self.repository, self.traffic, self.services or None, self._watching
         )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -163,8 +164,24 @@ def test_a_canary_that_fails_gets_no_more_requests(
         path.write_text(RULES.replace("count: 20", "count: 30"))
         wait_until(lambda: "rolled_back" not in told(server, "/v2/health/ready"))
         assert server.traffic is not None
-        server.traffic.alarm(server.models.version("a", "3"), "the column x0 has moved")
+        server.traffic.alarm("a", "1", "another side has moved")
+        assert "rolled_back" not in told(server, "/v2/health/ready")
+        server.traffic.alarm("a", "3", "the column x0 has moved")
         assert told(server, "/v2/health/ready")["rolled_back"]["a"]["a@3"] == "drift: the column x0 has moved"
+
+
+def test_drift_that_is_found_rolls_back(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "traffic.yaml"
+    path.write_text(RULES)
+    with Server(Sources([folder]), port=0, traffic=path, state=tmp_path / "state") as server:
+        recorder = server._watching._recorder
+        assert recorder is not None
+        report = SimpleNamespace(alarms=("x0",), state="alarm")
+        watch: Any = SimpleNamespace(name="a", version="3", report=report)
+        for listener in recorder.listeners:
+            listener(watch)
+        reason = told(server, "/v2/health/ready")["rolled_back"]["a"]["a@3"]
+    assert reason == "drift: columns have shifted: x0"
 
 
 def test_a_broken_file_is_refused_at_the_start_and_changes_nothing_later(folder: Path, tmp_path: Path) -> None:

@@ -160,18 +160,19 @@ class Traffic:
             return
         self._shadows.offer(found, call.model, model, call.tensors, answers, seconds)
 
-    def alarm(self, model: ServedModel, reason: str) -> None:
+    def alarm(self, name: str, version: str, reason: str) -> None:
         """Drift was found with a model: sides whose bounds say `drift: true` get no more requests."""
         for split in self._plan.splits.values():
             for target, bounds in split.record.bounds.items():
-                if bounds.drift and self._means(target, model):
+                if bounds.drift and self._means(target, name, version):
                     split.roll_back(target, f"drift: {reason}")
 
-    def _means(self, target: Target, model: ServedModel) -> bool:
+    def _means(self, target: Target, name: str, version: str) -> bool:
         try:
-            return self._plan.resolved(target) is model
+            model = self._plan.resolved(target)
         except LeptonError:
             return False
+        return (model.name, model.version) == (name, version)
 
     def _route(self, name: str, version: str | None, request: Request) -> _Routed:
         plan = self._plan

@@ -114,6 +114,16 @@ class Watching:
         if self._recorder is not None:
             self._recorder.start()
 
+    def on_alarm(self, call: Callable[[str, str, str], None]) -> None:
+        """Have a function called with the name and version of a model that has drifted, and how; in another thread."""
+
+        def judged(watch: ModelWatch) -> None:
+            if watch.report is not None and watch.report.alarms:
+                call(watch.name, watch.version, "columns have shifted: " + ", ".join(watch.report.alarms[:10]))
+
+        if self._recorder is not None:
+            self._recorder.listeners.append(judged)
+
     def close(self) -> None:
         """Answer nothing more."""
         self._threads.shutdown(wait=True, cancel_futures=True)
