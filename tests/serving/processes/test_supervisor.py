@@ -180,6 +180,16 @@ def test_who_dies_is_replaced_and_the_others_answer_on(served: Served) -> None:
     assert "SIGKILL" in told["last_cause"]
 
 
+def test_connections_wait_while_nobody_is_there(served: Served) -> None:
+    soon(served.whole)
+    for child in list(served.supervisor.children):
+        assert child is not None
+        os.kill(child.process_id, signal.SIGKILL)
+    soon(lambda: not any(child is not None and child.ready.is_set() for child in served.supervisor.children))
+    with connect(served.address, 60) as connection:
+        assert served.predicts(connection) == 9.0
+
+
 def test_who_hangs_is_replaced_by_one_that_is_as_the_others_are(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,7 +223,7 @@ def test_requests_in_flight_are_answered_before_it_stops(served: Served) -> None
 
 
 @pytest.mark.parametrize(
-    "options", [{"processes": 0}, {"processes": 2, "state": "folder"}, {"processes": 2, "port": 70_000}]
+    "options", [{"processes": 0}, {"processes": 2, "services": ["service.py:Shop"]}, {"processes": 2, "port": 70_000}]
 )
 def test_what_cannot_be_shared_is_refused(folder: Path, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):

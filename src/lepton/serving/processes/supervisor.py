@@ -31,10 +31,12 @@ __all__ = ["Supervisor"]
 _logger = logging.getLogger("lepton.serving")
 _BACKLOG = 2048
 _LOOK, _HELD_UP = 0.25, 1.0
+_AGAIN = 0.02
 _FIRST_PAUSE, _LONGEST_PAUSE, _STABLE = 0.1, 10.0, 30.0
 _START_TIME = 300.0
 _FAREWELL = 5.0
-_SHARED = frozenset({"token", "insecure_no_token", "traffic", "max_memory", "token_limits"})
+_WATCHED = ("state", "state_rows", "alarm_webhook", "alarm_command")
+_SHARED = frozenset({"token", "insecure_no_token", "traffic", "max_memory", "token_limits", *_WATCHED})
 _READS = "/v2/repository/index"
 
 
@@ -273,12 +275,20 @@ class Supervisor:
 
     def _let_in(self, address: Any) -> None:
         if not any(child.ready.is_set() for child in self._living()):
-            return  # they wait in the kernel until a worker is there
+            # They wait in the kernel until a worker is there; the loop is not to ask for them again and again.
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(address)
+            loop.call_later(_AGAIN, self._listen_again, address)
+            return
         try:
             connection, _ = address.accept()
         except OSError:  # the peer has gone already
             return
         self._hand_over(connection)
+
+    def _listen_again(self, address: Any) -> None:
+        if self._stopping is not None and not self._stopping.is_set():
+            asyncio.get_running_loop().add_reader(address, self._let_in, address)
 
     def _hand_over(self, connection: Any) -> None:
         """Give a connection to the worker with the fewest; where none takes it, it is closed."""
