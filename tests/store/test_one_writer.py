@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src"
-WRITERS = {"lepton/store/files.py", "lepton/store/locks.py"}  # the latter opens folders, to lock them
+WRITERS = {f"lepton/store/{name}.py" for name in ("files", "locks", "databases")}  # locks opens folders, to lock them
 
 _OS_CALLS = {"open", "replace", "rename", "renames", "link", "symlink", "truncate", "mkdir", "makedirs", "mkfifo"}
 _PATH_METHODS = {"write_text", "write_bytes", "touch", "mkdir", "symlink_to", "hardlink_to"}
