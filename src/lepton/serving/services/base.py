@@ -28,7 +28,7 @@ class Service:
 
             @lepton.method
             def rank(self, user: str, items: list[str]) -> list[float]:
-                ...
+                return self.ranker.predict([{"user": user, "item": item} for item in items])
 
     Attributes:
         threads: calls that may run at once; above 1, methods must bear it.
