@@ -18,7 +18,7 @@ from lepton.data.statistics import Baseline
 from lepton.evaluation import evaluate
 from lepton.serving import ModelStore
 from lepton.serving.protocols.base import Request
-from lepton.serving.protocols.rows import read_rows
+from lepton.serving.protocols.rows import RowReader
 from lepton.training import train
 from lepton.training.estimators import KMeans, LinearRegression, LogisticRegression, Ridge
 from lepton.verbs import Model
@@ -112,7 +112,7 @@ def test_a_cluster_model_is_served_and_shown(tmp_path):
     rows = [dict(zip(("x0", "x1", "x2"), row, strict=True)) for row in X[:3].tolist()]
     store = ModelStore({"m": path})
     store.open_all()
-    response = read_rows(store["m"], Request("POST", "/", body=json.dumps(rows).encode())).run()
+    response = RowReader().read(store["m"], Request("POST", "/", body=json.dumps(rows).encode())).run()
     assert json.loads(response.body)["predictions"] == model.predict(X[:3]).tolist()
     answers = open_model(path).predict(pl.DataFrame(X, schema=["x0", "x1", "x2"]))
     assert answers.name == "cluster"

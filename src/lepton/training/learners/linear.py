@@ -16,6 +16,7 @@ from lepton.training.base import Doubles, Problem, Rows, TableLearner
 from lepton.training.features import linear_steps, text_steps
 from lepton.training.interactions import best_products
 from lepton.training.spaces import Choice, Dimension, Real
+from lepton.training.threads import blas_threads
 
 __all__ = ["Linear"]
 
@@ -73,6 +74,10 @@ class Linear(TableLearner):
 
     def fit(self, rows: Rows, *, valid: Rows | None, work: Work) -> Self:
         """Learn from at most 200,000 of the rows (fewer where there are very many columns), drawn by the seed."""
+        with blas_threads(work.resources.cpus):
+            return self._fitted(rows, work)
+
+    def _fitted(self, rows: Rows, work: Work) -> Self:
         self._cut_short = False
         rows = rows.drawn(_MAX_ROWS, self.seed)
         some = rows.drawn(_STEP_ROWS, self.seed)

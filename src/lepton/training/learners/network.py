@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, Self
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.bundle import GraphBuilder
-from lepton.core import MissingExtraError, Work
+from lepton.core import Work
 from lepton.data.steps import Block, Tensors, apply_steps, emit_steps
 from lepton.training.base import Doubles, Problem, Rows, TableLearner
 from lepton.training.features import linear_steps
@@ -26,6 +25,7 @@ from lepton.training.learners.network_fit import (
     pieces,
 )
 from lepton.training.spaces import Choice, Dimension, Real, Whole
+from lepton.training.threads import blas_threads
 
 __all__ = ["Network"]
 
@@ -98,7 +98,7 @@ class Network(TableLearner):
         held_out = None
         if valid is not None:
             held_out = self._singles(valid.block), (valid.target - self._mean) / self._spread, valid.weight
-        with _one_thread():
+        with blas_threads(1):
             self._descend(numbers, target, weight.astype(np.float32), held_out, work)
         return self
 
@@ -249,13 +249,3 @@ class Network(TableLearner):
             double = builder.node("Mul", [double, builder.constant(np.array(self._spread))])
             double = builder.node("Add", [double, builder.constant(np.array(self._mean))])
         return builder.mark("raw", double)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    try:
-        import threadpoolctl
-    except ImportError:
-        raise MissingExtraError("threadpoolctl", "train", "Training networks") from None
-    with threadpoolctl.threadpool_limits(1):
-        yield
