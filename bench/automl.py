@@ -12,12 +12,13 @@ where the paired 95 % interval of the loss ratio over all splits of a table excl
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
-import resource
 import subprocess
 import tempfile
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import polars as pl
+from automl_scale import family, proportional_size
 from peers.environments import interpreter
 
 from lepton.bundle import bundle_size, measure_latency, open_model
@@ -63,24 +65,42 @@ SYSTEMS = {
 }
 
 
+@contextlib.contextmanager
+def sampled_memory():
+    """Bytes of this process and all that came of it, five times a second."""
+    sizes, ends = [], threading.Event()
+
+    def sample():
+        while not ends.wait(0.2):
+            sizes.append(sum(map(proportional_size, family(os.getpid()))))
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield sizes
+    finally:
+        ends.set()
+        thread.join()
+
+
 def ours(learned, test, target, within, seed, folder, effort):
     """Answers of Lepton and what they cost."""
     path = folder / "model.lepton"
     start = time.monotonic()
-    train(learned, target=target, work=Work(within, seed=seed), effort=effort, output=path)
-    seconds = time.monotonic() - start
+    with sampled_memory() as sizes:
+        train(learned, target=target, work=Work(within, seed=seed), effort=effort, output=path)
+        seconds = time.monotonic() - start
     predictor = open_model(path, resources=Resources(cpus=1))
     rows = test.frame().select([column.name for column in predictor.manifest.inputs])
     outputs = predictor.outputs(rows)
     board = Leaderboard.from_report(predictor.bundle.reports["training"])
     chosen = next(row for row in board.rows if row.chosen)
-    usage = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     labels = predictor.manifest.labels
     facts = {
         "seconds": seconds,
         "bytes": bundle_size(path),
         "predict_us": measure_latency(predictor, rows, blocks=3, calls=200).p50 * 1e6,
-        "peak_mb": usage / 1000,
+        "peak_mb": max(sizes) / 1e6,
         "chosen": f"{chosen.learner}: {chosen.configuration}",
         "promised": chosen.metric,
         "labels": None if labels is None else [str(label) for label in labels],
