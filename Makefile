@@ -3,17 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-annotate --constraint requirements/constraints.txt --custom-compile-command "make lock" --upgrade --quiet
+	--no-annotate --override requirements/without-torch.txt --constraint requirements/constraints.txt --custom-compile-command "make lock" --upgrade --quiet
 
 .PHONY: setup demo test test-base test-long check bench docs proto lock clean
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: requirements/dev.txt pyproject.toml
+$(VENV)/.ready: requirements/dev.txt requirements/constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Fix: make setup PYTHON=python3.12"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements/constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -53,7 +54,7 @@ proto: setup
 
 # Resolves every requirement anew, for all platforms and Pythons, with hashes.
 lock:
-	$(LOCK) --extra all --group dev --output-file requirements/dev.txt
+	$(LOCK) --extra all --group dev requirements/torch-needs.txt --output-file requirements/dev.txt
 	$(LOCK) --output-file requirements/base.txt
 
 clean:
