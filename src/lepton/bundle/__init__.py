@@ -12,6 +12,8 @@ from lepton.bundle.measure import LatencyRecord, bundle_size, machine, measure_l
 from lepton.bundle.migrate import migrate_bundle
 from lepton.bundle.model import Predictor, open_model
 from lepton.bundle.series import SeriesInputs
+from lepton.bundle.tensor_records import TensorRecord
+from lepton.bundle.tensors import TensorInputs
 from lepton.core.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ __all__ = [
     "SignatureRecord",
     "SignatureReport",
     "TableInputs",
+    "TensorInputs",
+    "TensorRecord",
     "add_report",
     "answer_columns",
     "bundle_size",

@@ -9,6 +9,7 @@ from lepton.bundle.documents import parse_document
 from lepton.bundle.encoding import NUMBER_KINDS, STRING_KINDS
 from lepton.bundle.graph import GraphSummary, ValueRecord
 from lepton.bundle.manifest import Manifest
+from lepton.bundle.tensor_records import describe_tensors
 from lepton.bundle.wire import refuse
 from lepton.core import ColumnRecord, Role, printable
 
@@ -27,6 +28,12 @@ def check_interface(manifest: Manifest, graph: GraphSummary) -> None:
     columns = manifest.inputs
     if manifest.task == "forecast":
         _check_series(manifest, graph)
+        return
+    if manifest.tensors:
+        records = (
+            ValueRecord(t.name, t.dtype, tuple("" if s is None else s for s in t.shape)) for t in manifest.tensors
+        )
+        _check(manifest, graph, tuple(records), describe_tensors(manifest.tensors, columns, manifest.codecs))
         return
     num_numbers = sum(column.kind in NUMBER_KINDS for column in columns)
     tensors = (("numbers", "double", num_numbers), ("strings", "string", len(columns) - num_numbers))

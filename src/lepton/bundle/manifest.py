@@ -13,6 +13,7 @@ from lepton.bundle.archive import check_member_name
 from lepton.bundle.codecs import CODECS, NUMBER_FORMATS, NumberParser, TextTidier
 from lepton.bundle.documents import dump_document, parse_document
 from lepton.bundle.encoding import NUMBER_KINDS, STRING_KINDS
+from lepton.bundle.tensor_records import NUMPY_TYPES, TENSOR_KINDS, TensorRecord, check_tensors
 from lepton.core import (
     OUTPUT_ORDER,
     TASKS,
@@ -99,8 +100,8 @@ class Manifest:
     Attributes:
         name: of the model.
         task: one of `core.TASKS`.
-        inputs: the feature columns, in the table's order.
-        outputs: the graph's outputs, in the order of `core.OUTPUT_ORDER`.
+        inputs: the feature columns, in the table's order; of a model of tensors the one that they hold, or none.
+        outputs: the graph's outputs, in the order of `core.OUTPUT_ORDER`; of the task `tensor` in any.
         labels: class labels in the order of `probabilities`; all texts or all ints; None for regression.
         target: the column that was learned, if there was one.
         codecs: column name → codec that its values need beyond those of its kind, such as `nfc-casefold/1`.
@@ -109,6 +110,7 @@ class Manifest:
         minimum_onnxruntime: the oldest that passes, such as `"1.21"`.
         members: every member but the manifest and the reports; the writer fills it in.
         format: of the file.
+        tensors: the graph's inputs, where it takes no table.
     """
 
     name: str
@@ -123,14 +125,16 @@ class Manifest:
     minimum_onnxruntime: str = _OLDEST_ONNXRUNTIME
     members: Mapping[str, MemberRecord] = field(default_factory=lambda: MappingProxyType({}))
     format: int = FORMAT
+    tensors: tuple[TensorRecord, ...] = ()
 
     def with_members(self, members: Mapping[str, bytes]) -> Manifest:
         """The same manifest with the records of `members` (name → data)."""
         return replace(self, members={name: MemberRecord.of(members[name]) for name in sorted(members)})
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form."""
-        return {
+        """JSON form; `tensors` only where there are some."""
+        tensors = {"tensors": [tensor.to_dict() for tensor in self.tensors]} if self.tensors else {}
+        return tensors | {
             "codecs": dict(self.codecs),
             "format": self.format,
             "inner": dict(self.inner),
@@ -179,7 +183,7 @@ class Manifest:
 
     @classmethod
     def _from_dict(cls, raw: dict[str, Any]) -> Manifest:
-        _check_keys("the manifest", raw, _FIELDS)
+        _check_keys("the manifest", {"tensors": [], **raw}, _FIELDS)
         for output in raw["outputs"]:
             _check_keys("an output", output, {"name", "dtype", "shape"})
         for member in raw["members"].values():
@@ -197,6 +201,7 @@ class Manifest:
             minimum_onnxruntime=raw["minimum_onnxruntime"],
             members={name: MemberRecord(m["size"], m["sha256"]) for name, m in raw["members"].items()},
             format=raw["format"],
+            tensors=tuple(map(TensorRecord.from_dict, raw.get("tensors", []))),
         )
 
     def check(self) -> None:
@@ -205,18 +210,25 @@ class Manifest:
             _wrong(f"the format is {self.format!r}", str(FORMAT))
         _check_label(self.name, "name of the model", check_name)
         task = task_record(self.task)
-        _check_columns(self.inputs)
+        _check_columns(self.inputs, of_tensors=bool(self.tensors))
         if self.target is not None:
             _check_column(self.target, "target")
         _check_outputs(self.outputs, task)
-        if task.classifies:
+        _check_codecs(self.codecs, {column.name for column in self.inputs})
+        if self.tensors:
+            check_tensors(self.tensors, self.inputs, self.codecs)
+        if (task.name == "tensor") > bool(self.tensors) or (task.name == "forecast" and self.tensors):
+            _wrong(f"the task is {task.name} and the tensors are {_show(self.tensors)}", "tensors for the task tensor")
+        if not task.outputs:
+            if self.labels is not None:
+                _wrong(f"{self.task} has the labels {_show(self.labels)}", "no labels")
+        elif task.classifies:
             _check_labels(self.labels, self.outputs, task.several)
         else:
             answer = next(output for output in self.outputs if output.name == task.answer)
             dtype, wanted = answer.dtype, _ANSWER_DTYPES[task.answer]
             if self.labels is not None or dtype != wanted:
                 _wrong(f"{self.task} gives {dtype} and the labels {_show(self.labels)}", f"{wanted}, no labels")
-        _check_codecs(self.codecs, {column.name for column in self.inputs})
         _check_object(self.lineage, "lineage")
         _check_object(self.inner, "inner")
         if not self.inner.keys() <= _INNER_POINTS:
@@ -277,7 +289,7 @@ def _refuse_unknown(raw: Mapping[str, Any]) -> None:
     kinds = [column.get("kind") for column in inputs if isinstance(column, dict)] if isinstance(inputs, list) else []
     words: Iterable[tuple[str, Iterable[Any], Collection[str]]] = (
         ("task", [raw.get("task")], TASKS),
-        ("kind", kinds, NUMBER_KINDS | STRING_KINDS),
+        ("kind", kinds, NUMBER_KINDS | STRING_KINDS | TENSOR_KINDS),
         ("codec", codecs.values() if isinstance(codecs, dict) else [], CODECS),
     )
     for what, found, known in words:
@@ -321,13 +333,13 @@ def _check_label(name: str, what: str, check: Callable[[str, str], str] = check_
         _wrong(f"the {what} '{printable(name)}' is not in NFC", "Unicode normal form C")
 
 
-def _check_columns(columns: tuple[ColumnRecord, ...]) -> None:
-    if not columns:
+def _check_columns(columns: tuple[ColumnRecord, ...], *, of_tensors: bool) -> None:
+    if not columns and not of_tensors:
         _wrong("there are no input columns", "one or more")
     seen = set()
     for column in columns:
         _check_column(column, "input column")
-        if column.kind not in NUMBER_KINDS | STRING_KINDS:
+        if not of_tensors and column.kind not in NUMBER_KINDS | STRING_KINDS:
             _wrong(f"an input column has the kind {column.kind}", "a kind that tables hold")
         if column.name in seen:
             _wrong(f"two input columns are called '{printable(column.name)}'", "different names")
@@ -354,6 +366,9 @@ def _check_column(column: ColumnRecord, what: str) -> None:
 def _check_outputs(outputs: tuple[OutputRecord, ...], task: TaskRecord) -> None:
     needed = task.outputs
     names = [output.name for output in outputs]
+    if not needed:
+        _check_named(outputs)
+        return
     if names != [name for name in OUTPUT_ORDER if name in names]:
         _wrong(f"the outputs are {_show(names)}", "a choice of " + ", ".join(OUTPUT_ORDER) + ", in that order")
     if not set(needed) <= set(names):
@@ -372,6 +387,22 @@ def _check_outputs(outputs: tuple[OutputRecord, ...], task: TaskRecord) -> None:
             f"{answer.name} has the shape {_show(outputs[0].shape)}",
             "one value a row" if rank == 1 else "several values a row",
         )
+
+
+def _check_named(outputs: tuple[OutputRecord, ...]) -> None:
+    """Outputs of a model of plain tensors: any number of them, with names and types of their own."""
+    names = [output.name for output in outputs]
+    if not outputs or len(set(names)) < len(names):
+        _wrong(f"the outputs are {_show(names)}", "one or more, with different names")
+    for output in outputs:
+        _check_label(output.name, "name of an output")
+        rows, *sizes = output.shape or (0,)
+        known = all(isinstance(size, str) or (type(size) is int and 1 <= size <= _MAX_SIZE) for size in sizes)
+        if output.dtype not in NUMPY_TYPES or not isinstance(rows, str) or not known or len(sizes) >= _MAX_RANK:
+            _wrong(
+                f"the output {printable(output.name)} is {_show(output.dtype)} {_show(output.shape)}",
+                "a type of tensors, and 'N' for the rows, then sizes",
+            )
 
 
 def _check_labels(labels: Any, outputs: tuple[OutputRecord, ...], several: bool) -> None:

@@ -27,6 +27,8 @@ from lepton.bundle.frequency import Frequency
 from lepton.bundle.inputs import TableInputs
 from lepton.bundle.manifest import Manifest
 from lepton.bundle.series import SeriesInputs
+from lepton.bundle.tensor_records import NUMPY_TYPES
+from lepton.bundle.tensors import TensorInputs, TensorRows, num_bytes
 from lepton.core import (
     BundleError,
     ErrorCode,
@@ -48,8 +50,8 @@ _WIDE_CHUNK_ROWS = 256  # n-grams of texts are some ten thousand columns, steps 
 
 _VOCABULARY = "assets/vocabulary.json"
 _FORECAST = "assets/forecast.json"
-_DTYPES: Mapping[str, Any] = {"double": np.float64, "int64": np.int64, "string": object}
-_ONNX_TYPES = {"tensor(double)": "double", "tensor(string)": "string", "tensor(int64)": "int64"}
+_TENSOR_CHUNK = 256  # rows of tensors, and
+_TENSOR_BYTES = 2**22  # bytes of them, of one call
 Tensors = Mapping[str, NDArray[Any]]
 
 
@@ -99,7 +101,7 @@ class Predictor:
         self._lock = threading.Lock()
         self._outputs = [output.name for output in self.manifest.outputs]
         target, labels = self.manifest.target, self.manifest.labels
-        self._answer = self.task.answer
+        self._answer = self.task.answer or self._outputs[0]
         self._target_name = self._answer if target is None else target.name
         # Graphs answer 0 and 1 where the target is a boolean.
         self._boolean = target is not None and target.kind is Kind.BOOLEAN and labels == (0, 1)
@@ -109,6 +111,7 @@ class Predictor:
         learned = (labels or ()) if self.task.several else (self._target_name,)
         self._ignored = {*map(str, learned), *(ignored if isinstance(ignored, list) else ())}
         self._known = self._vocabulary()
+        self._ragged = self.inputs.ragged if isinstance(self.inputs, TensorInputs) else frozenset()
 
     def description(self) -> Predictor:
         """The same without its graph: it tells all that this one tells, runs nothing, and takes little memory."""
@@ -142,7 +145,8 @@ class Predictor:
         Args:
             rows: a Polars or pandas DataFrame, an Arrow table, a dict of columns (or of values: one row), a list of
                 dicts, or a numpy matrix with the columns in order. The target and the columns that training
-                ignored may be among the columns.
+                ignored may be among the columns. Of a model of pictures, sounds, texts or arrays: an array
+                [N, …], or a list of arrays, of the bytes of files, of paths or of texts.
 
         Returns:
             A Polars or pandas Series, an Arrow array, a list or a numpy array, as the rows came; of a model of several
@@ -156,8 +160,8 @@ class Predictor:
         if self.inputs.is_tensor(rows) and len(rows) <= CHUNK_ROWS:
             values = self._call([self._answer], {"numbers": rows})[0] if len(rows) else self._empty(self._answer)
             return values.astype(bool) if self._boolean else values
-        read = self._read(rows)
-        values = self.run(self.inputs.row_tensors(read), [self._answer])[self._answer]
+        read, answers = self._ask(rows, [self._answer])
+        values = answers[self._answer]
         if self.task.several:
             return read.give_table(self.label_names, values.astype(bool))
         return read.give_column(self._target_name, values.astype(bool) if self._boolean else values)
@@ -188,9 +192,8 @@ class Predictor:
                 wanted="a model that classifies",
                 fix="use predict, which gives its numbers",
             )
-        read = self._read(rows)
-        values = self.run(self.inputs.row_tensors(read), ["probabilities"])["probabilities"]
-        return read.give_table(self.label_names, values)
+        read, answers = self._ask(rows, ["probabilities"])
+        return read.give_table(self.label_names, answers["probabilities"])
 
     def predict_all(self, rows: Any) -> Any:
         """Everything that the model answers, one row for each row: predictions with what stands beside them.
@@ -216,14 +219,18 @@ class Predictor:
 
     def outputs(self, rows: Any) -> dict[str, NDArray[Any]]:
         """Everything that the graph answers: output name → array, as plain onnxruntime gives it."""
+        if isinstance(self.inputs, TensorInputs):
+            return self._ask(rows, None)[1]
         return self.run(self.tensors(rows))
 
     def tensors(self, rows: Any) -> dict[str, NDArray[Any]]:
-        """Rows as `run` takes them.
+        """Rows as `run` takes them; no file is opened for them.
 
         Raises:
             SchemaError: as for `predict`.
         """
+        if isinstance(self.inputs, TensorInputs):
+            return self.inputs.tensors(rows)
         if isinstance(self.inputs, TableInputs) and (numbers := self.inputs.plain_numbers(rows)) is not None:
             return {"numbers": numbers}
         return self.inputs.row_tensors(self._read(rows))
@@ -253,9 +260,13 @@ class Predictor:
         if num_rows == 0:
             self._check_tensors(tensors)
             return {name: self._empty(name) for name in names}
+        if self._ragged and any(tensors[name].dtype == object for name in self._ragged if name in tensors):
+            return self._run_shapes(tensors, names, options)
         if self._known and "strings" in tensors:
             self._count_unseen(tensors["strings"])
         chunk_rows = _WIDE_CHUNK_ROWS if self._is_wide else CHUNK_ROWS
+        if self.manifest.tensors:
+            chunk_rows = _tensor_chunk(tensors, num_rows)
         if num_rows <= chunk_rows:
             return dict(zip(names, self._call(names, tensors, options), strict=True))
         chunks = [
@@ -266,7 +277,47 @@ class Predictor:
             parts = list(pool.map(lambda chunk: self._call(names, chunk, options), chunks))
         return {name: np.concatenate([part[index] for part in parts]) for index, name in enumerate(names)}
 
+    def _run_shapes(self, tensors: Tensors, names: list[str], options: Any) -> dict[str, NDArray[Any]]:
+        """`run` for rows of unequal shape: those of one shape together, so that no row depends on the others."""
+        rows: dict[tuple[Any, ...], list[int]] = {}
+        ragged = [name for name in self._ragged if name in tensors and tensors[name].dtype == object]
+        for row, shapes in enumerate(zip(*([each.shape for each in tensors[name]] for name in ragged), strict=True)):
+            rows.setdefault(shapes, []).append(row)
+        answers: dict[str, NDArray[Any]] = {}
+        num_rows = len(tensors[ragged[0]])
+        for chosen in rows.values():
+            part = {
+                name: np.stack([tensor[row] for row in chosen]) if name in ragged else tensor[chosen]
+                for name, tensor in tensors.items()
+            }
+            for name, given in self.run(part, names, options=options).items():
+                shape = (num_rows, *given.shape[1:])
+                whole = answers.setdefault(name, np.empty(shape, given.dtype))
+                if whole.shape != shape:
+                    raise SchemaError(
+                        ErrorCode.WRONG_SHAPE,
+                        f"rows of unequal shape give '{name}' of unequal shapes",
+                        wanted="rows of one shape in a call",
+                    )
+                whole[chosen] = given
+        return answers
+
+    def _ask(self, rows: Any, names: Sequence[str] | None) -> tuple[Rows | TensorRows, dict[str, NDArray[Any]]]:
+        """Rows of the owner of this process, and the answers to them."""
+        if not isinstance(self.inputs, TensorInputs):
+            table = self._read(rows)
+            return table, self.run(self.inputs.row_tensors(table), names)
+        read = self.inputs.read(rows, files=True)
+        parts = [self.run(part, names) for part in self.inputs.parts(read)]
+        if len(parts) == 1:
+            return read, parts[0]
+        if not parts:
+            return read, {name: self._empty(name) for name in names or self._outputs}
+        return read, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
     def _read(self, rows: Any) -> Rows:
+        if isinstance(self.inputs, TensorInputs):
+            raise TypeError("tensors have no table")
         return self.inputs.read(rows, ignored=self._ignored)
 
     def _call(self, names: list[str], tensors: Tensors, options: Any = None) -> list[NDArray[Any]]:
@@ -280,13 +331,17 @@ class Predictor:
     def _empty(self, name: str) -> NDArray[Any]:
         output = next(output for output in self.manifest.outputs if output.name == name)
         shape = (0, *(size if isinstance(size, int) else 0 for size in output.shape[1:]))
-        return np.empty(shape, dtype=_DTYPES[output.dtype])
+        return np.empty(shape, dtype=NUMPY_TYPES[output.dtype])
 
     def _check_tensors(self, tensors: Tensors) -> None:
         """Raise `SchemaError` if the tensors are not what the graph takes."""
-        wanted = {each.name: (_ONNX_TYPES[each.type], list(each.shape[1:])) for each in self._session.get_inputs()}
+        wanted = {
+            each.name: (each.type.removeprefix("tensor(").removesuffix(")"), list(each.shape[1:]))
+            for each in self._session.get_inputs()
+        }
         shown = ", ".join(
-            f"{name} {dtype} [{', '.join(map(str, ['N', *sizes]))}]" for name, (dtype, sizes) in wanted.items()
+            f"{name} {dtype} [{', '.join(map(str, ['N', *(size or '?' for size in sizes)]))}]"
+            for name, (dtype, sizes) in wanted.items()
         )
         if tensors.keys() != wanted.keys():
             raise SchemaError(
@@ -295,7 +350,11 @@ class Predictor:
         lengths = {len(tensor) for tensor in tensors.values()}
         for name, (dtype, sizes) in wanted.items():
             tensor = tensors[name]
-            if tensor.dtype != _DTYPES[dtype] or list(tensor.shape[1:]) != sizes or len(lengths) != 1:
+            fits = tensor.ndim == len(sizes) + 1 and all(
+                not isinstance(size, int) or size == own for size, own in zip(sizes, tensor.shape[1:], strict=True)
+            )
+            ragged = name in self._ragged and tensor.dtype == object
+            if (not ragged and (tensor.dtype != NUMPY_TYPES[dtype] or not fits)) or len(lengths) != 1:
                 raise SchemaError(
                     ErrorCode.WRONG_SHAPE,
                     f"got the tensor {name} of type {tensor.dtype} and shape {list(tensor.shape)}",
@@ -324,8 +383,10 @@ class Predictor:
                     self.unseen[name] = self.unseen.get(name, 0) + unseen
 
 
-def _inputs_of(bundle: Bundle, session: Any) -> TableInputs | SeriesInputs:
+def _inputs_of(bundle: Bundle, session: Any) -> TableInputs | SeriesInputs | TensorInputs:
     manifest = bundle.manifest
+    if manifest.tensors:
+        return TensorInputs(manifest.tensors, manifest.inputs, manifest.codecs)
     if manifest.task != "forecast":
         return TableInputs(manifest.inputs, manifest.codecs)
     horizon = next(output.shape[1] for output in manifest.outputs if output.name == "forecast")
@@ -337,6 +398,11 @@ def _inputs_of(bundle: Bundle, session: Any) -> TableInputs | SeriesInputs:
     except (ValueError, TypeError, KeyError, RecursionError, LeptonError) as error:
         raise BundleError(ErrorCode.BUNDLE_DAMAGED, f"{_FORECAST} does not say the frequency of the series") from error
     return SeriesInputs(manifest.inputs, frequency, session.get_inputs()[0].shape[1], horizon)
+
+
+def _tensor_chunk(tensors: Tensors, num_rows: int) -> int:
+    a_row = sum(map(num_bytes, tensors.values())) // num_rows
+    return min(max(_TENSOR_BYTES // max(a_row, 1), 1), _TENSOR_CHUNK)
 
 
 def _check_runtime(manifest: Manifest) -> None:

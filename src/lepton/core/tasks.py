@@ -30,7 +30,7 @@ class TaskRecord:
 
     Attributes:
         name: as the user says it.
-        outputs: the graph's outputs, in order.
+        outputs: the graph's outputs, in order; none where they have names of their own.
         metric: default metric.
         supervised: whether there is a target.
     """
@@ -42,8 +42,8 @@ class TaskRecord:
 
     @property
     def answer(self) -> str:
-        """The output that `predict` gives."""
-        return self.outputs[0]
+        """The output that `predict` gives; of a model of plain tensors, whose outputs are its own, ""."""
+        return self.outputs[0] if self.outputs else ""
 
     @property
     def classifies(self) -> bool:
@@ -69,6 +69,7 @@ TASKS = MappingProxyType(
             TaskRecord("multilabel", ("prediction", "probabilities"), "log_loss"),
             TaskRecord("ranking", ("score",), "ndcg_10"),
             TaskRecord("forecast", ("forecast",), "mase"),
+            TaskRecord("tensor", (), "", supervised=False),
         )
     }
 )

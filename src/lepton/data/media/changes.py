@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lepton.bundle.codecs.resample import resampled
 from lepton.core import ErrorCode, Kind, UsageError
 from lepton.data.media.images import MAX_PIXELS, fault, pillow
-from lepton.data.media.resample import resampled
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -122,7 +122,7 @@ class Mono(FileChange):
 
 @dataclass(frozen=True)
 class Resample(FileChange):
-    """Another rate, in samples a second; see `lepton.data.media.resample`."""
+    """Another rate, in samples a second; see `lepton.bundle.codecs.resample`."""
 
     rate: int
     kind = Kind.AUDIO

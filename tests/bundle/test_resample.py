@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lepton.data.media.resample import resampled
+from lepton.bundle.codecs.resample import resampled
 from tests.data.media.making import tone
 
 
@@ -35,7 +35,7 @@ def test_a_constant_stays_one_and_edges_are_no_longer_than_the_window():
 def test_long_sounds_are_done_in_blocks(monkeypatch):
     samples = tone(1.0, 8_000, 300)
     whole = of(samples, 8_000, 11_025)
-    monkeypatch.setattr("lepton.data.media.resample._BLOCK", 10_000)
+    monkeypatch.setattr("lepton.bundle.codecs.resample._BLOCK", 10_000)
     assert np.array_equal(of(samples, 8_000, 11_025), whole)
 
 
