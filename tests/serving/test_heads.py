@@ -13,7 +13,9 @@ HEAD = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"
 def learned(head=HEAD, body=b"abc", **headers):
     heads = KnownHeads()
     given = {"host": "x", "content-length": str(len(body)), **headers}
-    heads.learn(head + body, Request("POST", "/a", given, body, headers.get("x-request-id", "made")), "1.1", True)
+    heads.learn(
+        head + body, Request("POST", "/a", given, body, headers.get("x-request-id", "made")), "1.1", keep_alive=True
+    )
     return heads
 
 
@@ -49,7 +51,7 @@ def test_other_framings_are_not_learned(name):
 
 def test_a_body_that_is_not_all_that_came_is_not_learned():
     heads = KnownHeads()
-    heads.learn(HEAD + b"abcGET", Request("POST", "/a", {"content-length": "3"}, b"abc", "i"), "1.1", True)
+    heads.learn(HEAD + b"abcGET", Request("POST", "/a", {"content-length": "3"}, b"abc", "i"), "1.1", keep_alive=True)
     assert heads.find(HEAD + b"abc") is None
 
 
@@ -61,5 +63,5 @@ def test_heads_do_not_pile_up():
     heads = KnownHeads()
     for number in range(3_000):
         head = HEAD.replace(b"/a", b"/%d" % number)
-        heads.learn(head + b"abc", Request("POST", "/a", {"content-length": "3"}, b"abc", "i"), "1.1", True)
+        heads.learn(head + b"abc", Request("POST", "/a", {"content-length": "3"}, b"abc", "i"), "1.1", keep_alive=True)
     assert len(heads._heads) <= 1_024

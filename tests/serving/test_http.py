@@ -76,7 +76,7 @@ class TestFraming:
             stream = connection.makefile("rb")
             assert [read_answer(stream).json["path"] for _ in range(2)] == ["/slow", "/x"]
 
-    def test_a_head_that_came_before_means_the_same_and_is_judged_anew(self, quick: Wire) -> None:
+    def test_a_head_that_came_before_means_the_same_and_is_counted_anew(self, quick: Wire) -> None:
         with connect(quick.address) as connection:
             stream = connection.makefile("rb")
 
@@ -92,9 +92,10 @@ class TestFraming:
             assert told(b"four", length=4).json["body"] == "four"
             ids = {told(b"abc").headers["x-request-id"] for _ in range(3)}
             assert len(ids) == 3
-            quick.handler.refusal = ServingError(ErrorCode.UNAUTHENTICATED, "no")
-            assert told(b"abc").status == 401
-            assert stream.read() == b""
+            quick.handler.refusal = ServingError(ErrorCode.RATE_LIMITED, "too often", details={"retry_after": 1})
+            assert told(b"abc").status == 429
+            quick.handler.refusal = None
+            assert told(b"abc").status == 200, "who is asked to wait keeps its connection"
 
     def test_head_answers_without_a_body(self, wire: Wire) -> None:
         answer = request(wire.address, "HEAD", "/x")

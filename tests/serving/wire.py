@@ -128,6 +128,10 @@ class Echo:
         if self.refusal is not None:
             raise self.refusal
 
+    def admit_again(self, head: Request) -> None:
+        if self.refusal is not None and self.refusal.code is ErrorCode.RATE_LIMITED:
+            raise self.refusal
+
     def runs_inline(self, request: Request) -> bool:
         return request.path != "/slow"
 

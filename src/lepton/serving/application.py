@@ -45,16 +45,21 @@ class Application:
     def admit(self, head: Request) -> None:
         """Raise `LeptonError` for a request that is refused whatever its body is."""
         try:
-            route = self.protocol.match(head.method, head.path).route
+            match = head.match = self.protocol.match(head.method, head.path)
         except LeptonError:
             self._guard.check(head)  # first, who may call at all
             raise
+        route = match.route
         self._guard.check(head, open=route.open)
         if route.control:
             self._guard.check_control(head)
         if not route.tables and is_form(head.headers):
             raise unsupported(head.headers["content-type"])
-        if head.allowance is not None and route.method == "POST":
+        self.admit_again(head)
+
+    def admit_again(self, head: Request) -> None:
+        """The same for one whose head is, byte for byte, one that was admitted: it counts all the same."""
+        if head.allowance is not None and head.method == "POST":
             head.allowance.take()
 
     def runs_inline(self, request: Request) -> bool:
@@ -65,7 +70,7 @@ class Application:
         try:
             served = self.protocol.model_of(request)
             if served is None:
-                route = self.protocol.match(request.method, request.path).route
+                route = self.protocol.match_of(request).route
                 return not (route.control or route.service)
         except LeptonError:
             return True
@@ -103,7 +108,7 @@ class Application:
         return under_way
 
     def _begin(self, request: Request, done: Callable[[Response], None]) -> Response | Cancellable:
-        route, handler, variables = self.protocol.match(request.method, request.path)
+        route, handler, variables = self.protocol.match_of(request)
         if route.service:
             start = cast("Callable[..., Response | Cancellable]", handler)
             return answer_safely(request, start, request, done, **variables)
@@ -117,7 +122,7 @@ class Application:
             watching.metrics.record(request, response, seconds, request.answered, kind)
         elif watching is not None:
             try:
-                route, _, variables = self.protocol.match(request.method, request.path)
+                route, _, variables = self.protocol.match_of(request)
             except LeptonError:
                 watching.record(request, response, seconds, "", {})
             else:

@@ -348,7 +348,7 @@ class GrpcService:
             if self._held > max(limits.max_held, limits.max_body):
                 raise ServingError(ErrorCode.OVERLOADED, "the messages of all calls are too large", fix="try again")
             request.message = message = self._decoded(call, raw)
-            request.path = call.path(message)
+            request.path, request.match = call.path(message), None
             if call.body is not None:
                 request.body = json.dumps(call.body(message)).encode()
             elif call is _CALLS["ModelInfer"]:

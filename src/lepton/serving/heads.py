@@ -1,10 +1,18 @@
-"""Heads of requests that came before: a client sends the same one again and again, so parsing it can be saved."""
+"""Heads of requests that came before: a client sends the same one again and again, so parsing it can be saved.
+
+So can asking whether it may call and where its address leads: both are said by the head alone, and nothing that they
+are judged by (tokens, addresses) changes while a server runs. What is counted, as the rate of a token, is counted each
+time. A dict finds a head by a keyed hash, and compares bytes only where that is equal, so the time tells nothing of
+a token.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from lepton.serving.allowances import Allowance
 from lepton.serving.protocols.base import Request
 
 __all__ = ["Head", "KnownHeads"]
@@ -26,6 +34,8 @@ class Head:
         id: that the caller gave, or "".
         version: of HTTP.
         keep_alive: whether the connection stays open.
+        match: as of `Request`.
+        allowance: as of `Request`.
     """
 
     length: int
@@ -36,13 +46,15 @@ class Head:
     id: str
     version: str
     keep_alive: bool
+    match: Any = None
+    allowance: Allowance | None = None
 
 
 class KnownHeads:
     """Heads that were parsed and taken, by their bytes; what is equal byte for byte means the same.
 
     Only requests that came in one piece, with nothing before or after them, are learned and found, and only with plain
-    framing: `Content-Length`, or no body. Whether the caller may ask at all is for the guard, every time.
+    framing: `Content-Length`, or no body.
     """
 
     def __init__(self) -> None:
@@ -53,8 +65,8 @@ class KnownHeads:
         head = self._heads.get(data[: data.find(b"\r\n\r\n", 0, _LONGEST) + 4])
         return head if head is not None and len(data) == head.length + head.size else None
 
-    def learn(self, data: bytes, request: Request, version: str, keep_alive: bool) -> None:
-        """Remember the head of `data`, which the parser has read as this one request and nothing else."""
+    def learn(self, data: bytes, request: Request, version: str, *, keep_alive: bool) -> None:
+        """Remember the head of `data`, which the parser has read as this one request and nothing else, and admitted."""
         length = data.find(b"\r\n\r\n", 0, _LONGEST) + 4
         size = len(request.body)
         headers = request.headers
@@ -66,5 +78,14 @@ class KnownHeads:
             self._heads.clear()
         given = request.id if headers.get("x-request-id") == request.id else ""
         self._heads[data[:length]] = Head(
-            length, size, request.method, request.path, headers, given, version, keep_alive
+            length,
+            size,
+            request.method,
+            request.path,
+            headers,
+            given,
+            version,
+            keep_alive,
+            request.match,
+            request.allowance,
         )

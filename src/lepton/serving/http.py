@@ -13,14 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
-from http import HTTPStatus
 from typing import Literal, Protocol, cast
 
 import httptools
 
 from lepton.core import ErrorCode, LeptonError, ServingError, printable
-from lepton.serving.guard import SECURITY_HEADERS
-from lepton.serving.heads import KnownHeads
+from lepton.serving.framing import AnswerWriter, has_body, target_path, too_large
+from lepton.serving.heads import Head, KnownHeads
 from lepton.serving.protocols.base import Request, Response, error_response, internal_error, request_id
 from lepton.serving.pulse import Pulse
 from lepton.serving.restraint import Restraint
@@ -80,6 +79,9 @@ class Handler(Protocol):
     def admit(self, head: Request) -> None:
         """Raise `LeptonError` for a request that is refused whatever its body is."""
 
+    def admit_again(self, head: Request) -> None:
+        """The same for one whose head is, byte for byte, one that was admitted before."""
+
     def runs_inline(self, request: Request) -> bool:
         """Whether `handle` is quick enough for the event loop."""
 
@@ -108,8 +110,9 @@ class HttpService:
         self.connections: set[Connection] = set()
         self.heads = KnownHeads()
         self.held = 0
+        self.most_held = max(limits.max_held, limits.max_body)
         self.draining = False
-        self.date = b""
+        self.answers = AnswerWriter()
         self._ticking = loop.call_soon(self._tick)
 
     def connect(self) -> Connection:
@@ -117,7 +120,7 @@ class HttpService:
         return Connection(self)
 
     def _tick(self) -> None:
-        self.date = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
+        self.answers.tell_time(formatdate(usegmt=True))
         now = self.loop.time()
         for connection in tuple(self.connections):
             connection.check_time(now)
@@ -148,11 +151,6 @@ _PROBES = 2  # the first finds out, the second is told
 _FRAMING_ALLOWANCE = 64 * 2**10
 _FRAMING_FACTOR = 4
 _SINGLE = frozenset({"host", "content-length", "content-type", "transfer-encoding", "authorization", "origin"})
-_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-_FIXED_HEADERS = b"server: lepton\r\n" + b"".join(f"{n}: {v}\r\n".encode() for n, v in SECURITY_HEADERS)
-_PAGE_HEADERS = b"\r\n".join(  # a page brings a policy of its own
-    line for line in _FIXED_HEADERS.split(b"\r\n") if not line.startswith(b"content-security-policy")
-)
 
 
 @dataclass(slots=True)
@@ -163,6 +161,7 @@ class _Turn:
     keep_alive: bool = False
     version: str = "1.1"
     refusal: LeptonError | None = None
+    held: int = 0  # bytes of its body that count as held
 
 
 class Connection(asyncio.Protocol):
@@ -230,14 +229,16 @@ class Connection(asyncio.Protocol):
         """Bytes came."""
         if self._deaf:
             return
-        self._service.pulse.beat()
+        service = self._service
+        service.pulse.beat()
         first = self._reading == "idle"
         if first:
-            if self._recall(data):
-                self._pump()
+            head = service.heads.find(data)
+            if head is not None:
+                self._take_up(head, data[head.length :])
                 return
             self._reading = "head"
-            self._deadline = self._service.loop.time() + self._limits.head_time
+            self._deadline = service.loop.time() + self._limits.head_time
         before = (self._message, self._reading)
         try:
             self._parser.feed_data(data)
@@ -258,29 +259,30 @@ class Connection(asyncio.Protocol):
             self._refuse(ServingError(ErrorCode.BAD_REQUEST, f"this is not HTTP/1.1: {printable(str(error))}"))
         self._pump()
 
-    def _recall(self, data: bytes) -> bool:
+    def _take_up(self, head: Head, body: bytes) -> None:
         """Take up a request whose head came before, byte for byte; the parser, between two messages, is not asked."""
-        head = self._service.heads.find(data)
-        if head is None:
-            return False
-        body = data[head.length :]
+        service = self._service
         request = Request(head.method, head.path, head.headers, body, head.id or request_id(None), self._client)
+        request.match, request.allowance = head.match, head.allowance
         turn = _Turn(request, head.keep_alive, head.version)
         self._message += 1
-        self._deadline = self._service.loop.time() + self._limits.idle_time
+        self._deadline = service.loop.time() + self._limits.idle_time
         try:
-            self._hold(len(body))
-            self._admit(turn, has_body=head.size > 0)
+            service.handler.admit_again(request)
+            if service.held + len(body) > service.most_held:
+                raise _too_much_held()
         except LeptonError as error:
-            self._turn, self._body_size = turn, len(body)
-            self._refuse(error)
-        else:
+            turn.refusal = error
+        if self._queue or self._busy or self._full:
+            self._hold_body(turn)
             self._queue.append(turn)
-        return True
+            self._pump()
+        else:
+            self._answer(turn)  # as mostly, and then nothing waits
 
     def _learn(self, data: bytes, turn: _Turn) -> None:
         if turn.refusal is None:
-            self._service.heads.learn(data, turn.request, turn.version, turn.keep_alive)
+            self._service.heads.learn(data, turn.request, turn.version, keep_alive=turn.keep_alive)
 
     def _admit(self, turn: _Turn, *, has_body: bool) -> None:
         try:
@@ -349,23 +351,23 @@ class Connection(asyncio.Protocol):
         if version not in {"1.0", "1.1"}:
             raise ServingError(ErrorCode.BAD_REQUEST, f"this is HTTP/{version}", wanted="HTTP/1.1")
         self._turn.version = version
-        request.path = _path(self._url, headers, version)
-        has_body = _has_body(headers, version, self._limits.max_body)
+        request.path = target_path(self._url, headers, version)
+        follows = has_body(headers, version, self._limits.max_body)
         self._reading = "body"
         self._body_started = self._service.loop.time()
         self._deadline = self._body_started + self._limits.body_time
-        self._admit(self._turn, has_body=has_body)
+        self._admit(self._turn, has_body=follows)
         expect = headers.get("expect")
         if expect is not None and expect.lower() != "100-continue":
             raise ServingError(ErrorCode.BAD_REQUEST, f"the request expects {printable(expect, 40)!r}")
-        self._expects = expect is not None and has_body and version == "1.1"
+        self._expects = expect is not None and follows and version == "1.1"
 
     def on_body(self, data: bytes) -> None:
         """A part of the body."""
         self._expects = False
         self._body_size += len(data)
         if self._body_size > self._limits.max_body:
-            raise _too_large(f"more than {self._limits.max_body} bytes", self._limits.max_body)
+            raise too_large(f"more than {self._limits.max_body} bytes", self._limits.max_body)
         self._body.append(data)
         self._hold(len(data))
         self._deadline = self._body_started + self._limits.body_time + self._body_size / self._limits.slowest
@@ -373,6 +375,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The request is complete."""
         self._turn.request.body = b"".join(self._body)
+        self._turn.held = self._body_size
         self._turn.keep_alive = self._parser.should_keep_alive()
         self._queue.append(self._turn)
         self._begin_message("idle")
@@ -384,10 +387,14 @@ class Connection(asyncio.Protocol):
         """Count what this peer's bodies take of the memory that all share."""
         self._held += size
         self._service.held += size
-        if size > 0 and self._service.held > max(self._limits.max_held, self._limits.max_body):
-            raise ServingError(
-                ErrorCode.OVERLOADED, "the bodies of all requests together are too large", fix="try again"
-            )
+        if size > 0 and self._service.held > self._service.most_held:
+            raise _too_much_held()
+
+    def _hold_body(self, turn: _Turn) -> None:
+        """Count the body of a request that cannot be answered at once."""
+        turn.held = len(turn.request.body)
+        self._held += turn.held
+        self._service.held += turn.held
 
     def _count_head(self, size: int) -> None:
         self._head_size += size
@@ -491,10 +498,14 @@ class Connection(asyncio.Protocol):
                 self._send_refusal(turn, found, started)
             else:
                 self._busy, self._under_way = True, found
+                if not turn.held:
+                    self._hold_body(turn)
 
     def _send_refusal(self, turn: _Turn, response: Response, started: float) -> None:
         if self._service.restraint.keeps(partial(self._answered, turn, started, response)):
             self._busy = True
+            if not turn.held:
+                self._hold_body(turn)
         else:
             self._send(turn, response, started)
 
@@ -508,13 +519,18 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        keep_alive = turn.keep_alive and not self._service.draining
-        data = _encoded(turn, response, keep_alive, self._service.date)
+        service, request = self._service, turn.request
+        keep_alive = turn.keep_alive and not service.draining
+        data = service.answers.written(
+            response, request.id, keep_alive=keep_alive, version=turn.version, head=request.method == "HEAD"
+        )
         self._written += len(data)
         transport.write(data)
-        self._hold(-len(turn.request.body))
-        now = self._service.pulse.ended = time.monotonic()
-        self._service.handler.finished(turn.request, response, now - started)
+        if turn.held:
+            self._hold(-turn.held)
+            turn.held = 0
+        now = service.pulse.ended = time.monotonic()
+        service.handler.finished(request, response, now - started)
         if keep_alive:
             return
         self._queue.clear()
@@ -537,66 +553,5 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
 
-def _path(target: bytes, headers: dict[str, str], version: str) -> str:
-    """The path of a target in origin form or absolute form; the host stands in one place only."""
-    host = headers.get("host")
-    if host is None and version == "1.1":
-        raise ServingError(ErrorCode.BAD_REQUEST, "the request has no Host header")
-    text = target.decode("ascii", "replace")
-    if text[:7].lower() == "http://":
-        authority, slash, rest = text[7:].partition("/")
-        if authority.lower() != (host or "").lower():
-            raise ServingError(ErrorCode.BAD_REQUEST, "the target and the Host header name different hosts")
-        text = slash + rest or "/"
-    path, _, _ = text.partition("?")
-    if path[:1] != "/" or "#" in text or "\ufffd" in text:
-        raise ServingError(ErrorCode.BAD_REQUEST, f"the target is {printable(text, 80)!r}", wanted="a path")
-    return path
-
-
-def _has_body(headers: dict[str, str], version: str, max_body: int) -> bool:
-    """Whether a body follows; refuses every framing that two parsers could read in two ways."""
-    length = headers.get("content-length")
-    encoding = headers.get("transfer-encoding")
-    if encoding is not None:
-        if length is not None or version == "1.0" or encoding.strip().lower() != "chunked":
-            raise ServingError(
-                ErrorCode.BAD_REQUEST,
-                f"the body is framed as {printable(encoding, 40)!r}",
-                wanted="Content-Length, or Transfer-Encoding: chunked alone in HTTP/1.1",
-            )
-        return True
-    size = int(length) if length and length.isascii() and length.isdigit() else 0
-    if size > max_body:
-        raise _too_large(f"{size} bytes", max_body)
-    return size > 0
-
-
-def _too_large(came: str, max_body: int) -> ServingError:
-    return ServingError(
-        ErrorCode.TOO_LARGE,
-        f"the body has {came}",
-        wanted=f"at most {max_body} bytes",
-        fix="send fewer rows at once, or start the server with a larger --max-body",
-        details={"max_body": max_body},
-    )
-
-
-def _encoded(turn: _Turn, response: Response, keep_alive: bool, date: bytes) -> bytes:
-    """A response as it goes over the wire."""
-    lines = [
-        _STATUS_LINES.get(response.status) or f"HTTP/1.1 {response.status} \r\n".encode(),
-        _FIXED_HEADERS if response.content_type[:9] != "text/html" else _PAGE_HEADERS,
-        date,
-        f"content-type: {response.content_type}\r\ncontent-length: {len(response.body)}\r\n"
-        f"x-request-id: {turn.request.id}\r\n".encode("ascii"),
-    ]
-    lines += [f"{name}: {value}\r\n".encode("ascii") for name, value in response.headers]
-    if not keep_alive:
-        lines.append(b"connection: close\r\n")
-    elif turn.version == "1.0":
-        lines.append(b"connection: keep-alive\r\n")
-    lines.append(b"\r\n")
-    if turn.request.method != "HEAD":
-        lines.append(response.body)
-    return b"".join(lines)
+def _too_much_held() -> ServingError:
+    return ServingError(ErrorCode.OVERLOADED, "the bodies of all requests together are too large", fix="try again")

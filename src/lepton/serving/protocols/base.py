@@ -31,6 +31,7 @@ class Request:
         client: address of the caller, for the log.
         message: of a call over gRPC, which has one in place of JSON; None over HTTP.
         timeout: seconds that the caller waits, where the transport knows.
+        match: where its address leads, once that was looked up; None is looked up when it is needed.
         routed: where rules of traffic have sent it, once they have.
         answered: the model that it is for, once it was read.
         num_rows: that it asks for, once it was read.
@@ -45,6 +46,7 @@ class Request:
     client: str = ""
     message: Any = None
     timeout: float | None = None
+    match: Any = None
     routed: Any = None
     answered: Any = None
     num_rows: int = 0

@@ -165,6 +165,11 @@ class InferenceProtocol:
         """
         return self._match(method, path)
 
+    def match_of(self, request: Request) -> Match:
+        """Where the address of a request leads, as `match`; looked up once a request."""
+        match: Match | None = request.match
+        return self._match(request.method, request.path) if match is None else match
+
     def _find(self, method: str, path: str) -> Match:
         segments = path[1:].split("/")
         method = "GET" if method == "HEAD" else method
@@ -190,7 +195,7 @@ class InferenceProtocol:
 
     def model_of(self, request: Request) -> ServedModel | None:
         """The model that a request will run, or None; `ServingError` when there is no such address or model."""
-        route, _, variables = self.match(request.method, request.path)
+        route, _, variables = self.match_of(request)
         runs = route.method == "POST" and not route.control and not route.service
         return self._served(request, variables) if runs else None
 
@@ -209,7 +214,7 @@ class InferenceProtocol:
         Raises:
             LeptonError: whatever is wrong with it.
         """
-        _, handler, variables = self.match(request.method, request.path)
+        _, handler, variables = self.match_of(request)
         return handler(request, **variables)
 
     def timeout_of(self, request: Request) -> float | None:
