@@ -143,7 +143,6 @@ def test_no_format(found):
     [
         ({"task": "segmentation"}, "the task 'segmentation'"),
         ({"inputs": [{"name": "a", "kind": "smell", "dtype": "float64"}]}, "the kind 'smell'"),
-        ({"inputs": [{"name": "a", "kind": "smell", "dtype": "float64"}]}, "the kind 'smell'"),
         ({"codecs": {"rooms": "parse-datetime/2"}}, "the codec 'parse-datetime/2'"),
     ],
 )
