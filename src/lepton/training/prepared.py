@@ -38,7 +38,7 @@ MAX_COLUMNS = 20_000
 STATISTICS_ROWS = 100_000
 STATISTICS_COLUMNS = 1_000
 
-_CELLS_A_SECOND = 80_000  # of the time allowed: about what a modest machine can try several candidates on
+_CELLS_A_SECOND = 70_000  # of the time allowed: about what a modest machine can try several candidates on
 _CLASSES = ("binary", "multiclass")
 _MIN_SAMPLE = 2_000
 
