@@ -1,0 +1,1 @@
+"""LeptonNet: one family of networks for pictures, spectrograms, series and tokens, and how they become bundles."""
