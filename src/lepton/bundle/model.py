@@ -21,6 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lepton.bundle.answer_columns import answer_columns
+from lepton.bundle.codecs.tokens import TOKEN_CODECS
 from lepton.bundle.containers import Rows, given_as
 from lepton.bundle.files import Bundle, read_bundle
 from lepton.bundle.frequency import Frequency
@@ -133,6 +134,11 @@ class Predictor:
     def task(self) -> TaskRecord:
         """What the model answers."""
         return task_record(self.manifest.task)
+
+    @property
+    def answer(self) -> str:
+        """The output that `predict` gives."""
+        return self._answer
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -386,7 +392,8 @@ class Predictor:
 def _inputs_of(bundle: Bundle, session: Any) -> TableInputs | SeriesInputs | TensorInputs:
     manifest = bundle.manifest
     if manifest.tensors:
-        return TensorInputs(manifest.tensors, manifest.inputs, manifest.codecs)
+        tokens = next((TOKEN_CODECS[codec]() for codec in manifest.codecs.values() if codec in TOKEN_CODECS), None)
+        return TensorInputs(manifest.tensors, manifest.inputs, manifest.codecs, tokens)
     if manifest.task != "forecast":
         return TableInputs(manifest.inputs, manifest.codecs)
     horizon = next(output.shape[1] for output in manifest.outputs if output.name == "forecast")

@@ -167,7 +167,7 @@ _OF_KIND: Mapping[Kind, tuple[str, tuple[str | None, ...], Callable[[Sequence[Te
     Kind.SERIES: ("one tensor series [N, T, F], double or float", (None,), _fits_series),
     Kind.TEXT: (
         "tokens int64 [N, L], with or without a mask of the same shape",
-        ("tokenizer-json/1", "bytes/1"),
+        ("code-points/1", "tokenizer-json/1"),
         _fits_texts,
     ),
 }

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lepton.bundle.codecs.pictures import decode_picture
 from lepton.bundle.codecs.sounds import decode_sound
+from lepton.bundle.codecs.tokens import padded_length
 from lepton.bundle.containers import read_rows
 from lepton.bundle.tensor_records import NUMPY_TYPES, TensorRecord, describe_tensors
 from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, SchemaError, UsageError, printable, show_size
@@ -130,7 +131,7 @@ class TensorInputs:
         if not isinstance(rows, Mapping) and len(self.names) == 1:
             name = self.names[0]
             if isinstance(rows, np.ndarray) and not rows.dtype.names:
-                if rows.dtype != object:
+                if rows.dtype != object and self.kind is not Kind.TEXT:
                     self._check_shape(self.records[0], rows, "rows")
                 elif rows.ndim == 0:
                     raise SchemaError(ErrorCode.WRONG_SHAPE, "got a single object", wanted="rows")
@@ -144,13 +145,7 @@ class TensorInputs:
         return TensorRows(read.num_rows, read.columns, files, read.give_column, read.give_table)
 
     def _of_arrays(self, rows: Mapping[Any, Any]) -> TensorRows:
-        if missing := [name for name in self.names if name not in rows]:
-            raise SchemaError(
-                ErrorCode.MISSING_COLUMNS,
-                "missing tensors: " + ", ".join(missing),
-                wanted=", ".join(map(str, self.records)),
-                details={"missing": missing},
-            )
+        self._check_names(rows)
         columns = {record.name: _array_of(rows[record.name], record) for record in self.records}
         lengths = {name: len(array) if array.ndim else 0 for name, array in columns.items()}
         if len(set(lengths.values())) != 1:
@@ -159,6 +154,15 @@ class TensorInputs:
                 ErrorCode.WRONG_SHAPE, f"tensors of different lengths: {shown}", wanted="as many rows in each"
             )
         return TensorRows(next(iter(lengths.values())), columns, False, _same, _same)
+
+    def _check_names(self, tensors: Mapping[Any, Any]) -> None:
+        if missing := [record.name for record in self.records if record.name not in tensors]:
+            raise SchemaError(
+                ErrorCode.MISSING_COLUMNS,
+                "missing tensors: " + ", ".join(missing),
+                wanted=", ".join(map(str, self.records)),
+                details={"missing": missing},
+            )
 
     def tensors(self, rows: Any, *, files: bool = False) -> dict[str, NDArray[Any]]:
         """Rows as `Predictor.run` takes them; `files` as in `read`."""
@@ -239,8 +243,8 @@ class TensorInputs:
         return self._cast(record, array, where)
 
     def _check_shape(self, record: TensorRecord, array: NDArray[Any], where: str) -> None:
-        if self.kind is Kind.TEXT or (self.kind is Kind.IMAGE and array.ndim == 3 and record.shape[3] == 1):
-            return
+        if self.kind is Kind.IMAGE and array.ndim == 3 and record.shape[3] == 1:
+            return  # grey pictures may come without their one channel
         rank = len(record.shape)
         sizes, wanted = array.shape[1:], record.shape[1:]
         if array.ndim != rank or any(want not in (None, have) for have, want in zip(sizes, wanted, strict=True)):
@@ -289,19 +293,29 @@ class TensorInputs:
         return np.ascontiguousarray(cast)
 
     def _texts(self, values: Any, start: int, stop: int) -> dict[str, NDArray[Any]]:
-        """Tokens padded to the longest of these, or to the length that the graph fixes, and which of them are some."""
+        """Tokens, and which of them are some: each row is padded by its own length, or to the one that is fixed."""
         if self._tokens is None:
             raise UsageError(ErrorCode.USAGE, "the model has no tokenizer")
         texts = [_text(value, row, self._called()) for row, value in enumerate(values[start:stop], start)]
-        rows = self._tokens.encode(texts)
-        length = self.records[0].shape[1] or max(map(len, rows), default=1)
-        tokens = np.zeros((len(rows), length), dtype=np.int64)
-        mask = np.zeros((len(rows), length), dtype=np.int64)
-        for row, found in enumerate(rows):
-            tokens[row, : len(found)] = found[:length]
-            mask[row, : len(found)] = 1
-        masks = {record.name: mask.astype(_dtype(record)) for record in self.records[1:]}
-        return {self.records[0].name: tokens, **masks}
+        out = {record.name: np.empty(len(texts), dtype=object) for record in self.records}
+        for row, found in enumerate(self._tokens.encode(texts)):
+            length = self.records[0].shape[1] or padded_length(len(found))
+            for record in self.records:
+                padded = np.zeros(length, _dtype(record))
+                padded[: len(found)] = found[:length] if record is self.records[0] else 1
+                out[record.name][row] = padded
+        if self.ragged or not texts:
+            return out
+        return {name: np.stack(rows.tolist()) for name, rows in out.items()}
+
+    def of_tensors(self, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The graph's inputs, where they come as what they are.
+
+        Raises:
+            SchemaError: a tensor that is missing, or of another shape, or of values that its type cannot hold.
+        """
+        self._check_names(tensors)
+        return {record.name: self._array(record, tensors[record.name], "rows") for record in self.records}
 
     def example(self) -> dict[str, NDArray[Any]]:
         """One row of zeros, open sizes being those of something small."""

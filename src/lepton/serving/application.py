@@ -74,7 +74,7 @@ class Application:
                 return not (route.control or route.service)
         except LeptonError:
             return True
-        if served.rests or served.row_seconds > CHEAP_SECONDS or is_form(request.headers):
+        if served.rests or served.row_seconds > CHEAP_SECONDS or served.decodes or is_form(request.headers):
             return False
         size = len(request.body)
         return size <= _SURELY_CHEAP or size <= min(_CHEAP_ROWS * _BYTES_PER_VALUE * served.row_values, _LARGE)

@@ -122,7 +122,7 @@ class Dispatcher:
         if model.row_seconds > CHEAP_SECONDS:
             if not self._lane(model).admits(request.caller, _best(request)):  # before a byte of the body is looked at
                 return self._full
-            if len(request.body) <= _READ_ON_LOOP and not is_form(request.headers):
+            if len(request.body) <= _READ_ON_LOOP and not is_form(request.headers) and not model.decodes:
                 return self._read(ticket, on_loop=True) or ticket
         return self._to_readers(ticket, partial(self._read, ticket, on_loop=False)) or ticket
 

@@ -17,7 +17,7 @@ from lepton.core import ErrorCode, SecurityError, ServingError, printable
 from lepton.serving.allowances import Allowances
 from lepton.serving.protocols.base import JSON, Request
 from lepton.serving.protocols.binary import BINARY, HEADER
-from lepton.serving.protocols.media import MULTIPART, TABLES, media_of
+from lepton.serving.protocols.media import FILES, MULTIPART, PLAIN_TEXT, TABLES, media_of
 
 __all__ = ["SECURITY_HEADERS", "Guard", "is_loopback", "new_token", "unsupported"]
 
@@ -191,15 +191,16 @@ def _check_content(headers: Mapping[str, str], has_token: bool) -> None:
     essence, parameters = media_of(given)
     if essence == BINARY and HEADER in headers:
         return  # A page cannot send such a header to another origin without asking first.
-    if essence in TABLES:
+    if essence in TABLES or (essence in FILES and essence != PLAIN_TEXT):
         return  # Nor such a type.
-    if essence == MULTIPART:
+    if essence in {MULTIPART, PLAIN_TEXT}:
         if has_token or headers.get("sec-fetch-site") == "same-origin" or "x-request-id" in headers:
             return  # What a page can send anywhere comes with a token, from a page of ours, or with a header as above.
         raise ServingError(
             ErrorCode.UNSUPPORTED_MEDIA_TYPE,
-            "the body is a form, which pages of other sites can send too, and this server has no token",
-            wanted="a form with the header X-Request-Id, which they cannot send",
+            f"the body is {'a form' if essence == MULTIPART else 'plain text'}, which pages of other sites can send too,"
+            " and this server has no token",
+            wanted="it with the header X-Request-Id, which they cannot send",
             fix="add -H 'x-request-id: 1', or send the file itself with its type",
         )
     is_json = essence == JSON or (essence.startswith("application/") and essence.endswith("+json"))
@@ -213,5 +214,5 @@ def unsupported(given: str) -> ServingError:
         ErrorCode.UNSUPPORTED_MEDIA_TYPE,
         f"the body is {printable(given, 80)!r}",
         wanted=f"application/json in UTF-8, or {BINARY} with Inference-Header-Content-Length;"
-        f" for rows also {', '.join((*TABLES, MULTIPART))}",
+        f" for rows also {', '.join((*TABLES, *FILES, MULTIPART))}",
     )

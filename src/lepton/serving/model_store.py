@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.bundle import Predictor, SeriesInputs, open_model
+from lepton.bundle import Predictor, SeriesInputs, TensorInputs, open_model
 from lepton.core import (
     ErrorCode,
     LeptonError,
@@ -96,6 +96,7 @@ class ServedModel:
         input_names: what an input of a request may be called: the graph's tensors and the columns.
         output_names: names of the graph's outputs, in order.
         row_values: numbers and texts of one row.
+        decodes: whether a row may come as a file, which takes a while to decode whatever its length.
         row_seconds: median time of one row, measured when the model was opened.
         parts: of a pipeline or an ensemble, the models that it runs.
         parameters: what its answers say beside their outputs.
@@ -103,6 +104,8 @@ class ServedModel:
         used: when it was asked last, on the clock of `time.monotonic`, where there is a residency.
         runs: rows and seconds of runs that are not counted yet; any thread appends.
         counts: what is counted of it; see `lepton.serving.watching`.
+        forms: of requests in JSON, by their text without its numbers; see `lepton.serving.protocols.forms`.
+        byte_forms: of requests whose numbers stand as bytes behind their text, by that.
         watch: what keeps samples of its rows and answers, False where none are wanted, None until that is known.
     """
 
@@ -118,6 +121,7 @@ class ServedModel:
     input_names: frozenset[str] = frozenset()
     output_names: list[str] = field(default_factory=list)
     row_values: int = 0
+    decodes: bool = False
     row_seconds: float = 0.0
     parts: tuple[ServedModel, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -126,6 +130,8 @@ class ServedModel:
     runs: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=_KEPT_RUNS), repr=False)
     counts: Any = field(default=None, repr=False)
     watch: Any = field(default=None, repr=False)
+    forms: dict[bytes, Any] = field(default_factory=dict, repr=False)
+    byte_forms: dict[bytes, Any] = field(default_factory=dict, repr=False)
     _predictor: Predictor | None = field(default=None, repr=False)
     _described: Predictor | None = field(default=None, repr=False)
 
@@ -211,6 +217,10 @@ class ServedModel:
             seconds.append(time.perf_counter() - started)
         self.row_seconds = statistics.median(seconds)
         self.inputs = tuple(_tensor_record(name, array) for name, array in tensors.items())
+        if isinstance(predictor.inputs, TensorInputs):
+            self.decodes = predictor.inputs.decodes
+            sizes = {r.name: tuple(-1 if size is None else size for size in r.shape) for r in predictor.inputs.records}
+            self.inputs = tuple(replace(each, shape=sizes[each.name]) for each in self.inputs)
         self.outputs = tuple(_tensor_record(name, array) for name, array in answers.items())
         self.row_values = sum(tensor[0].size for tensor in tensors.values())
         self.tensor_names = frozenset(tensors)
@@ -392,6 +402,8 @@ def _one_row(predictor: Predictor) -> dict[str, NDArray[Any]]:
     tensors: dict[str, NDArray[Any]] = {}
     if isinstance(predictor.inputs, SeriesInputs):
         return {"series": np.full((1, predictor.inputs.length, predictor.inputs.width), np.nan)}
+    if isinstance(predictor.inputs, TensorInputs):
+        return predictor.inputs.example()
     if width := len(predictor.inputs.numbers):
         tensors["numbers"] = np.full((1, width), np.nan)
     if width := len(predictor.inputs.strings):

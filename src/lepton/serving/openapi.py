@@ -249,7 +249,7 @@ def _answer_schema(model: ServedModel) -> _Schema:
         one = {"type": kinds[type(predictor.labels[0])]}
     if predictor.task.several:
         one = {"type": "object", "additionalProperties": {"type": "boolean"}}
-    elif predictor.task.answer == "forecast":
+    elif predictor.answer == "forecast":
         one = {"type": "array", "items": one}
     properties: dict[str, _Schema] = {
         "model_name": _TEXT,
@@ -262,7 +262,7 @@ def _answer_schema(model: ServedModel) -> _Schema:
             properties[name] = {"type": "array", "items": numbers}
         elif name == "set":
             properties["sets"] = {"type": "array", "items": {"type": "array", "items": _TEXT}}
-        elif name != predictor.task.answer:
+        elif name != predictor.answer:
             properties[name] = {"type": "array"}
     return {
         "type": "object",

@@ -53,8 +53,10 @@ class BinaryReader:
         self._body = body
         self._position = start
 
-    def read(self, raw: Any, position: int) -> Tensor:
+    def read(self, raw: Any, position: int, *, files: bool = False) -> Tensor:
         """Read one entry of `inputs` whose data stands in the body; `position` is its place, for messages.
+
+        BYTES are texts, or with `files` whatever they are.
 
         Raises:
             ServingError: something that is no such tensor, or a size that is not its shape's or runs over the end.
@@ -71,7 +73,7 @@ class BinaryReader:
             raise _bad(f"the {_SIZE} of {_called(name)} is {size}", f"at most {left}, the bytes that are left for it")
         start = self._position
         self._position += size
-        return read_bytes(self._body, start, size, (name, datatype, shape), _SIZE)
+        return read_bytes(self._body, start, size, (name, datatype, shape), _SIZE, files=files)
 
     def finish(self) -> None:
         """Raise `ServingError` if the body holds bytes that no input claims."""
@@ -79,7 +81,9 @@ class BinaryReader:
             raise _bad(f"{left} bytes of the body belong to no input", f"{_SIZE} for every input that is sent as bytes")
 
 
-def read_bytes(body: bytes, start: int, size: int, head: tuple[str, str, tuple[int, ...]], what: str) -> Tensor:
+def read_bytes(
+    body: bytes, start: int, size: int, head: tuple[str, str, tuple[int, ...]], what: str, *, files: bool = False
+) -> Tensor:
     """The tensor of a name, datatype and shape whose values are `size` bytes of a body, from `start` on.
 
     Numbers are a view of the body where their bytes are aligned there, else a copy.
@@ -90,6 +94,7 @@ def read_bytes(body: bytes, start: int, size: int, head: tuple[str, str, tuple[i
         size: of the tensor.
         head: name, datatype and shape, checked.
         what: what the size is called, for messages.
+        files: whether BYTES are the bytes of files, and no texts.
 
     Raises:
         ServingError: a size that is not its shape's.
@@ -98,7 +103,7 @@ def read_bytes(body: bytes, start: int, size: int, head: tuple[str, str, tuple[i
     name, datatype, shape = head
     count = math.prod(shape)
     if datatype == "BYTES":
-        return Tensor(name, datatype, shape, _texts(body[start : start + size], count, name, what))
+        return Tensor(name, datatype, shape, _texts(body[start : start + size], count, name, what, files=files))
     dtype = DATATYPES[datatype].newbyteorder("<")
     if size != count * dtype.itemsize:
         raise _bad(
@@ -131,14 +136,14 @@ def write_binary(answers: Iterable[tuple[str, NDArray[Any]]]) -> tuple[list[dict
     return entries, parts
 
 
-def _texts(data: bytes, count: int, name: str, what: str) -> list[str]:
-    """The texts of a BYTES tensor: each is four bytes with its length, then itself."""
+def _texts(data: bytes, count: int, name: str, what: str, *, files: bool) -> list[Any]:
+    """The texts (or `files`) of a BYTES tensor: each is four bytes with its length, then itself."""
     if count * _PREFIX > len(data):  # before anything is made for a count that is a lie
         raise _bad(
             f"the {what} of {_called(name)} is {len(data)}",
             f"at least {printable(str(count * _PREFIX), 40)}: {_PREFIX} bytes for each text's length, and the texts",
         )
-    texts: list[str] = []
+    texts: list[Any] = []
     start, end = 0, len(data)
     try:
         for _ in range(count):
@@ -150,11 +155,13 @@ def _texts(data: bytes, count: int, name: str, what: str) -> list[str]:
                     f"text {len(texts)} of {_called(name)} claims {start - text} bytes, and {left} are left",
                     "texts that end within their tensor",
                 )
-            texts.append(data[text:start].decode("utf-8"))
+            texts.append(data[text:start] if files else data[text:start].decode("utf-8"))
     except UnicodeDecodeError as error:
         raise _not_text(name, len(texts), f"is not UTF-8 (byte {error.start})") from None
     if start != end:
         raise _bad(f"{end - start} bytes of {_called(name)} are behind its last text", f"{count} texts alone")
+    if files:
+        return texts
     if b"\0" in data and (nul := next((i for i, text in enumerate(texts) if "\0" in text), None)) is not None:
         raise _not_text(name, nul, "holds a NUL character")  # onnxruntime would end the text there
     return texts

@@ -8,15 +8,19 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
+from lepton.core import Kind
 from lepton.serving.protocols.base import JSON
 
 __all__ = [
     "ARROW_FILE",
     "ARROW_STREAM",
     "CSV",
+    "FILES",
     "FORMS",
+    "KIND_OF_FILE",
     "MULTIPART",
     "PARQUET",
+    "PLAIN_TEXT",
     "TABLES",
     "Media",
     "is_form",
@@ -33,7 +37,21 @@ MULTIPART = "multipart/form-data"
 TABLES = (CSV, ARROW_STREAM, ARROW_FILE, PARQUET)
 """What rows may come in and answers may go out in, beside JSON."""
 
-FORMS = (*TABLES, MULTIPART)
+PLAIN_TEXT = "text/plain"
+
+KIND_OF_FILE = MappingProxyType(
+    {
+        **dict.fromkeys(("image/jpeg", "image/png"), Kind.IMAGE),
+        **dict.fromkeys(("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"), Kind.AUDIO),
+        **dict.fromkeys(("audio/flac", "audio/x-flac"), Kind.AUDIO),
+        PLAIN_TEXT: Kind.TEXT,
+    }
+)
+"""Content types of bodies that are a row themselves, and what they hold."""
+
+FILES = tuple(KIND_OF_FILE)
+
+FORMS = (*TABLES, *FILES, MULTIPART)
 """What the body of `rows` may be, beside JSON."""
 
 _PARAMETER = re.compile(r'\s*;\s*([\w!#$&^.+-]+)=(?:([\w!#$&^.+\'()/:=?-]+)|"([^"\\\x00-\x1f]*)")', re.ASCII)

@@ -8,7 +8,17 @@ from pathlib import PurePosixPath
 
 from lepton.core import ErrorCode, ServingError, printable
 from lepton.serving.protocols.base import JSON
-from lepton.serving.protocols.media import ARROW_FILE, ARROW_STREAM, CSV, PARQUET, TABLES, Media, media_of
+from lepton.serving.protocols.media import (
+    ARROW_FILE,
+    ARROW_STREAM,
+    CSV,
+    FILES,
+    PARQUET,
+    PLAIN_TEXT,
+    TABLES,
+    Media,
+    media_of,
+)
 
 __all__ = ["read_file"]
 
@@ -23,6 +33,12 @@ _ENDINGS = {
     ".arrows": ARROW_STREAM,
     ".parquet": PARQUET,
     ".json": JSON,
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".txt": PLAIN_TEXT,
 }
 
 
@@ -73,7 +89,7 @@ def _headers(head: bytes) -> dict[str, str]:
 def _type_of(headers: dict[str, str]) -> Media:
     name = _file_name(headers.get("content-disposition", ""))
     given = media_of(headers.get("content-type", ""))
-    if given.essence in {JSON, *TABLES}:
+    if given.essence in {JSON, *TABLES, *FILES}:
         return given
     known = _ENDINGS.get(PurePosixPath(name).suffix.lower())
     if known is None:

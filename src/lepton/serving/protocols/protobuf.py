@@ -59,7 +59,7 @@ def read_message(served: ServedModel, request: Request) -> Call:
     parameters = _parameters(message)
     asked = [{"name": output.name, "parameters": _parameters(output)} for output in message.outputs]
     outputs = read_outputs(asked, served, parameters)
-    packed = pack_inputs(_read_inputs(message), served, predictor)
+    packed = pack_inputs(_read_inputs(message, files=served.decodes), served, predictor)
     timeout = read_timeout(parameters)
     if request.timeout is not None:
         timeout = request.timeout if timeout is None else min(timeout, request.timeout)
@@ -75,7 +75,7 @@ def _parameters(message: Any) -> dict[str, Any]:
     return {name: getattr(value, field) if field else None for name, (value, field) in chosen.items()}
 
 
-def _read_inputs(message: Any) -> Iterator[Tensor]:
+def _read_inputs(message: Any, *, files: bool) -> Iterator[Tensor]:
     raw = message.raw_input_contents
     if raw and len(raw) != len(message.inputs):
         raise ServingError(
@@ -88,7 +88,7 @@ def _read_inputs(message: Any) -> Iterator[Tensor]:
             {"name": given.name, "datatype": given.datatype, "shape": list(given.shape)}, position
         )
         if not raw:
-            yield _typed(given, name, datatype, shape)
+            yield _typed(given, name, datatype, shape, files=files)
             continue
         if given.HasField("contents"):
             raise ServingError(
@@ -97,10 +97,10 @@ def _read_inputs(message: Any) -> Iterator[Tensor]:
                 wanted="one of them",
             )
         data = raw[position]
-        yield read_bytes(data, 0, len(data), head[:3], "raw length")
+        yield read_bytes(data, 0, len(data), head[:3], "raw length", files=files)
 
 
-def _typed(given: Any, name: str, datatype: str, shape: tuple[int, ...]) -> Tensor:
+def _typed(given: Any, name: str, datatype: str, shape: tuple[int, ...], *, files: bool) -> Tensor:
     """A tensor whose values stand in the field of its datatype."""
     contents = given.contents
     wanted = _FIELDS.get(datatype)
@@ -123,6 +123,8 @@ def _typed(given: Any, name: str, datatype: str, shape: tuple[int, ...]) -> Tens
             f"{_called(name)} has {len(values)} values",
             wanted=f"{printable(str(count), 40)}, as many as its shape says",
         )
+    if datatype == "BYTES" and files:
+        return Tensor(name, datatype, shape, values)
     if datatype == "BYTES":
         return Tensor(name, datatype, shape, [_text(value, i, name) for i, value in enumerate(values)])
     dtype = DATATYPES[datatype]

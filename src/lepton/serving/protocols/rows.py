@@ -8,12 +8,13 @@ from typing import Any
 
 import polars as pl
 
-from lepton.bundle import SeriesInputs
+from lepton.bundle import SeriesInputs, TensorInputs
 from lepton.core import ErrorCode, SchemaError, ServingError, printable
 from lepton.serving.model_store import ServedModel
 from lepton.serving.protocols.base import JSON, Request, Response, json_response
 from lepton.serving.protocols.call import Answers, Call
-from lepton.serving.protocols.media import CSV, MULTIPART, TABLES, Media, media_of, wanted_media
+from lepton.serving.protocols.cells import cells_of_rows, file_cells
+from lepton.serving.protocols.media import CSV, FILES, MULTIPART, TABLES, Media, media_of, wanted_media
 from lepton.serving.protocols.multipart import read_file
 from lepton.serving.protocols.tables import TableReader, write_table
 from lepton.serving.strict_json import parse
@@ -43,7 +44,8 @@ class RowReader:
         """The call that a request with rows asks for.
 
         The body is JSON (an array of objects, `{"rows": [...]}`, or one object, which is one row), a table as CSV,
-        Arrow or Parquet, or a form with one such file. The answer in JSON has `model_name`, `model_version`,
+        Arrow or Parquet, or a form with one such file; for a model of pictures, sounds or texts such a file itself.
+        The answer in JSON has `model_name`, `model_version`,
         `predictions` (of several labels an object from label to whether it holds) and, of a classifier, `probabilities`
         (an object from label to probability for each row) and, where it gives them, `sets` (the labels in the set of
         each row); further outputs of the model stand under their own names. In another form it is a table with a row
@@ -59,7 +61,9 @@ class RowReader:
         if given is None or given == JSON:
             rows: Any = _rows(parse(request.body), num_columns)
         else:
-            rows = _form(media_of(given), request.body, num_columns, self._tables)
+            rows = _form(media_of(given), request.body, predictor.inputs, self._tables)
+        if isinstance(predictor.inputs, TensorInputs) and not _is_file(rows):
+            rows = cells_of_rows(predictor.inputs, rows)
         if wanted == JSON:
             return Call(served, predictor.tensors(rows), served.output_names, partial(_respond, served))
         if isinstance(predictor.inputs, SeriesInputs):
@@ -70,10 +74,17 @@ class RowReader:
         return Call(served, predictor.tensors(rows), served.output_names, respond)
 
 
-def _form(media: Media, body: bytes, num_columns: int, tables: TableReader) -> Any:
+def _is_file(rows: Any) -> bool:
+    return isinstance(rows, list) and isinstance(rows[0], bytes)
+
+
+def _form(media: Media, body: bytes, inputs: Any, tables: TableReader) -> Any:
     """Rows of a body that says of what type it is."""
+    num_columns = len(inputs.names)
     if media.essence == MULTIPART:
         media, body = read_file(body, media)
+    if media.essence in FILES:
+        return file_cells(inputs, media, body)
     if media.essence not in TABLES:
         return _rows(parse(body), num_columns)
     frame = tables.read(media, body, 2 * num_columns + _SPARE_COLUMNS)
@@ -93,7 +104,7 @@ def _respond_table(
 def _respond(served: ServedModel, answers: Answers) -> Response:
     predictor = served.described
     left = dict(answers)
-    predictions = left.pop(predictor.task.answer)
+    predictions = left.pop(predictor.answer)
     if predictor.labels == (False, True):  # the graph of a boolean target answers 0 and 1
         predictions = predictions.astype(bool)
     given: list[Any] = predictions.tolist()

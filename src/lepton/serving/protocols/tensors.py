@@ -51,6 +51,11 @@ class Tensor:
     shape: tuple[int, ...]
     values: list[Any] | NDArray[Any]
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of its values, as numpy calls it."""
+        return DATATYPES[self.datatype]
+
     def numbers(self) -> NDArray[np.float64]:
         """Values of a number or boolean tensor as doubles, missing as NaN, in `shape`; a view of binary doubles."""
         return np.asarray(self.values, dtype=np.float64).reshape(self.shape)

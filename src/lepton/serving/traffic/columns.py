@@ -8,13 +8,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from lepton.bundle import SeriesInputs, TableInputs
+from lepton.bundle import SeriesInputs, TableInputs, TensorInputs
 from lepton.core import ColumnRecord, ErrorCode, Kind, Role, SchemaError, printable
 
 __all__ = ["Picker", "same_columns"]
 
 Tensors = Mapping[str, NDArray[Any]]
-Inputs = TableInputs | SeriesInputs
+Inputs = TableInputs | SeriesInputs | TensorInputs
 
 
 class Picker:
@@ -34,8 +34,8 @@ class Picker:
         self._places: dict[str, list[int]] = {}
         if self._whole:
             return
-        if isinstance(given, SeriesInputs) or isinstance(wanted, SeriesInputs):
-            raise SchemaError(ErrorCode.WRONG_SHAPE, "the models take series of different columns", wanted="the same")
+        if not (isinstance(given, TableInputs) and isinstance(wanted, TableInputs)):
+            raise SchemaError(ErrorCode.WRONG_SHAPE, "the models take different series or tensors", wanted="the same")
         for tensor in ("numbers", "strings"):
             places = {column.name: place for place, column in enumerate(getattr(given, tensor))}
             known = {column.name: column for column in getattr(given, tensor)}
@@ -63,6 +63,8 @@ def same_columns(first: Inputs, second: Inputs) -> bool:
     if type(first) is not type(second) or len(first.columns) != len(second.columns):
         return False
     if isinstance(first, SeriesInputs) and isinstance(second, SeriesInputs) and first.length != second.length:
+        return False
+    if isinstance(first, TensorInputs) and isinstance(second, TensorInputs) and first.records != second.records:
         return False
     return all(
         _reading(first, one) == _reading(second, other)

@@ -36,7 +36,7 @@ def combine(name: str, record: CombinationRecord, parts: Sequence[ServedModel], 
     try:
         for part in parts:
             if not isinstance(part.described.inputs, TableInputs):
-                raise _unfit(f"'{part.name}' takes series", "models that take rows of a table")
+                raise _unfit(f"'{part.name}' takes no table", "models that take rows of a table")
         make = _pipeline if record.by is None else _ensemble
         manifest, run = make(name, record, parts)
     except UsageError as error:

@@ -132,7 +132,7 @@ class Shadows:
         seconds: float,
     ) -> None:
         """Have a request run on `model` later; returns at once, and drops the copy where too many wait."""
-        answered = answers.get(answering.described.task.answer)
+        answered = answers.get(answering.described.answer)
         if answered is None or len(answered) > _MAX_ROWS:
             shadow.drop()
             return
@@ -182,6 +182,6 @@ class Shadows:
             known = self._pickers = (copy.answering, copy.model, picker)
         tensors = known[2].pick(copy.tensors)
         started = time.perf_counter()
-        output = predictor.task.answer
+        output = predictor.answer
         found = predictor.run(tensors, [output])[output]
         copy.shadow.compare(copy.answered, found, (copy.seconds, time.perf_counter() - started))

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lepton.bundle import Predictor, SeriesInputs, TableInputs
+from lepton.bundle import Predictor, SeriesInputs, TableInputs, TensorInputs
 from lepton.core import ColumnRecord, Kind
 from lepton.data.statistics import Baseline, ColumnStatistics
 from lepton.data.statistics.baseline import output_columns
@@ -83,7 +83,7 @@ class WatchedColumns:
                 else:
                     statistics[key] = column
 
-    def rows(self, inputs: TableInputs | SeriesInputs, tensors: Tensors) -> list[dict[str, Any]]:
+    def rows(self, inputs: TableInputs | SeriesInputs | TensorInputs, tensors: Tensors) -> list[dict[str, Any]]:
         """Rows as they were packed, by column: numbers, texts, truth values, and moments as in `MOMENT`."""
         if not isinstance(inputs, TableInputs):
             return []

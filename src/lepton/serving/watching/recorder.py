@@ -105,7 +105,8 @@ class ModelWatch:
         self.name, self.version, self.model_id = served.name, served.version, predictor.model_id
         self.key = f"{self.model_id}/{self.name}"
         self.predictor_inputs = predictor.inputs
-        self.task, self.answer = predictor.task, predictor.task.answer
+        self._is_large = bool(predictor.manifest.tensors)  # pictures and sounds are not kept, and have no statistics
+        self.task, self.answer = predictor.task, predictor.answer
         self.labels, self.label_names = predictor.labels, predictor.label_names
         self.columns = WatchedColumns(predictor)
         self.keeps_answers = self.task.name in {"binary", "multiclass", "regression"}
@@ -129,7 +130,8 @@ class ModelWatch:
             self._left -= 1
             self._skip = self._next_skip()
         if (drawn or named) and self._recorder.pending < _PENDING:
-            call.respond = partial(self._keep, call.tensors, call.respond, request.id if named else "", drawn)
+            kept = {} if self._is_large else call.tensors
+            call.respond = partial(self._keep, kept, call.respond, request.id if named else "", drawn)
 
     def _keep(
         self,
