@@ -198,8 +198,8 @@ def _check_content(headers: Mapping[str, str], has_token: bool) -> None:
             return  # What a page can send anywhere comes with a token, from a page of ours, or with a header as above.
         raise ServingError(
             ErrorCode.UNSUPPORTED_MEDIA_TYPE,
-            f"the body is {'a form' if essence == MULTIPART else 'plain text'}, which pages of other sites can send too,"
-            " and this server has no token",
+            f"the body is {'a form' if essence == MULTIPART else 'plain text'}, which pages of other sites can send,"
+            " too, and this server has no token",
             wanted="it with the header X-Request-Id, which they cannot send",
             fix="add -H 'x-request-id: 1', or send the file itself with its type",
         )
