@@ -21,8 +21,14 @@ def check_port(port: int) -> None:
         raise UsageError(ErrorCode.BAD_SETTING, f"got the port {port}", wanted="0 to 65535")
 
 
-def bind_port(host: str, port: int) -> socket.socket:
+def bind_port(host: str, port: int, *, option: str = "--port", shared: bool = False) -> socket.socket:
     """A socket that is bound to a port and does not block; port 0 takes a free one.
+
+    Args:
+        host: name or address of this machine.
+        port: to bind.
+        option: that sets the port, for what is said where it is taken.
+        shared: whether other processes of this user bind the same port, among which the kernel divides connections.
 
     Raises:
         UsageError: an address that is none of this machine.
@@ -36,6 +42,8 @@ def bind_port(host: str, port: int) -> socket.socket:
         raise _unusable(host, port, error) from None
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(address)
         bound.setblocking(False)
     except OSError as error:
@@ -44,7 +52,7 @@ def bind_port(host: str, port: int) -> socket.socket:
             raise ServingError(
                 ErrorCode.ADDRESS_IN_USE,
                 f"something else listens on {host}:{port}",
-                fix="stop it, or choose another port; port 0 takes a free one",
+                fix=f"stop it, or choose another {option}; port 0 takes a free one",
             ) from None
         raise _unusable(host, port, error) from None
     return bound

@@ -71,6 +71,7 @@ class Front:
         self._context = None if tls is None else tls.context()
         self._bound: socket.socket | None = None
         self._door: Door | None = None
+        self._called: Listening | None = None
         self._calls: GrpcService | None = None
 
     @property
@@ -114,14 +115,14 @@ class Front:
         loop = asyncio.get_running_loop()
         service = HttpService(handler, limits, loop)
         if self.grpc_port is not None:
-            calls = GrpcService(handler, limits, loop, service.pulse, shared=handed is not None)
-            self.grpc_port = await calls.start(authority(self.host, self.grpc_port), self._tls)
-            self._calls = calls
+            calls = GrpcService(handler, limits, loop, service.pulse)
+            called = Listening(bind_port(self.host, self.grpc_port, option="--grpc-port", shared=handed is not None))
+            self.grpc_port, self._calls, self._called = called.port, calls, called
+            await called.open(calls.connect, None if self._tls is None else self._tls.context("h2"))
         try:
             door = handed or Listening(self.bind())
         except BaseException:
-            if self._calls is not None:
-                await self._calls.drain()
+            await self._close_calls()
             raise
         self.service, self._door = service, door
         await door.open(service.connect, self._context if self._unix is None else None)
@@ -132,9 +133,14 @@ class Front:
         if self._door is None or self.service is None:
             return
         await self._door.close()
-        await asyncio.gather(self.service.drain(), *([] if self._calls is None else [self._calls.drain()]))
+        await asyncio.gather(self.service.drain(), self._close_calls())
         if self._bound is not None:
             self.release()
+
+    async def _close_calls(self) -> None:
+        if self._called is not None and self._calls is not None:
+            await self._called.close()
+            await self._calls.drain()
 
     def bind(self) -> socket.socket:
         """The address of HTTP, bound.

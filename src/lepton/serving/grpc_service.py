@@ -9,20 +9,24 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import starmap
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from lepton.core import ErrorCode, LeptonError, MissingExtraError, ServingError, printable
-from lepton.serving.http import Handler, Limits
+from lepton.serving.http import Cancellable, Handler, Limits
+from lepton.serving.http2.connection import Connection
+from lepton.serving.http2.hpack import literal
+from lepton.serving.http2.stream import Stream
 from lepton.serving.protocols.base import Request, Response, error_response, internal_error, request_id
 from lepton.serving.protocols.messages import SERVICE, message_class
 from lepton.serving.pulse import Pulse
-from lepton.serving.tls import Tls
 
 __all__ = ["ERROR_CODE", "STATUSES", "GrpcService", "status_of"]
 
@@ -58,9 +62,21 @@ _logger = logging.getLogger("lepton.serving")
 _MAX_NAME = 512
 _MAX_SAID = 2000  # what peers take of a message is bounded, as their metadata are
 _KEPT = 64
-_MAX_STREAMS = 256
-_PING_SECONDS = 30
-_BYTES_A_SECOND = 2**20  # what came of a message cannot be seen before it is there
+_TICK = 0.25
+_SILENT = 600.0  # seconds between two messages of a stream
+_PREFIX = f"/{SERVICE}/"
+_PREFIX_SIZE = 5  # of a message: whether it is compressed, and its length
+_IN_STREAM = b"\x12"  # the field infer_response of ModelStreamInferResponse
+_CONTENT_TYPES = frozenset({"application/grpc", "application/grpc+proto"})
+_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])", re.ASCII)
+_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
+_NAMES = (
+    "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED"
+    " RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS"
+    " UNAUTHENTICATED"
+)
+_NUMBERS = {name: number for number, name in enumerate(_NAMES.split())}
 
 
 def status_of(http_status: int) -> str:
@@ -165,6 +181,13 @@ _CALLS: Mapping[str, _Call] = MappingProxyType(
             "/v2/models/{model}/infer",
             lambda message: _model_path(message.model_name, message.model_version, "/infer"),
         ),
+        "ModelStreamInfer": _Call(
+            "ModelInferRequest",
+            "ModelInferResponse",
+            "POST",
+            "/v2/models/{model}/infer",
+            lambda message: _model_path(message.model_name, message.model_version, "/infer"),
+        ),
         "RepositoryIndex": _Call(
             "RepositoryIndexRequest",
             "RepositoryIndexResponse",
@@ -195,196 +218,278 @@ _CALLS: Mapping[str, _Call] = MappingProxyType(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What the headers of a call say; callers send the same again and again.
+
+    Attributes:
+        call: which one; None for what is none.
+        headers: that are metadata.
+        timeout: seconds that the caller waits.
+        refusal: headers that answer it whatever follows.
+    """
+
+    call: _Call | None
+    headers: Mapping[str, str]
+    timeout: float | None
+    refusal: bytes = b""
+
+
+@dataclass(slots=True)
+class _Served:
+    """A call that is on a stream.
+
+    Attributes:
+        head: of the call.
+        call: which one it is.
+        request: that its message, or the next one, is for; None once that was taken up.
+        held: octets of its messages that count among those of all.
+        under_way: what answers the message that was taken up.
+        taken: octets of that message.
+        answers: whether the headers of the answer are sent.
+    """
+
+    head: _Head
+    call: _Call
+    request: Request | None
+    held: int = 0
+    under_way: Cancellable | None = None
+    taken: int = 0
+    answers: bool = False
+
+
 class GrpcService:
     """The calls of one listening address.
 
     Args:
         handler: what answers requests, as of HTTP.
-        limits: as of HTTP; what gRPC itself bounds is told to it.
+        limits: as of HTTP.
         loop: on which it runs.
         pulse: of the loop, which HTTP beats too.
-        shared: whether other processes listen on the same port, among which the kernel divides connections.
+
+    Attributes:
+        connections: that are open.
+        draining: whether it takes no more calls.
 
     Raises:
-        MissingExtraError: grpcio or protobuf is not installed.
+        MissingExtraError: protobuf is not installed.
     """
 
-    def __init__(
-        self,
-        handler: Handler,
-        limits: Limits,
-        loop: asyncio.AbstractEventLoop,
-        pulse: Pulse,
-        *,
-        shared: bool = False,
-    ) -> None:
+    def __init__(self, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop, pulse: Pulse) -> None:
         try:
-            import grpc
             from google.protobuf.message import DecodeError
         except ImportError:
-            raise MissingExtraError("grpcio", "grpc", "serving over gRPC") from None
-        self._grpc = grpc
+            raise MissingExtraError("protobuf", "grpc", "serving over gRPC") from None
         self._undecodable = DecodeError
         self._handler = handler
-        self._limits = limits
-        self._loop = loop
-        self._pulse = pulse
+        self.limits = limits
+        self.loop = loop
+        self.pulse = pulse
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self._calls = 0
         self._held = 0
-        self._message_time = limits.body_time + limits.max_body / _BYTES_A_SECOND
-        handlers = {
-            name: grpc.stream_unary_rpc_method_handler(partial(self._unary, call)) for name, call in _CALLS.items()
-        }
-        handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(self._stream)
-        self._server = grpc.aio.server(
-            options=[
-                ("grpc.max_receive_message_length", limits.max_body),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.max_metadata_size", limits.max_head),
-                ("grpc.absolute_max_metadata_size", limits.max_head),
-                ("grpc.max_concurrent_streams", _MAX_STREAMS),
-                ("grpc.server_handshake_timeout_ms", int(limits.head_time * 1000)),
-                ("grpc.max_connection_idle_ms", int(limits.idle_time * 1000)),
-                ("grpc.keepalive_time_ms", _PING_SECONDS * 1000),
-                ("grpc.keepalive_timeout_ms", int(limits.write_time * 1000)),
-                ("grpc.so_reuseport", int(shared)),
-            ],
-            maximum_concurrent_rpcs=limits.max_connections,
-        )
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        self._ticking = loop.call_soon(self._tick)
 
-    async def start(self, address: str, tls: Tls | None = None) -> int:
-        """Listen; returns the port.
-
-        Args:
-            address: `host:port`; the port 0 takes a free one.
-            tls: certificate of the server; None speaks plainly.
-
-        Raises:
-            ServingError: ADDRESS_IN_USE, it cannot be bound.
-        """
-        try:
-            if tls is None:
-                port = self._server.add_insecure_port(address)
-            else:
-                port = self._server.add_secure_port(address, tls.credentials(self._grpc))
-        except RuntimeError:
-            port = 0
-        if not port:
-            raise ServingError(
-                ErrorCode.ADDRESS_IN_USE,
-                f"the address {printable(address)} cannot be bound for gRPC",
-                wanted="an address of this machine on which nothing listens",
-                fix="stop what listens there, or choose another --grpc-port; port 0 takes a free one",
-            )
-        await self._server.start()
-        return int(port)
+    def connect(self) -> Connection:
+        """The protocol of a new connection."""
+        return Connection(self)
 
     async def drain(self) -> None:
         """Take no more calls, finish those in flight, then close every connection."""
-        await self._server.stop(self._limits.drain_time)
+        self.draining = True
+        ends = self.loop.time() + self.limits.drain_time
+        for connection in tuple(self.connections):
+            connection.leave()
+        while self.connections and self.loop.time() < ends:
+            await asyncio.sleep(0.01)
+        self._ticking.cancel()
+        for connection in tuple(self.connections):
+            connection.abort()
+        await asyncio.sleep(0.01)  # in which the loop closes their sockets
 
-    async def _unary(self, call: _Call, _: object, context: Any) -> bytes:
-        """Answer a call; its message is read here, since a peer may open calls and send none."""
-        request = _head(call, context)
+    def _tick(self) -> None:
+        now = self.loop.time()
+        for connection in tuple(self.connections):
+            connection.check_time(now)
+        self._ticking = self.loop.call_later(_TICK, self._tick)
+
+    # What connections call
+
+    def understood(self, headers: Mapping[str, str] | None) -> _Head:
+        """What the headers of a call say; None are more than may be."""
+        if headers is None:
+            said = f"the metadata are too large; wanted: at most {self.limits.max_head} bytes"
+            return _Head(None, {}, None, _status("RESOURCE_EXHAUSTED", said))
+        essence = headers.get("content-type", "").partition(";")[0]
+        if headers.get(":method") != "POST" or essence not in _CONTENT_TYPES:
+            return _Head(None, {}, None, _NO_CALL)
+        call = _CALLS.get(headers.get(":path", "").removeprefix(_PREFIX))
+        if call is None:
+            return _Head(None, {}, None, _status("UNIMPLEMENTED", f"there is no such call; wanted: one of {SERVICE}"))
+        if headers.get("grpc-encoding", "identity") != "identity":
+            return _Head(None, {}, None, _COMPRESSED)
+        # Metadata of bytes mean nothing to us.
+        kept = {name: text for name, text in headers.items() if name[:1] != ":" and not name.endswith("-bin")}
+        return _Head(call, kept, _seconds(headers.get("grpc-timeout")))
+
+    def opened(self, stream: Stream, head: _Head) -> None:
+        """A call begins; what can be refused without its message is."""
+        self._calls += 1
+        call = head.call
+        if call is None:
+            stream.connection.end(stream, head.refusal)
+            return
+        request = _request(call, head, stream)
+        stream.call = _Served(head, call, request)
         try:
+            if self._calls > self.limits.max_connections:
+                raise ServingError(ErrorCode.OVERLOADED, "the server has as many calls as it takes", fix="try again")
             self._handler.admit(request)
-            async with asyncio.timeout(self._message_time):
-                raw = await context.read()
-            if not isinstance(raw, bytes):
-                raise ServingError(ErrorCode.BAD_REQUEST, "the call has no message", wanted="one")
-        except TimeoutError:
-            late = ServingError(
-                ErrorCode.REQUEST_TIMEOUT, "the call's message did not arrive in time", fix="send it faster"
-            )
-            response = self._refused(request, late)
         except LeptonError as error:
-            response = self._refused(request, error)
-        else:
-            response = await self._answer(call, request, raw)
-        answer = self._converted(call, response)
-        trailing = (("x-request-id", request.id), *response.headers)
-        if isinstance(answer, bytes):
-            context.set_trailing_metadata(trailing)
-            return answer
-        await context.abort(
-            getattr(self._grpc.StatusCode, status_of(response.status)),
-            answer["error"][:_MAX_SAID],
-            (*trailing, (ERROR_CODE, answer["code"])),
-        )
-        raise AssertionError  # abort has raised
+            self._end(stream, request, self._refused(request, error))
+            return
+        if stream.ended:
+            self.came(stream)
 
-    async def _stream(self, _: object, context: Any) -> AsyncIterator[bytes]:
-        """Answer the messages of a stream one after the other; an error is said in the stream, which goes on."""
-        wrapper = message_class("ModelStreamInferResponse")
-        call = _CALLS["ModelInfer"]
-        while isinstance(raw := await context.read(), bytes):
-            request = _head(call, context)
+    def came(self, stream: Stream) -> None:
+        """Data of a call came, or its end: take up the next message if it is there."""
+        served = stream.call
+        try:
+            self._hold(served, len(stream.received) + served.taken)
+            while served.under_way is None and not stream.answered:
+                raw = self._next(stream)
+                if raw is None:
+                    stream.connection.consumed(stream)
+                    return
+                self._take(stream, raw)
+        except LeptonError as error:  # after which no more of the call can be read
+            request = served.request or _request(served.call, served.head, stream)
+            self._end(stream, request, self._refused(request, error))
+
+    def late(self, stream: Stream, now: float) -> None:
+        """End a call whose message is overdue."""
+        served, limits = stream.call, self.limits
+        if served.under_way is not None:
+            return
+        # The first message must come, and any that has begun; between those of a stream there may be a pause.
+        begun = stream.received or served.request is not None
+        time_left = limits.body_time + len(stream.received) / limits.slowest if begun else _SILENT
+        if now < stream.began + time_left:
+            return
+        error = ServingError(
+            ErrorCode.REQUEST_TIMEOUT, "the call's message did not arrive in time", fix="send it faster"
+        )
+        request = served.request or _request(served.call, served.head, stream)
+        self._end(stream, request, self._refused(request, error))
+
+    def gone(self, stream: Stream) -> None:
+        """Nobody waits for the answer any more."""
+        self._calls -= 1
+        served = stream.call
+        if served is not None:
+            self._hold(served, 0)
+            if served.under_way is not None:
+                under_way, served.under_way = served.under_way, None
+                under_way.cancel()
+
+    # Messages
+
+    def _hold(self, served: _Served, size: int) -> None:
+        """Count what a call's messages take of the memory that all share."""
+        more = size - served.held
+        if not more:
+            return
+        served.held = size
+        self._held += more
+        if more > 0 and self._held > max(self.limits.max_held, self.limits.max_body):
+            raise ServingError(ErrorCode.OVERLOADED, "the messages of all calls are too large", fix="try again")
+
+    def _next(self, stream: Stream) -> bytes | None:
+        """The next message of a call; None where the rest of it, or the end of the call, has not come."""
+        received, streams = stream.received, stream.call.call is _STREAM
+        size = int.from_bytes(received[1:_PREFIX_SIZE], "big")
+        if size > self.limits.max_body:
+            raise ServingError(
+                ErrorCode.TOO_LARGE, f"the message has {size} bytes", wanted=f"at most {self.limits.max_body}"
+            )
+        end = _PREFIX_SIZE + size
+        complete = len(received) >= max(end, _PREFIX_SIZE)
+        if complete and received[0]:
+            raise ServingError(ErrorCode.BAD_REQUEST, "the message is compressed", wanted="it as it is")
+        if streams:
+            if complete:
+                stream.received = received[end:]
+                return bytes(received[_PREFIX_SIZE:end])
+            if stream.ended and not received:
+                stream.connection.send(stream, b"", _OK)
+                return None
+        elif complete and len(received) > end:
+            raise ServingError(ErrorCode.BAD_REQUEST, "the call has more than one message", wanted="one")
+        if not stream.ended:
+            return None
+        if not complete:
+            raise ServingError(ErrorCode.BAD_REQUEST, "the call ends without a whole message", wanted="one")
+        stream.received = b""
+        return bytes(received[_PREFIX_SIZE:])
+
+    def _take(self, stream: Stream, raw: bytes) -> None:
+        """Answer a message, or begin to."""
+        served = stream.call
+        request = served.request
+        served.request = None
+        if request is None:
+            request = _request(served.call, served.head, stream)
             try:
                 self._handler.admit(request)
             except LeptonError as error:
-                response = self._refused(request, error)
-            else:
-                response = await self._answer(call, request, raw)
-            answer = self._converted(call, response)
-            out = wrapper()
-            if isinstance(answer, bytes):
-                out.infer_response.MergeFromString(answer)
-            else:
-                out.error_message = answer["error"][:_MAX_SAID]
-            yield out.SerializeToString()
+                self._answer(stream, request, self._refused(request, error))
+                return
+        response = self._take_up(stream, request, raw)
+        if response is not None:
+            self._answer(stream, request, response)
 
-    def _refused(self, request: Request, error: LeptonError) -> Response:
-        response = error_response(error)
-        self._handler.finished(request, response, 0.0)
-        return response
-
-    async def _answer(self, call: _Call, request: Request, raw: bytes) -> Response:
-        """The response to a message; never raises, but where the peer is gone."""
+    def _take_up(self, stream: Stream, request: Request, raw: bytes) -> Response | None:
+        """The response to a message; None where it comes later. Never raises."""
         started = time.monotonic()
-        handler, limits, pulse = self._handler, self._limits, self._pulse
-        pulse.beat()
-        self._held += len(raw)
+        handler, pulse, served = self._handler, self.pulse, stream.call
+        call = served.call
         try:
-            if self._held > max(limits.max_held, limits.max_body):
-                raise ServingError(ErrorCode.OVERLOADED, "the messages of all calls are too large", fix="try again")
             request.message = message = self._decoded(call, raw)
             request.path, request.match = call.path(message), None
             if call.body is not None:
                 request.body = json.dumps(call.body(message)).encode()
-            elif call is _CALLS["ModelInfer"]:
+            elif call.fields is None:
                 request.body = raw  # by whose length it is judged
-            refusal = handler.refuses(request) if pulse.late else None
-            if refusal is not None:
-                response = refusal
-            else:
-                response = handler.handle(request) if handler.runs_inline(request) else await self._begun(request)
+            response = handler.refuses(request) if pulse.late else None
+            if response is None:
+                if not handler.runs_inline(request):
+                    found = handler.begin(request, partial(self._answered, stream, request, started))
+                    if not isinstance(found, Response):
+                        served.under_way, served.taken = found, len(raw)
+                        return None
+                    response = found
+                else:
+                    response = handler.handle(request)
         except LeptonError as error:
             response = error_response(error)
         except Exception:
             _logger.exception("call %s failed: %s", request.id, printable(request.path))
             response = error_response(internal_error())
-        finally:
-            self._held -= len(raw)
         pulse.ended = time.monotonic()
         handler.finished(request, response, pulse.ended - started)
         return response
 
-    async def _begun(self, request: Request) -> Response:
-        """The response to a request that does not run inline."""
-        answered: asyncio.Future[Response] = self._loop.create_future()
-
-        def done(response: Response) -> None:
-            if not answered.done():
-                answered.set_result(response)
-
-        found = self._handler.begin(request, done)
-        if isinstance(found, Response):
-            return found
-        try:
-            return await answered
-        except asyncio.CancelledError:
-            found.cancel()
-            raise
+    def _answered(self, stream: Stream, request: Request, started: float, response: Response) -> None:
+        """The response to a message that was under way, on the loop."""
+        served = stream.call
+        if served.under_way is None:
+            return  # the caller is gone
+        served.under_way, served.taken = None, 0
+        self.pulse.ended = time.monotonic()
+        self._handler.finished(request, response, self.pulse.ended - started)
+        self._answer(stream, request, response)
+        self.came(stream)
 
     def _decoded(self, call: _Call, raw: bytes) -> Any:
         try:
@@ -394,38 +499,97 @@ class GrpcService:
                 ErrorCode.BAD_REQUEST, f"the message is no {call.asks}", wanted="one in protobuf, its texts in UTF-8"
             ) from None
 
-    @staticmethod
-    def _converted(call: _Call, response: Response) -> bytes | dict[str, Any]:
-        """The message of an answer, or what is said of an error."""
-        if call.fields is None:
-            if response.status == 200:
-                return response.body
-            value = json.loads(response.body)
+    # Answers
+
+    def _refused(self, request: Request, error: LeptonError) -> Response:
+        response = error_response(error)
+        self._handler.finished(request, response, 0.0)
+        return response
+
+    def _answer(self, stream: Stream, request: Request, response: Response) -> None:
+        """Answer one message: with it ends a call, but for a stream of messages, in which an error is said too."""
+        served = stream.call
+        if served.call is not _STREAM:
+            self._end(stream, request, response)
+            return
+        stream.began = self.loop.time()
+        answer = _converted(served.call, response)
+        if isinstance(answer, bytes):
+            data = _IN_STREAM + _varint(len(answer)) + answer
         else:
-            value = json.loads(response.body)
-            if response.status == 200 or (call.answers.endswith("ReadyResponse") and response.status == 503):
-                out = message_class(call.answers)(**call.fields(response.status, value))
-                return bytes(out.SerializeToString())
-        return dict(value)
+            data = message_class("ModelStreamInferResponse")(
+                error_message=answer["error"][:_MAX_SAID]
+            ).SerializeToString()
+        self._send(stream, data)
+
+    def _end(self, stream: Stream, request: Request, response: Response) -> None:
+        """End a call with a response."""
+        answer = _converted(stream.call.call, response)
+        behind = literal("x-request-id", request.id) + b"".join(starmap(literal, response.headers))
+        if isinstance(answer, bytes):
+            self._send(stream, answer, _OK + behind)
+            return
+        status = status_of(response.status)
+        said = _status(status, answer["error"][:_MAX_SAID], headers=not stream.call.answers)
+        stream.connection.end(stream, said + behind + literal(ERROR_CODE, answer["code"]))
+
+    @staticmethod
+    def _send(stream: Stream, data: bytes, trailers: bytes = b"") -> None:
+        if not stream.call.answers:
+            stream.call.answers = True
+            stream.connection.begin_answer(stream, _HEADERS)
+        stream.connection.send(stream, b"\0" + len(data).to_bytes(4, "big") + data, trailers)
 
 
-def _head(call: _Call, context: Any) -> Request:
+def _converted(call: _Call, response: Response) -> bytes | dict[str, Any]:
+    """The message of an answer, or what is said of an error."""
+    if call.fields is None:
+        if response.status == 200:
+            return response.body
+        value = json.loads(response.body)
+    else:
+        value = json.loads(response.body)
+        if response.status == 200 or (call.answers.endswith("ReadyResponse") and response.status == 503):
+            out = message_class(call.answers)(**call.fields(response.status, value))
+            return bytes(out.SerializeToString())
+    return dict(value)
+
+
+def _request(call: _Call, head: _Head, stream: Stream) -> Request:
     """A request of which nothing is there yet but what it came with; the rules of its route hold already."""
-    # Metadata of bytes mean nothing to us.
-    headers = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
-    identifier = request_id(headers.get("x-request-id"))
-    request = Request(call.method, call.route, headers, b"", identifier, _address(context.peer()), message=call.asks)
-    request.timeout = context.time_remaining()
-    return request
+    identifier = request_id(head.headers.get("x-request-id"))
+    client = stream.connection.client
+    return Request(call.method, call.route, head.headers, b"", identifier, client, call.asks, head.timeout)
 
 
-@lru_cache(_KEPT)
-def _address(peer: str) -> str:
-    """The address of a peer that gRPC calls `ipv4:127.0.0.1:1234` or `ipv6:%5B::1%5D:1234`."""
-    kind, _, rest = peer.partition(":")
-    if kind not in {"ipv4", "ipv6"}:
-        return "local"
-    return unquote(rest.rpartition(":")[0]).strip("[]")
+def _seconds(timeout: str | None) -> float | None:
+    """What `grpc-timeout` says, such as `20S` or `1500m`; what is none sets no limit, as in other servers."""
+    found = _TIMEOUT.fullmatch(timeout or "")
+    return None if found is None else int(found[1]) * _UNITS[found[2]]
+
+
+def _status(name: str, said: str, *, headers: bool = True) -> bytes:
+    """The headers that end a call with a status; the first headers are among them, where none were sent before."""
+    block = literal("grpc-status", str(_NUMBERS[name])) + literal("grpc-message", quote(said, safe=_PLAIN))
+    return _HEADERS + block if headers else block
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+_STREAM = _CALLS["ModelStreamInfer"]
+_HEADERS = literal(":status", "200") + literal("content-type", "application/grpc")
+_OK = literal("grpc-status", "0")
+_NO_CALL = literal(":status", "415")  # for what does not speak gRPC, it has no status
+_COMPRESSED = _status("UNIMPLEMENTED", "messages are not taken compressed") + literal(
+    "grpc-accept-encoding", "identity"
+)
 
 
 def _model_path(name: str, version: str, ending: str) -> str:

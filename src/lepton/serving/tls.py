@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lepton.core import ErrorCode, SecurityError, UsageError, printable
 from lepton.core.lazy import LazyModule
@@ -63,8 +63,11 @@ class Tls:
         client_ca = None if self.client_ca is None else str(self.client_ca)
         return {"certificate": str(self.certificate), "key": str(self.key), "client_ca": client_ca}
 
-    def context(self) -> ssl.SSLContext:
-        """What HTTP takes.
+    def context(self, protocol: str = "http/1.1") -> ssl.SSLContext:
+        """What connections take.
+
+        Args:
+            protocol: that is offered in the handshake.
 
         Raises:
             DataError: NOT_FOUND, a file that is not there.
@@ -75,7 +78,7 @@ class Tls:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
         context.set_ciphers(_CIPHERS)
-        context.set_alpn_protocols(["http/1.1"])
+        context.set_alpn_protocols([protocol])
         try:
             context.load_cert_chain(self.certificate, self.key, password=_no_password)
         except (ssl.SSLError, OSError, ValueError):
@@ -89,19 +92,6 @@ class Tls:
             context.load_verify_locations(self.client_ca)
             context.verify_mode = ssl.CERT_REQUIRED
         return context
-
-    def credentials(self, grpc: Any) -> Any:
-        """What gRPC takes; `context` has checked the files.
-
-        Args:
-            grpc: the library.
-        """
-        authority = None if self.client_ca is None else _read(self.client_ca)
-        return grpc.ssl_server_credentials(
-            [(_read(self.key), _read(self.certificate))],
-            root_certificates=authority,
-            require_client_auth=authority is not None,
-        )
 
     def _check(self) -> None:
         """Read every certificate, for what OpenSSL says nothing of, or what nobody understands."""
