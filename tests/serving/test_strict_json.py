@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from lepton.core import ErrorCode, ServingError
-from lepton.serving.strict_json import MAX_DEPTH, _parsed_with_care, dump, parse
+from lepton.serving.strict_json import MAX_DEPTH, _parsed_with_care, dump, numbers, parse
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 SCALARS = (
@@ -160,3 +160,45 @@ def test_the_quick_way_takes_what_the_careful_one_takes(text: str) -> None:
 def test_no_count_hides_a_key_that_stands_twice(text: str) -> None:
     with pytest.raises(ServingError, match="stands twice"):
         parse(text.encode())
+
+
+@given(st.lists(st.integers(-(2**40), 2**40) | st.floats(-1e15, 1e15), min_size=1), st.sampled_from([None, 1]))
+def test_numbers_are_read_as_parse_reads_them(values: list[float], indent: int | None) -> None:
+    text = json.dumps(values, indent=indent).encode()
+    found = numbers(text[1:-1])
+    assert found is not None
+    assert found.tolist() == [float(value) for value in parse(text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "1,",
+        "[1]",
+        "null",
+        '"1"',
+        "1]",
+        "01",
+        "+1",
+        ".5",
+        "1.",
+        "1e",
+        "1 2",
+        "--1",
+        "1e999",
+        "9223372036854775808",
+    ]
+    + ["-9223372036854775809", "0." + "1" * 400, "1,2," + "3" * 401, "1" * 401, "1e200"],
+)
+def test_what_is_not_surely_numbers_is_left_to_parse(text: str) -> None:
+    assert numbers(text.encode()) is None
+    assert numbers(b"1," * 300 + text.encode()) is None
+
+
+def test_many_numbers_are_read() -> None:
+    text = ",".join(f"{value}.{'5' * 300}" for value in range(100)).encode()
+    found = numbers(text)
+    assert found is not None
+    assert found.tolist() == pytest.approx([value + 0.5555555555555556 for value in range(100)])
