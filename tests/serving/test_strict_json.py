@@ -189,8 +189,12 @@ def test_numbers_are_read_as_parse_reads_them(values: list[float], indent: int |
         "--1",
         "1e999",
         "9223372036854775808",
-    ]
-    + ["-9223372036854775809", "0." + "1" * 400, "1,2," + "3" * 401, "1" * 401, "1e200"],
+        "-9223372036854775809",
+        "0." + "1" * 400,
+        "1,2," + "3" * 401,
+        "1" * 401,
+        "1e200",
+    ],
 )
 def test_what_is_not_surely_numbers_is_left_to_parse(text: str) -> None:
     assert numbers(text.encode()) is None

@@ -35,7 +35,8 @@ _NUMBERS_APART = bytes.maketrans(b"123456789[:- \t\n\r", b"000000000,,,,,,,")
 _LONG_INTEGER, _MUCH_TOO_LONG = b"," + _LONG_NUMBER, b"0" * 100
 _STRUCTURE = bytes(char if char in b'[]{}":\\' else ord("a") for char in range(256))
 _NUMBERS_AND_SPACES = b"0123456789+-.,eE \t\n\r"
-_SQUARE_OF_TOO_LARGE = 2.0**126
+_TOO_LARGE = 2.0**63  # to be surely no integer beyond 64 bits
+_FEW = 64
 _NESTED = frozenset({dict, list})
 _SURROGATE_OR_NUL = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
@@ -82,10 +83,12 @@ def numbers(text: bytes) -> NDArray[np.float64] | None:
         values = orjson.loads(b"[%b]" % text)
     except orjson.JSONDecodeError:
         return None
+    if not values:
+        return None
     # Several times quicker than `numpy.array`, which looks at the type of each.
     array: NDArray[np.float64] = np.frombuffer(struct.pack(f"{len(values)}d", *values))
-    # Integers that leave 64 bits are too large, and so is the sum of their squares, which takes one step to find.
-    return array if len(array) and array.dot(array) < _SQUARE_OF_TOO_LARGE else None
+    lowest, highest = (min(values), max(values)) if len(values) <= _FEW else (array.min(), array.max())
+    return array if lowest > -_TOO_LARGE and highest < _TOO_LARGE else None
 
 
 def _are_short(text: bytes) -> bool:
