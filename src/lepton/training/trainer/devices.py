@@ -1,0 +1,122 @@
+"""Devices, threads and randomness of one call: chosen by one argument, and given back as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+
+from lepton.core import ErrorCode, UsageError, WorkerError
+
+__all__ = ["device_of", "own_randomness", "own_threads", "precision_of", "seed_globally", "told_memory"]
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def device_of(name: str) -> Any:
+    """The device of that name: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best that is there.
+
+    Raises:
+        UsageError: no such device, or it is not on this machine.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError):
+        device = None
+    if device is None or device.type not in {"cpu", "cuda", "mps"}:
+        raise UsageError(ErrorCode.USAGE, f"got device={name!r}", wanted="cpu, cuda, cuda:1, mps or auto")
+    count = torch.cuda.device_count() if device.type == "cuda" and torch.cuda.is_available() else 0
+    absent = (device.type == "mps" and not torch.backends.mps.is_available()) or (
+        device.type == "cuda" and (device.index or 0) >= count
+    )
+    if absent:
+        there = f"{count} CUDA device(s) are there" if device.type == "cuda" else "MPS is on Macs with Apple's chips"
+        raise UsageError(
+            ErrorCode.USAGE,
+            f"got device={name!r}, which this machine or this build of torch does not have: {there}",
+            fix="use device='cpu', or 'auto' for the best that is there",
+        )
+    return device
+
+
+def precision_of(name: str, device: Any, module: Any) -> Any:
+    """The context of the forward pass: bfloat16 where it pays, on CUDA devices that have it and for more than a toy."""
+    if name not in PRECISIONS:
+        raise UsageError(ErrorCode.USAGE, f"got precision={name!r}", wanted="one of " + ", ".join(PRECISIONS))
+    able = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    worth = sum(parameter.numel() for parameter in module.parameters()) >= 1_000_000
+    if name == "bfloat16" or (name == "auto" and able and worth):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+@contextmanager
+def own_threads(threads: int) -> Iterator[None]:
+    """Have torch use so many threads inside."""
+    before = torch.get_num_threads()
+    if before != threads:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        if before != threads:
+            torch.set_num_threads(before)
+
+
+@contextmanager
+def own_randomness(device: Any) -> Iterator[None]:
+    """Leave the global generators, which dropout draws from, as they were; and have cuDNN choose without timing."""
+    cuda = device.type == "cuda"
+    state = torch.default_generator.get_state()
+    device_state = _device_module(device).get_rng_state() if device.type != "cpu" else None
+    flags = (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic)
+    if cuda:
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(state)
+        if device_state is not None:
+            _device_module(device).set_rng_state(device_state)
+        if cuda:
+            torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = flags
+
+
+def seed_globally(device: Any, seed: int) -> None:
+    """Seed the generators that dropout draws from, inside `own_randomness`; quicker than `torch.manual_seed`."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
+def _device_module(device: Any) -> Any:
+    return torch.cuda if device.type == "cuda" else torch.mps
+
+
+_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "Unable to allocate")
+
+
+@contextmanager
+def told_memory(rows: int, what: str = "batch_size") -> Iterator[None]:
+    """Turn a failed allocation into an error that says what to lower.
+
+    Raises:
+        WorkerError: memory ran out.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not any(t in str(error) for t in _MEMORY):
+            raise
+        fix = f"lower {what}" + (
+            f", say to {rows // 2} with accumulate=2, which takes the same steps" if rows > 1 else ""
+        )
+        raise WorkerError(
+            ErrorCode.OUT_OF_MEMORY, f"memory ran out with {rows} rows a batch", fix=fix, details={"batch_size": rows}
+        ) from None
