@@ -40,6 +40,7 @@ GROUPS = {
         "consensus_labels",
         "find_leakage",
         "train",
+        "import_model",
         "load",
         "predict",
         "evaluate",
@@ -51,6 +52,7 @@ GROUPS = {
     "Services": ("Service", "method"),
     "Long work and errors": ("Work", "Resources", "LeptonError"),
     "Estimators": ("LinearRegression", "Ridge", "LogisticRegression", "KMeans"),
+    "Networks": ("Trainer",),
     "Version": ("__version__",),
 }
 HELD = (

@@ -11,8 +11,9 @@ _HOMES = {
     "lepton.data.recipes": "Recipe",
     "lepton.serving.services": "Service method",
     "lepton.training.estimators": "KMeans LinearRegression LogisticRegression Ridge",
-    "lepton.verbs": "Model check compare describe diff evaluate find_label_errors forget load predict read serve "
-    "suggest train versions",
+    "lepton.training.trainer": "Trainer",
+    "lepton.verbs": "Model check compare describe diff evaluate find_label_errors forget import_model load predict "
+    "read serve suggest train versions",
     "lepton.version": "__version__",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -16,6 +16,7 @@ from lepton.training.estimators import (
     LogisticRegression as LogisticRegression,
     Ridge as Ridge,
 )
+from lepton.training.trainer import Trainer as Trainer
 from lepton.verbs import (
     Model as Model,
     check as check,
@@ -25,6 +26,7 @@ from lepton.verbs import (
     evaluate as evaluate,
     find_label_errors as find_label_errors,
     forget as forget,
+    import_model as import_model,
     load as load,
     predict as predict,
     read as read,

@@ -32,13 +32,14 @@ if TYPE_CHECKING:
     from lepton import evaluation, serving, training
     from lepton.data import quality, suggest as suggestions
     from lepton.data.versions import diff as differences, folder as folders, forget as forgetting, manifest
-    from lepton.training import choosing
+    from lepton.training import choosing, importers
 else:
     # Who loads a model to predict does not wait for the rooms that train, judge and serve.
     evaluation, serving, training = map(LazyModule, ("lepton.evaluation", "lepton.serving", "lepton.training"))
     quality, suggestions = LazyModule("lepton.data.quality"), LazyModule("lepton.data.suggest")
     differences, folders = LazyModule("lepton.data.versions.diff"), LazyModule("lepton.data.versions.folder")
     forgetting, choosing = LazyModule("lepton.data.versions.forget"), LazyModule("lepton.training.choosing")
+    importers = LazyModule("lepton.training.importers")
 
 __all__ = [
     "Model",
@@ -49,6 +50,7 @@ __all__ = [
     "evaluate",
     "find_label_errors",
     "forget",
+    "import_model",
     "load",
     "predict",
     "read",
@@ -499,6 +501,62 @@ def train(
         model._table = table if request.effort != "fast" else None  # what `choose` needs
         weakref.finalize(model.predictor, scratch.pop_all().close)  # copies of the model share it
     return model
+
+
+def import_model(
+    model: Any,
+    *,
+    sample: Any = None,
+    labels: Sequence[str] | Sequence[int] | None = None,
+    name: str | None = None,
+    target: str | None = None,
+    framework: str | None = None,
+    trust: bool = False,
+    tolerance: float | None = None,
+    output: str | Path | None = None,
+    work: Work | None = None,
+) -> Model:
+    """A model of another framework as a model file, compared with the original on a sample.
+
+    How far apart their answers are stands in the report `import` of the model file.
+
+    Args:
+        model: a live object: a fitted estimator or pipeline of scikit-learn, a model of LightGBM or XGBoost, a PyTorch
+            module or exported program, a model of Keras, an ONNX model; or the path of a file of one of them.
+        sample: rows of a table (in memory, a `Dataset`, or a path), or arrays, that the model takes; where they can be
+            told from the model, they are made.
+        labels: names of the classes, in the model's order; by default those that it knows.
+        name: of the model; by default that of the file.
+        target: name of what it predicts.
+        framework: which of them it is, where that should not be told from what came.
+        trust: open a file that may hold code, in a sandbox without network.
+        tolerance: largest difference that is taken, as a share of the largest answer; by default what the arithmetic
+            of the framework explains.
+        output: where to save; by default a temporary file that lasts as long as the model object.
+        work: cancel, progress and resources.
+
+    Raises:
+        DataError: the file cannot be read, or ONNX cannot express what the model does.
+        SecurityError: a file that may hold code, without `trust`; a pickle, always.
+        BundleError: the answers are further apart than `tolerance`, or the graph is one that a bundle must not hold.
+    """
+    with contextlib.ExitStack() as scratch:
+        path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
+        importers.import_model(
+            model,
+            output=path,
+            sample=sample,
+            labels=labels,
+            name=name,
+            target=target,
+            framework=framework,
+            trust=trust,
+            tolerance=tolerance,
+            work=work,
+        )
+        imported = Model(path, resources=None if work is None else work.resources)
+        weakref.finalize(imported.predictor, scratch.pop_all().close)
+    return imported
 
 
 def load(path: str | Path, *, resources: Resources | None = None) -> Model:
