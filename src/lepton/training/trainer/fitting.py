@@ -7,24 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from lepton.core import DataError, ErrorCode, UsageError, Work
 from lepton.training.trainer.batches import Batch, as_inputs, as_tensor, at_least_one, each, num_rows
 from lepton.training.trainer.callbacks import checked_callbacks
 from lepton.training.trainer.checkpoints import Checkpoints
-from lepton.training.trainer.feeds import ArrayFeed, StreamFeed, feed_of
+from lepton.training.trainer.feeds import StreamFeed, feed_of
 from lepton.training.trainer.history import History
 from lepton.training.trainer.keeping import put_back
 from lepton.training.trainer.loop import Loop
-from lepton.training.trainer.losses import Loss
-from lepton.training.trainer.metrics import labels_of
+from lepton.training.trainer.preparing import measure, prepare
 from lepton.training.trainer.recipe import Recipe
-from lepton.training.trainer.stepping import Augment, Stepper, call
-from lepton.training.trainer.trying import modes_kept, try_module
+from lepton.training.trainer.stepping import Augment, Stepper
 
-__all__ = ["Options", "SingleSteps", "loop_of", "measure", "prepare"]
+__all__ = ["Options", "loop_of"]
 
 _EVALUATED = 256
 
@@ -137,108 +134,6 @@ def loop_of(trainer: Any, options: Options, work: Work) -> Loop:
     return loop
 
 
-def prepare(trainer: Any, feed: ArrayFeed | StreamFeed, train: Options | None = None) -> None:
-    """Try the module on the first rows, and have the feed's targets checked against its outputs.
-
-    Raises:
-        DataError: what does not fit.
-    """
-    shape = _tried(trainer, feed.sample())
-    loss: Loss = trainer.loss
-    mixes = train is not None and train.recipe is not None and train.recipe.mixup > 0 and loss.kind == "classes"
-
-    def targets(y: Any) -> Any:
-        found = loss.targets(y, shape)
-        if mixes and not found.is_floating_point():
-            return torch.nn.functional.one_hot(found, shape[1]).float()
-        return found
-
-    table = None if train is None or not train.class_weight else _class_table(train.class_weight, loss, shape)
-
-    def weights(y: Any, weight: Any) -> Any:
-        if weight is not None:
-            _check_weight(weight)
-        if table is None:
-            return weight
-        own = table.to(y.device)[(labels_of(y) if loss.kind == "classes" else y.reshape(-1)).long()]
-        return own if weight is None else own * weight
-
-    feed.prepare(targets, weights)
-
-
-def _tried(trainer: Any, sample: Batch) -> tuple[int, ...]:
-    """The shape of the module's outputs for a row or two; () where it gives no tensor."""
-    outputs = try_module(trainer.module, sample, trainer.device)
-    loss: Loss = trainer.loss
-    if sample.y is None and not (loss.kind == "own" and hasattr(trainer.module, "training_loss")):
-        raise DataError(ErrorCode.BAD_TARGET, "got no y", wanted=f"the targets of the loss {loss.name}")
-    loss.check_outputs(outputs)
-    shape = tuple(outputs.shape) if torch.is_tensor(outputs) else ()
-    trainer.num_outputs = int(shape[1]) if len(shape) > 1 else 1
-    return shape
-
-
-class SingleSteps:
-    """Steps on batches that a caller brings one by one.
-
-    Args:
-        trainer: whose module and optimizer.
-        batch: the first one, to try the module on.
-    """
-
-    def __init__(self, trainer: Any, batch: Batch) -> None:
-        self._trainer = trainer
-        self._shape = _tried(trainer, Batch(each(lambda leaf: leaf[:2], batch.x), batch.y))
-        self._stepper = Stepper(
-            trainer.module, trainer.loss, trainer.made_optimizer(), work=Work(seed=trainer.seed),
-            device=trainer.device, precision=trainer.precision,
-        )  # fmt: skip
-
-    def take(self, batch: Batch) -> dict[str, float]:
-        """Learn from the batch; its loss and metrics."""
-        trainer, stepper = self._trainer, self._stepper
-        x, y, weight = batch
-        if y is not None:
-            y = trainer.loss.targets(y, self._shape).to(trainer.device)
-        if weight is not None:
-            _check_weight(weight)
-            weight = weight.to(trainer.device)
-        stepper.synchronize = trainer.synchronize
-        trainer.module.train()
-        given = Batch(each(lambda leaf: leaf.to(trainer.device), x), y, weight)
-        loss, outputs, learned = stepper.take(given, 0, stepper.steps, last=True)
-        loss_meter, *others = trainer.meters()
-        loss_meter.add(loss, num_rows(learned.x))
-        with torch.no_grad():
-            for meter in others:
-                meter.update(outputs, learned.y)
-        return {meter.name: meter.result() for meter in (loss_meter, *others)}
-
-
-def measure(trainer: Any, feed: ArrayFeed | StreamFeed, work: Work) -> dict[str, float]:
-    """Loss and metrics of a prepared feed, by name."""
-    loss_meter, *others = trainer.meters()
-    module, loss = trainer.module, trainer.loss
-    own = getattr(module, "training_loss", None) if loss.kind == "own" and trainer.loss_is_modules else None
-    with torch.inference_mode(), modes_kept(module), trainer.precision:
-        for batch in feed.batches(0):
-            work.check()
-            if own is not None:
-                value, outputs = own(batch.x, batch.y, loss.mean)
-                value = value.mean() if value.ndim else value
-            else:
-                outputs = call(module, batch.x)
-                value = None
-            if batch.weight is None:
-                loss_meter.add(loss.mean(outputs, batch.y) if value is None else value, num_rows(batch.x))
-            else:
-                rows = loss.rows(outputs, batch.y) * batch.weight
-                loss_meter.add_sum(rows.sum(), batch.weight.sum())
-            for meter in others:
-                meter.update(outputs, batch.y)
-    return {meter.name: meter.result() for meter in (loss_meter, *others)}
-
-
 def _feeds(trainer: Any, options: Options, seeds: Work, history: History) -> tuple[Any, Any]:
     """Feeds of training and validation, checked."""
     x, y, weight, validation = options.x, options.y, options.sample_weight, options.validation_data
@@ -256,7 +151,7 @@ def _feeds(trainer: Any, options: Options, seeds: Work, history: History) -> tup
             f"a generator is used up after one pass, and there are {options.epochs} epochs",
             fix="give a function that makes a new one each epoch, or steps_per_epoch for one without an end",
         )
-    prepare(trainer, feed, options)
+    prepare(trainer, feed, options.recipe, options.class_weight)
     if feed.rows is not None and feed.rows < options.batch_size and options.batch_size != 32:
         history.notes.append(
             f"batch_size={options.batch_size} is more than the {feed.rows} rows: each step takes all of them"
@@ -328,36 +223,6 @@ def _check_identity(kept: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         raise UsageError(
             ErrorCode.USAGE, f"the checkpoint is of another training: {told}",
             fix="call fit as it was called before, or name another folder",
-        )  # fmt: skip
-
-
-def _class_table(class_weight: Any, loss: Loss, shape: tuple[int, ...]) -> Any:
-    if loss.kind == "own" or loss.kind == "numbers" or (loss.kind == "binary" and len(shape) > 1 and shape[1] > 1):
-        raise UsageError(ErrorCode.USAGE, f"got class_weight with the loss {loss.name}", fix="use sample_weight")
-    classes = shape[1] if loss.kind == "classes" else 2
-    if not isinstance(class_weight, Mapping):
-        raise UsageError(ErrorCode.USAGE, f"got class_weight={class_weight!r}", wanted="a dict from label to weight")
-    table = torch.ones(classes)
-    for label, weight in class_weight.items():
-        if not isinstance(label, int | np.integer) or not 0 <= label < classes:
-            raise UsageError(
-                ErrorCode.USAGE, f"class_weight names the label {label!r}", wanted=f"labels from 0 to {classes - 1}"
-            )
-        table[int(label)] = float(weight)
-    _check_weight(table)
-    return table
-
-
-def _check_weight(weight: Any) -> None:
-    if weight.ndim != 1:
-        raise DataError(
-            ErrorCode.WRONG_SHAPE, f"the weights have the shape {list(weight.shape)}", wanted="one number a row"
-        )
-    bad = torch.nonzero(~(torch.isfinite(weight) & (weight >= 0)))
-    if len(bad):
-        raise DataError(
-            ErrorCode.BAD_VALUE, f"the weight in place {int(bad[0])} is {float(weight[int(bad[0])]):g}",
-            wanted="finite weights of at least 0",
         )  # fmt: skip
 
 

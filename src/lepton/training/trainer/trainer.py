@@ -13,7 +13,7 @@ import torch
 
 from lepton.core import ErrorCode, TrainingError, UsageError, Work
 from lepton.report import TerminalProgress
-from lepton.training.trainer import devices, fitting
+from lepton.training.trainer import devices, fitting, preparing
 from lepton.training.trainer.averaging import copy_state, put_state
 from lepton.training.trainer.batches import as_batch, as_inputs, at_least_one, each, num_rows
 from lepton.training.trainer.checkpoints import Checkpoints, read_tensors, write_tensors
@@ -22,9 +22,7 @@ from lepton.training.trainer.history import History
 from lepton.training.trainer.losses import loss_of
 from lepton.training.trainer.metrics import MeanMeter, meter_of
 from lepton.training.trainer.optimizers import check_rate, optimizer_of
-from lepton.training.trainer.stepping import call
 from lepton.training.trainer.summary import summary_of
-from lepton.training.trainer.trying import modes_kept, try_module
 
 __all__ = ["Trainer"]
 
@@ -88,7 +86,7 @@ class Trainer:
         self._asked: tuple[Any, float | None] = ("adam", None)
         self._metrics: tuple[Any, ...] = ()
         self._sample: Any = None
-        self._single: fitting.SingleSteps | None = None
+        self._single: preparing.SingleSteps | None = None
         module.to(self.device)
         self.precision = devices.precision_of(precision, self.device, module)
         if any(isinstance(part, torch.nn.Conv2d) for part in module.modules()):
@@ -217,8 +215,8 @@ class Trainer:
         self._compiled()
         with self._session(batch_size):
             feed = self._feed(x, y, sample_weight, batch_size)
-            fitting.prepare(self, feed)
-            return tuple(fitting.measure(self, feed, Work.of(work)).values())
+            preparing.prepare(self, feed)
+            return tuple(preparing.measure(self, feed, Work.of(work)).values())
 
     def predict(self, x: Any, *, batch_size: int = 256, work: Work | None = None) -> Any:
         """The module's outputs, [N, …]: an array, or a tuple or dict of them where the module gives several.
@@ -230,16 +228,9 @@ class Trainer:
             batch_size: rows at a time.
             work: may stop it.
         """
-        work = Work.of(work)
-        found: list[Any] = []
         with self._session(batch_size):
-            feed = self._feed(x, None, None, batch_size)
-            try_module(self.module, feed.sample(), self.device)
-            with torch.inference_mode(), modes_kept(self.module), self.precision:
-                for batch in feed.batches(0):
-                    work.check()
-                    found.append(_outputs(call(self.module, batch.x)))
-        return _joined(found)
+            found = preparing.answers(self, self._feed(x, None, None, batch_size), Work.of(work))
+        return _joined([_outputs(part) for part in found])
 
     def train_step(self, batch: Any) -> dict[str, float]:
         """Learn from one batch, (x, y) or (x, y, weight), and give its loss and metrics: for loops of one's own.
@@ -250,7 +241,7 @@ class Trainer:
         given = as_batch(batch)
         with self._session(num_rows(given.x)):
             if self._single is None:
-                self._single = fitting.SingleSteps(self, given)
+                self._single = preparing.SingleSteps(self, given)
             return self._single.take(given)
 
     def summary(self, x: Any = None) -> None:
