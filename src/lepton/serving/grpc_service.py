@@ -26,6 +26,7 @@ from lepton.serving.http2.hpack import literal
 from lepton.serving.http2.stream import Stream
 from lepton.serving.protocols.base import Request, Response, error_response, internal_error, request_id
 from lepton.serving.protocols.messages import SERVICE, message_class
+from lepton.serving.protocols.protobuf import Repeated, text_of, varint
 from lepton.serving.pulse import Pulse
 
 __all__ = ["ERROR_CODE", "STATUSES", "GrpcService", "status_of"]
@@ -289,6 +290,8 @@ class GrpcService:
         self.draining = False
         self._calls = 0
         self._held = 0
+        self._paths: dict[bytes, str] = {}  # of requests to infer, by their messages without the bytes of the tensor
+        self._sizes: dict[int, int] = {}  # of these bytes, by the size of the message
         self._ticking = loop.call_soon(self._tick)
 
     def connect(self) -> Connection:
@@ -455,12 +458,14 @@ class GrpcService:
         handler, pulse, served = self._handler, self.pulse, stream.call
         call = served.call
         try:
-            request.message = message = self._decoded(call, raw)
-            request.path, request.match = call.path(message), None
-            if call.body is not None:
-                request.body = json.dumps(call.body(message)).encode()
-            elif call.fields is None:
-                request.body = raw  # by whose length it is judged
+            if call.fields is None:
+                self._read_infer(call, request, raw)
+            else:
+                request.message = message = self._decoded(call, raw)
+                request.path = call.path(message)
+                if call.body is not None:
+                    request.body = json.dumps(call.body(message)).encode()
+            request.match = None
             response = handler.refuses(request) if pulse.late else None
             if response is None:
                 if not handler.runs_inline(request):
@@ -491,6 +496,24 @@ class GrpcService:
         self._answer(stream, request, response)
         self.came(stream)
 
+    def _read_infer(self, call: _Call, request: Request, raw: bytes) -> None:
+        """Where a message is for, and itself; one that begins as another did is not taken apart again."""
+        request.body = raw
+        text = raw[: len(raw) - self._sizes.get(len(raw), 0)]
+        path = self._paths.get(text)
+        if path is not None:
+            request.message, request.path = Repeated(text), path
+            return
+        request.message = message = self._decoded(call, raw)
+        request.path = call.path(message)
+        known = text_of(raw, message)
+        if known is not None:
+            if len(self._paths) >= _KEPT or len(self._sizes) >= _KEPT:
+                self._paths.clear()
+                self._sizes.clear()
+            self._sizes[len(raw)] = len(raw) - len(known)
+            self._paths[known] = request.path
+
     def _decoded(self, call: _Call, raw: bytes) -> Any:
         try:
             return message_class(call.asks).FromString(raw)
@@ -515,7 +538,7 @@ class GrpcService:
         stream.began = self.loop.time()
         answer = _converted(served.call, response)
         if isinstance(answer, bytes):
-            data = _IN_STREAM + _varint(len(answer)) + answer
+            data = _IN_STREAM + varint(len(answer)) + answer
         else:
             data = message_class("ModelStreamInferResponse")(
                 error_message=answer["error"][:_MAX_SAID]
@@ -572,15 +595,6 @@ def _status(name: str, said: str, *, headers: bool = True) -> bytes:
     """The headers that end a call with a status; the first headers are among them, where none were sent before."""
     block = literal("grpc-status", str(_NUMBERS[name])) + literal("grpc-message", quote(said, safe=_PLAIN))
     return _HEADERS + block if headers else block
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 _STREAM = _CALLS["ModelStreamInfer"]

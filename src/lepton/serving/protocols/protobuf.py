@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -19,11 +20,12 @@ from lepton.serving.model_store import ServedModel
 from lepton.serving.protocols.base import Request, Response
 from lepton.serving.protocols.binary import as_bytes, read_bytes
 from lepton.serving.protocols.call import Answers, Call
+from lepton.serving.protocols.forms import learn_bytes, recall_bytes
 from lepton.serving.protocols.infer import Outputs, check_id, pack_inputs, read_outputs, read_priority, read_timeout
 from lepton.serving.protocols.messages import message_class
 from lepton.serving.protocols.tensors import Tensor, read_head
 
-__all__ = ["PROTOBUF", "read_message"]
+__all__ = ["PROTOBUF", "Repeated", "read_message", "text_of", "varint"]
 
 PROTOBUF = "application/grpc"
 """Content type of an answer that is a message."""
@@ -40,6 +42,8 @@ _FIELDS: Mapping[str, str] = MappingProxyType(
         "BYTES": "bytes_contents",
     }
 )
+_CONTENTS_IN, _CONTENTS_OUT = b"\x3a", b"\x32"  # fields 7 of a request and 6 of an answer, each of them bytes
+_LONGEST = 4096
 _NO_PARAMETERS: dict[str, Any] = {}
 
 
@@ -53,18 +57,66 @@ def read_message(served: ServedModel, request: Request) -> Call:
         ServingError: a message that is not the protocol's, or a model that is not ready.
         SchemaError: tensors that are not the model's.
     """
-    predictor = served.predictor
     message = request.message
+    if isinstance(message, Repeated):
+        call = recall_bytes(served, message.text, request.body)
+        if call is not None:
+            call.timeout = _sooner(call.timeout, request.timeout)
+            return call
+        message = message_class("ModelInferRequest").FromString(request.body)
+    predictor = served.predictor
     check_id(message.id)
     parameters = _parameters(message)
     asked = [{"name": output.name, "parameters": _parameters(output)} for output in message.outputs]
     outputs = read_outputs(asked, served, parameters)
     packed = pack_inputs(_read_inputs(message, files=served.decodes), served, predictor)
-    timeout = read_timeout(parameters)
-    if request.timeout is not None:
-        timeout = request.timeout if timeout is None else min(timeout, request.timeout)
-    respond = partial(_respond, served, message.id, outputs, bool(message.raw_input_contents))
-    return Call(served, packed, outputs.names, respond, timeout, read_priority(parameters))
+    raw = bool(message.raw_input_contents)
+    respond = RawAnswers(served, message.id, outputs) if raw else partial(_respond, served, message.id, outputs)
+    call = Call(served, packed, outputs.names, respond, read_timeout(parameters), read_priority(parameters))
+    if raw and not message.id and packed.keys() == {given.name for given in message.inputs}:
+        text = text_of(request.body, message)
+        if text is not None:
+            learn_bytes(text, message.inputs[0].datatype, call, respond)
+    call.timeout = _sooner(call.timeout, request.timeout)
+    return call
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A message that begins as one did before; `text` is all of it but the bytes of its one tensor."""
+
+    text: bytes
+
+
+def text_of(raw: bytes, message: Any) -> bytes | None:
+    """What stands before the bytes of a message's one tensor, if they stand at its end; None for other messages."""
+    if len(message.raw_input_contents) != 1:
+        return None
+    size = len(message.raw_input_contents[0])
+    head, tag = raw[: len(raw) - size], _CONTENTS_IN + varint(size)
+    if not head.endswith(tag) or len(head) > _LONGEST:
+        return None
+    # A field begins there if what is before it is a message.
+    try:
+        rest = message_class("ModelInferRequest").FromString(head[: -len(tag)])
+    except ValueError:
+        return None
+    return None if rest.raw_input_contents else head
+
+
+def varint(number: int) -> bytes:
+    """A whole number as protobuf writes it."""
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _sooner(first: float | None, second: float | None) -> float | None:
+    """The shorter of two timeouts, of which either may be none."""
+    return min((timeout for timeout in (first, second) if timeout is not None), default=None)
 
 
 def _parameters(message: Any) -> dict[str, Any]:
@@ -146,22 +198,55 @@ def _text(value: bytes, position: int, name: str) -> str:
     return text
 
 
-def _respond(served: ServedModel, identifier: str, outputs: Outputs, raw: bool, given: Answers) -> Response:
+class RawAnswers:
+    """Makes answers whose values are bytes; while their shapes stay the same, what is before the bytes does too.
+
+    Args:
+        served: the model that answers.
+        identifier: of the request.
+        outputs: that it wants.
+    """
+
+    def __init__(self, served: ServedModel, identifier: str, outputs: Outputs) -> None:
+        self._served, self._identifier, self._outputs = served, identifier, outputs
+        self._known: tuple[list[tuple[int, ...]], bytes] = ([], b"")
+
+    def __call__(self, given: Answers) -> Response:
+        """The response."""
+        answers = self._outputs.of(given)
+        found = [answer.shape for answer in answers.values()]
+        shapes, head = self._known
+        if found != shapes:
+            head = _answer(self._served, self._identifier, answers).SerializeToString()
+            self._known = found, head
+        parts = [head]
+        for answer in answers.values():
+            data = as_bytes(answer)
+            parts += (_CONTENTS_OUT, varint(len(data)), data)
+        return Response(200, b"".join(parts), PROTOBUF)
+
+
+def _answer(served: ServedModel, identifier: str, answers: Answers) -> Any:
+    """The message of an answer without its values."""
     out = message_class("ModelInferResponse")(model_name=served.name, model_version=served.version, id=identifier)
     for parameter, text in served.parameters.items():
         out.parameters[parameter].string_param = text
-    answers = outputs.of(given)
-    raw = raw or any(datatype_of(answer) not in _FIELDS for answer in answers.values())
     for name, answer in answers.items():
-        datatype = datatype_of(answer)
-        entry = out.outputs.add(name=name, datatype=datatype, shape=answer.shape)
-        if raw:
-            out.raw_output_contents.append(as_bytes(answer))
-        else:
-            values = answer.ravel().tolist()
-            if datatype == "BYTES":
-                values = [str(value).encode("utf-8") for value in values]
-            getattr(entry.contents, _FIELDS[datatype]).extend(values)
+        out.outputs.add(name=name, datatype=datatype_of(answer), shape=answer.shape)
+    return out
+
+
+def _respond(served: ServedModel, identifier: str, outputs: Outputs, given: Answers) -> Response:
+    """An answer with its values typed, if all of them can be."""
+    answers = outputs.of(given)
+    if any(datatype_of(answer) not in _FIELDS for answer in answers.values()):
+        return RawAnswers(served, identifier, outputs)(given)
+    out = _answer(served, identifier, answers)
+    for entry, answer in zip(out.outputs, answers.values(), strict=True):
+        values = answer.ravel().tolist()
+        if entry.datatype == "BYTES":
+            values = [str(value).encode("utf-8") for value in values]
+        getattr(entry.contents, _FIELDS[entry.datatype]).extend(values)
     return Response(200, out.SerializeToString(), PROTOBUF)
 
 
