@@ -9,6 +9,7 @@ _HOMES = {
     "lepton.data.labelling": "consensus_labels find_leakage measure_agreement unify_labels",
     "lepton.data.media.convert": "FileSteps",
     "lepton.data.recipes": "Recipe",
+    "lepton.models": "LeptonNet",
     "lepton.serving.services": "Service method",
     "lepton.training.estimators": "KMeans LinearRegression LogisticRegression Ridge",
     "lepton.training.trainer": "Trainer",

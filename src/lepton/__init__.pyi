@@ -9,6 +9,7 @@ from lepton.data.labelling import (
 )
 from lepton.data.media.convert import FileSteps as FileSteps
 from lepton.data.recipes import Recipe as Recipe
+from lepton.models import LeptonNet as LeptonNet
 from lepton.serving.services import Service as Service, method as method
 from lepton.training.estimators import (
     KMeans as KMeans,

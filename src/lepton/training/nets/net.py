@@ -124,7 +124,10 @@ class Body(nn.Module):  # type: ignore[misc]
 
 
 class LeptonNetModule(nn.Module):  # type: ignore[misc]
-    """The net: a body and its heads. `forward` gives the logits of the last head.
+    """The net: a body and its heads.
+
+    `forward` gives logits [N, outputs]: while it learns those of the last head; in evaluation what the exported graph
+    gives, each row's from the exit where it leaves, divided by the temperature there.
 
     Attributes:
         body: the stages.
@@ -150,8 +153,10 @@ class LeptonNetModule(nn.Module):  # type: ignore[misc]
         return self.body.spec
 
     def forward(self, rows: Tensor, width: int = 0) -> Tensor:
-        """Logits [N, outputs] of the last head."""
-        return self.heads[-1](self.body(rows, width))
+        """Logits of one width; rows leave early at full width only, which thresholds were chosen for."""
+        if self.training or width:
+            return self.heads[-1](self.body(rows, width))
+        return self.routed(rows)[0].to(self.heads[-1].linear.weight.dtype)
 
     def all_logits(self, rows: Tensor, width: int = 0) -> list[Tensor]:
         """Logits of every head, the earliest first."""
@@ -223,6 +228,7 @@ class LeptonNetModule(nn.Module):  # type: ignore[misc]
             whole = source[name.replace(".norms.0.", f".norms.{width}.")]
             state[name] = whole[tuple(slice(size) for size in value.shape)].clone()
         narrow.load_state_dict(state)
+        narrow.thresholds.fill_(2.0)  # they were chosen for the widest
         return narrow
 
     def multiply_adds(self, width: int = 0, sides: Sequence[int] | None = None) -> list[int]:

@@ -72,10 +72,10 @@ def write_net(
         open_sizes = [size if size is not None else f"{tensor.name}_{axis}" for axis, size in enumerate(tensor.shape)]
         values[tensor.name] = builder.input(tensor.name, tensor.dtype, ["N", *open_sizes[1:]])
     answers = net(builder, values)
-    logits, embedded = answers if embedding is not None else (answers, None)
+    logits = answers if embedding is None else answers[0]
     outputs = _write_answers(builder, logits, task, labels)
     if embedding is not None:
-        builder.output("embedding", builder.node("Cast", [embedded], to=11), "double", ["N", embedding])
+        builder.output("embedding", builder.node("Cast", [answers[1]], to=11), "double", ["N", embedding])
         outputs.append(OutputRecord("embedding", "double", ("N", embedding)))
     described = dump_document(describe_tensors(tensors, columns, codecs or {}), "metadata").decode()
     graph = builder.finish({"lepton.inputs": described})
@@ -85,7 +85,7 @@ def write_net(
         inputs=columns,
         tensors=tuple(tensors),
         outputs=tuple(outputs),
-        labels=None if labels is None else tuple(labels),
+        labels=_labels(labels),
         target=target,
         codecs=codecs or {},
         lineage=lineage or {},
@@ -94,6 +94,10 @@ def write_net(
     return write_bundle(
         path, manifest=manifest, graph=graph, assets=assets, baseline=baseline, training=training, reports=reports
     )
+
+
+def _labels(labels: Labels | None) -> Any:
+    return None if labels is None else tuple(labels)
 
 
 def _write_answers(builder: GraphBuilder, logits: str, task: str, labels: Labels | None) -> list[OutputRecord]:
@@ -107,6 +111,7 @@ def _write_answers(builder: GraphBuilder, logits: str, task: str, labels: Labels
             ErrorCode.USAGE, f"got the task {task!r} and {len(labels or ())} labels",
             wanted="binary, multiclass or multilabel with labels, or regression",
         )  # fmt: skip
+    shape: tuple[int | str, ...]
     if task == "multilabel":
         dtype, shape = "int64", ("N", len(labels))
         probabilities = builder.node("Sigmoid", [raw])
