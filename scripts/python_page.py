@@ -52,7 +52,7 @@ GROUPS = {
     "Services": ("Service", "method"),
     "Long work and errors": ("Work", "Resources", "LeptonError"),
     "Estimators": ("LinearRegression", "Ridge", "LogisticRegression", "KMeans"),
-    "Networks": ("Trainer",),
+    "Networks": ("LeptonNet", "Trainer"),
     "Version": ("__version__",),
 }
 HELD = (

@@ -7,7 +7,7 @@ from lepton.core import MissingExtraError
 if find_spec("torch") is None:
     raise MissingExtraError("torch", "deep", "LeptonNet")
 
-from lepton.training.nets.lepton_net import LeptonNet  # noqa: E402 - after it was said what to install
-from lepton.training.nets.spec import NetSpec, StageSpec  # noqa: E402
+from lepton.training.nets.lepton_net import LeptonNet
+from lepton.training.nets.spec import NetSpec, StageSpec
 
 __all__ = ["LeptonNet", "NetSpec", "StageSpec"]
