@@ -26,7 +26,6 @@ BENCHES = (
     "automl_scale",
     "ensembles",
     "interactions",
-    "interactions",
     "honesty",
     "text",
     "serving_spine",
