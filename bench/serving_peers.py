@@ -8,7 +8,7 @@ it: a token on every request, request ids, metrics, deadlines and validation on.
 through onnxruntime on one thread, and one row a request in the JSON that its own documentation shows; systems take
 turns, round by round, and a ratio is of the best rounds. `tree` has 14 columns and 100 trees of depth 5; `cnn` 28 × 28
 pixels and 80,000 parameters; `resnet` 32 × 32 × 3 and about 4 ms. Batches: LitServe and MLServer up to 32 within 2 ms.
-The load is made by wrk where it is installed; a loop in Python, which is the limit above some 20,000 requests/s, stands
+The load over HTTP is made by wrk where it is installed; a loop in Python, which is the limit above some 20,000 requests/s, stands
 in for it elsewhere.
 """
 
@@ -33,7 +33,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from peers.environments import interpreter
 from serving_spine import COLUMNS, write_tree
 
@@ -289,8 +288,8 @@ def rows_a_second(predictor: Predictor, width: int, rows: int) -> float:
 
 
 def grpc_rates(folder: Path, seconds: float, rounds: int) -> None:
-    """The tree over gRPC: 32 calls under way from one process; what it can send bounds both."""
-    command = [sys.executable, str(Path(__file__)), "--grpc-load", str(seconds)]
+    """The tree over gRPC: 4 connections with 8 calls under way each."""
+    command = [sys.executable, str(HERE / "http2_load.py"), str(seconds)]
     values = json.dumps(np.random.default_rng(0).normal(size=WIDTHS["tree"]).tolist())
     found: dict[str, list[list[float]]] = {"lepton": [], "mlserver": []}
     for _ in range(rounds):
@@ -308,44 +307,8 @@ def grpc_rates(folder: Path, seconds: float, rounds: int) -> None:
 def grpc_told(command: list[str], port: int, model: str, token: str, values: str) -> list[float]:
     command = ["taskset", "-c", str(CORES[1]), *command, str(port), model, token, values]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    rate, median, p99 = json.loads(told)
+    rate, median, p99, _ = json.loads(told)
     return [rate, median, p99]
-
-
-def grpc_load(seconds: float, port: int, model: str, token: str, values: NDArray[np.float64]) -> list[float]:
-    """Calls a second, median and p99 in ms; the request is the same bytes each time."""
-    import asyncio
-
-    import grpc.aio
-    import tritonclient.grpc as triton
-    from tritonclient.grpc import service_pb2
-
-    tensor = triton.InferInput("numbers", [1, len(values)], "FP64")
-    tensor.set_data_from_numpy(values[None])
-    request = service_pb2.ModelInferRequest(model_name=model, inputs=[tensor._get_tensor()])
-    if token:
-        request.raw_input_contents.append(tensor._get_content())
-    else:  # MLServer takes typed contents
-        request.inputs[0].contents.fp64_contents.extend(values.tolist())
-    data = request.SerializeToString()
-    took: list[float] = []
-
-    async def caller(call: Any, ends: float) -> None:
-        metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        while (began := time.perf_counter()) < ends:
-            await call(data, metadata=metadata)
-            took.append(time.perf_counter() - began)
-
-    async def main() -> None:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
-            await call(data, metadata=(("authorization", f"Bearer {token}"),) if token else (), timeout=30)
-            ends = time.perf_counter() + seconds
-            await asyncio.gather(*(caller(call, ends) for _ in range(32)))
-
-    asyncio.run(main())
-    median, p99 = np.percentile(took, [50, 99]) * 1e3
-    return [len(took) / seconds, float(median), float(p99)]
 
 
 # --- what else an operator asks ----------------------------------------------------------------------------------
@@ -427,12 +390,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--only", nargs="*", default=["http", "grpc", "connections", "watching", "starting"])
-    parser.add_argument("--grpc-load", nargs=5, metavar=("SECONDS", "PORT", "MODEL", "TOKEN", "VALUES"))
     arguments = parser.parse_args()
-    if arguments.grpc_load:
-        seconds, port, model, token, values = arguments.grpc_load
-        print(json.dumps(grpc_load(float(seconds), int(port), model, token, np.array(json.loads(values)))))
-        return
     os.sched_setaffinity(0, {CORES[1]})
     seconds, rounds = (5.0, 3) if arguments.full else (2.0, 2)
     with tempfile.TemporaryDirectory() as name:

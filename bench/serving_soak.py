@@ -1,6 +1,7 @@
 """Whether `lepton serve` stays as it is for hours: memory, files and threads under mixed load.
 
-    python bench/serving_soak.py --minutes 60
+    python bench/serving_soak.py --quick              # 3 minutes, as fast as one caller can ask
+    python bench/serving_soak.py --minutes 60         # --rate 60 leaves the machine to others
 
 One core for the server, one for the load. Callers ask for one row and for many, in JSON and in bytes, send wrong ones,
 leave before they are answered, stop in the middle of a request, and come anew. Every tenth of the time the server's
@@ -61,7 +62,10 @@ def state(process: int) -> tuple[float, int, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60.0)
-    seconds = parser.parse_args().minutes * 60
+    parser.add_argument("--quick", action="store_true", help="3 minutes")
+    parser.add_argument("--rate", type=float, default=0.0, help="requests a second at most; 0 sets no limit")
+    arguments = parser.parse_args()
+    seconds = 180.0 if arguments.quick else arguments.minutes * 60
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
     with tempfile.TemporaryDirectory() as scratch:
@@ -76,10 +80,15 @@ def main() -> None:
                 passed = time.monotonic() - started
                 if passed >= shown:
                     seen.append((passed / 3600, *state(process)))
-                    print(f"{passed:6.0f} s: {seen[-1][1]:.1f} MiB, {seen[-1][2]} files, {seen[-1][3]} threads")
+                    print(
+                        f"{passed:6.0f} s: {seen[-1][1]:.1f} MiB, {seen[-1][2]} files, {seen[-1][3]} threads",
+                        flush=True,
+                    )
                     shown += seconds / 10
                 if passed >= seconds:
                     break
+                if arguments.rate and (ahead := number / arguments.rate - passed) > 0:
+                    time.sleep(ahead)
                 place = number % len(connections)
                 ask(connections[place], kinds[number % len(kinds)])
                 count += 1
