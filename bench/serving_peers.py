@@ -8,8 +8,8 @@ it: a token on every request, request ids, metrics, deadlines and validation on.
 through onnxruntime on one thread, and one row a request in the JSON that its own documentation shows; systems take
 turns, round by round, and a ratio is of the best rounds. `tree` has 14 columns and 100 trees of depth 5; `cnn` 28 × 28
 pixels and 80,000 parameters; `resnet` 32 × 32 × 3 and about 4 ms. Batches: LitServe and MLServer up to 32 within 2 ms.
-The load over HTTP is made by wrk where it is installed; a loop in Python, which is the limit above some 20,000 requests/s, stands
-in for it elsewhere.
+The load over HTTP is made by wrk where it is installed; a loop in Python, which is the limit above some 20,000
+requests/s, stands in for it elsewhere. That over gRPC is `http2_load.py`.
 """
 
 from __future__ import annotations
