@@ -16,6 +16,7 @@ from lepton.data.formats.memory import open_memory
 from lepton.data.formats.origins import is_place, open_place
 from lepton.data.formats.saved import kinds_of, open_saved, plans_of, roles_of
 from lepton.data.media import is_media_place, open_media
+from lepton.data.media.scans import FrameOptions
 from lepton.store.urls import FetchLimits
 
 __all__ = ["read"]
@@ -33,6 +34,7 @@ def read(
     format: str | None = None,  # noqa: A002
     query: str | None = None,
     labels: Any = None,
+    media: Mapping[str, Any] | None = None,
     allow_hosts: Sequence[str] = (),
     max_download: str | int | None = None,
     work: Work | None = None,
@@ -47,15 +49,16 @@ def read(
 
     A folder of images, sounds or texts, or a zip or tar of one, is a table with a row a file: its path, what its head
     says, its text, and as `label` the folder that it is in. Columns of kind `image` or `audio` of any table hold paths
-    of files, or their bytes in base64.
+    of files, or their bytes in base64. Scans (DICOM, NIfTI) and videos, single or in folders, have a row a picture, and
+    nothing of a patient from their headers.
 
     A table that `Dataset.save` wrote as Parquet or as a folder has its columns from the manifest, and versions:
     `claims#2` is the second one of the folder `claims`.
 
     Args:
-        source: a folder or archive of images, sounds or texts; a path, a glob or a list of paths (CSV or TSV, JSON
-            Lines, a JSON array, each of them packed by gzip, zstd, bzip2 or xz too; Parquet, Arrow, a spreadsheet as
-            `book.xlsx#Sheet`); the URL of such a file (`https://`, `s3://`, `gs://`, `abfs://`);
+        source: a folder or archive of images, sounds, texts, scans or videos; a scan or video; a path, a glob or a
+            list of paths (CSV or TSV, JSON Lines, a JSON array, each of them packed by gzip, zstd, bzip2 or xz too;
+            Parquet, Arrow, a spreadsheet as `book.xlsx#Sheet`); the URL of such a file (`https://`, `s3://`, `gs://`, `abfs://`);
             `sql:sqlite:///shop.db` or `sql:postgresql://user@host/shop`; a Polars DataFrame or LazyFrame, a pandas
             DataFrame, an Arrow table, a numpy matrix or structured array, a dict of columns, a list of dicts, a
             Hugging Face dataset, or what scikit-learn's `load_...` give.
@@ -67,10 +70,12 @@ def read(
         header: whether the first row names the columns, for delimited text.
         missing: texts or numbers that mean "missing", for every column or by column; they replace the usual ones.
         format: `csv`, `jsonl`, `json`, `parquet`, `arrow`, `excel`, or the name of a plug-in reader; for a folder
-            `images`, `sounds` or `texts`.
+            `images`, `sounds`, `texts`, `scans` or `videos`.
         query: what to ask a database; it may read only.
         labels: for a folder: a table that says more of the files, with their paths or names in one of its columns;
             it takes the place of the folders' names.
+        media: of scans and videos: some of `window` (centre, width), `axis` (`axial`, `coronal`, `sagittal`), `rate`
+            (frames a second), `most_frames`, `ids` (a key, for hashed ids of study and series).
         allow_hosts: `host:port` that may be fetched from although they are not public, such as `files.intranet:8080`.
         max_download: most bytes to bring or unpack here, such as `"20GB"`; default 4 GiB.
         work: stops a download, and hears of its progress.
@@ -94,15 +99,17 @@ def read(
         work=Work.of(work),
     )
     saved, noted = open_saved(source, options)
-    if saved is None and is_media_place(source):
+    if saved is None and is_media_place(source, format):
         if any(option is not None for option in (delimiter, header, missing, query)):
             came = "got delimiter, header, missing or query for a folder or archive of files"
             raise UsageError(ErrorCode.USAGE, came, wanted="format=, encoding= or labels= alone")
-        files = open_media(source, options, format, None if labels is None else _labels(labels))
+        how = None if media is None else FrameOptions.of(media)
+        files = open_media(source, options, format, None if labels is None else _labels(labels), how)
         return _as_wanted(Dataset(files, files.plans(), files.decisions, Wanted.of(None, None, None)), kinds, roles)
-    if labels is not None:
-        came = f"got labels for a {type(source).__name__} that is no folder of files"
-        raise UsageError(ErrorCode.USAGE, came, wanted="a folder of images, sounds or texts")
+    if labels is not None or media is not None:
+        given = "media" if labels is None else "labels"
+        came = f"got {given} for a {type(source).__name__} that is no folder of files"
+        raise UsageError(ErrorCode.USAGE, came, wanted="a folder of files, or a scan or video")
     if saved is not None and saved.version is not None:
         schema = saved.version.schema
         if not (kinds or missing or format):

@@ -26,7 +26,7 @@ from lepton.store import make_folder, new_folder, write_scratch
 __all__ = ["Converted", "FileSteps"]
 
 _STEP = 256
-_FOLDER_WORDS = {kind: word for word, kind in FORMAT_WORDS.items()}
+_FOLDER_WORDS = {kind: word for word, kind in reversed(FORMAT_WORDS.items())}
 LABELS = "labels.csv"
 
 

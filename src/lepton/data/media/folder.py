@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,9 +13,10 @@ from lepton.core import DataError, ErrorCode, Kind, UsageError, printable
 from lepton.data.decisions import DecisionRecord
 from lepton.data.media.signatures import (
     FORMAT_WORDS,
+    FRAME_WORDS,
     HEAD,
-    KIND_OF_FORMAT,
     REFUSED,
+    WORD_OF_FORMAT,
     format_of_bytes,
     format_of_name,
     looks_like_text,
@@ -23,7 +24,7 @@ from lepton.data.media.signatures import (
 from lepton.data.references import label_of
 from lepton.store.files import open_read
 
-__all__ = ["MAX_FILES", "Listing", "list_folder"]
+__all__ = ["MAX_FILES", "Listing", "list_folder", "list_frames"]
 
 MAX_FILES = 5_000_000
 _SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation", "dev"})
@@ -37,17 +38,19 @@ class Listing:
     Attributes:
         root: the folder.
         kind: `IMAGE`, `AUDIO` or `TEXT`.
+        word: the key of `FORMAT_WORDS` for its files.
         paths: of the files below the folder, as a table can hold them, in order.
         odd: path → path as the system has it, where they differ.
         labels: of each file, from the folder that it is in; None where it lies in none. Empty without such folders.
         splits: of each file, `train`, `test` and the like, from the folder above. Empty without such folders.
         decisions: what was decided, and what was left out.
-        archive: that the folder was unpacked from, if it was.
+        archive: that the folder was unpacked from, if it was; or the only file.
         holder: what keeps an unpacked folder there.
     """
 
     root: Path
     kind: Kind
+    word: str
     paths: list[str]
     odd: dict[str, str]
     labels: list[str | None] = field(default_factory=list)
@@ -80,7 +83,7 @@ def list_folder(root: Path, kind_word: str | None = None, shown: str = "") -> Li
 
     Args:
         root: the folder.
-        kind_word: `images`, `sounds` or `texts`, if the caller says so.
+        kind_word: a key of `FORMAT_WORDS`, if the caller says so.
         shown: what it is called in messages; by default as the folder.
 
     Raises:
@@ -91,25 +94,41 @@ def list_folder(root: Path, kind_word: str | None = None, shown: str = "") -> Li
         came = f"got format={kind_word!r} for a folder"
         raise UsageError(ErrorCode.USAGE, came, wanted="one of " + ", ".join(map(repr, FORMAT_WORDS)))
     left_out = _LeftOut()
-    by_kind: dict[Kind | None, list[str]] = {}
+    by_word: dict[str | None, list[str]] = {}
     for name in _walk(root, left_out):
-        by_kind.setdefault(_kind(root, name), []).append(name)
-    counts = {kind: len(by_kind.get(kind, ())) for kind in FORMAT_WORDS.values()}
-    word = kind_word or max(FORMAT_WORDS, key=lambda each: counts[FORMAT_WORDS[each]])
-    kind = FORMAT_WORDS[word]
-    others = by_kind.get(None, [])
-    if not counts[kind] or (kind_word is None and len(others) > sum(counts.values())):
-        raise _nothing_to_read(shown or f"the folder {printable(root.name)}", others)
-    for other in by_kind.keys() - {kind}:
-        for name in by_kind[other]:
+        by_word.setdefault(_word(root, name), []).append(name)
+    counts = {word: len(by_word.get(word, ())) for word in FORMAT_WORDS}
+    word = kind_word or max(counts, key=lambda each: counts[each])
+    others = by_word.get(None, [])
+    if not counts[word] or (kind_word is None and len(others) > sum(counts.values())):
+        raise _nothing_to_read(shown or f"the folder {printable(root.name)}", others, counts, word)
+    for other in by_word.keys() - {word}:
+        for name in by_word[other]:
             left_out.add(_why_not(other, name), name)
-    names = sorted(by_kind[kind])
-    why = "as asked" if kind_word else f"of {sum(map(len, by_kind.values())):,} files, {len(names):,} are {word}"
+    names = sorted(by_word[word])
+    why = "as asked" if kind_word else f"of {sum(map(len, by_word.values())):,} files, {len(names):,} are {word}"
     decision = DecisionRecord(None, "format", word, why, f"format={word!r}")
-    listing = Listing(root, kind, [], {}, decisions=[decision])
+    listing = Listing(root, FORMAT_WORDS[word], word, [], {}, decisions=[decision])
     _take(listing, names, left_out)
     listing.decisions += left_out.decisions()
     _name_labels(listing)
+    return listing
+
+
+def list_frames(path: Path, kind_word: str | None = None) -> Listing | None:
+    """A single scan or video as a listing; None for any other file.
+
+    Args:
+        path: a file.
+        kind_word: `scans` or `videos`, if the caller says so.
+    """
+    word = kind_word if kind_word in FRAME_WORDS else _word(path.parent, path.name)
+    if word not in FRAME_WORDS or (kind_word is not None and kind_word != word):
+        return None
+    why = "as asked" if kind_word else "by its name" if format_of_name(path.name) else "by its first bytes"
+    decision = DecisionRecord(None, "format", word, why, f"format={word!r}")
+    listing = Listing(path.parent, FORMAT_WORDS[word], word, [], {}, decisions=[decision], archive=path)
+    _take(listing, [path.name], _LeftOut())
     return listing
 
 
@@ -143,34 +162,37 @@ def _walk(root: Path, left_out: _LeftOut) -> Iterator[str]:
                     left_out.add("devices and the like", name)
 
 
-def _kind(root: Path, name: str) -> Kind | None:
+def _word(root: Path, name: str) -> str | None:
     """What a file is, by its name; by its first bytes where the name has no ending."""
     if found := format_of_name(name):
-        return KIND_OF_FORMAT.get(found)
+        return WORD_OF_FORMAT.get(found)
     try:
         with open_read(root / name) as file:
             head = file.read(HEAD)
     except DataError:
         return None
-    return KIND_OF_FORMAT.get(format_of_bytes(head), Kind.TEXT if looks_like_text(head) else None)
+    return WORD_OF_FORMAT.get(format_of_bytes(head), "texts" if looks_like_text(head) else None)
 
 
-def _why_not(kind: Kind | None, name: str) -> str:
-    if kind is not None:
+def _why_not(word: str | None, name: str) -> str:
+    if word is not None:
         return "files of another kind"
     ending = format_of_name(name)
     return "formats that are not read" if ending in REFUSED else "no images, sounds or texts"
 
 
-def _nothing_to_read(what: str, others: Iterable[str]) -> DataError:
+def _nothing_to_read(what: str, others: Iterable[str], counts: Mapping[str, int], word: str) -> DataError:
     endings = Counter(format_of_name(name) for name in others)
     told = ", ".join(f"{count:,} of '.{ending}'" for ending, count in endings.most_common(3) if ending)
     tables = next((ending for ending in ("csv", "parquet", "jsonl", "json", "xlsx") if endings[ending]), None)
+    fix = f"use a glob such as 'FOLDER/*.{tables}' for the tables in it" if tables else ""
+    if counts[word]:
+        fix = f"format={word!r} for the {counts[word]:,} {word} in it" + (f"; {fix}" if fix else "")
     return DataError(
         ErrorCode.NOT_A_FILE,
-        f"{what} holds no images, sounds or texts" + (f", but {told}" if told else ""),
-        wanted="a file, a folder of images, sounds or texts, or a table that save() wrote",
-        fix=f"use a glob such as 'FOLDER/*.{tables}' for the tables in it" if tables else "",
+        f"{what} holds {'few' if counts[word] else 'no'} images, sounds or texts" + (f", but {told}" if told else ""),
+        wanted="a file, a folder of images, sounds, texts, scans or videos, or a table that save() wrote",
+        fix=fix,
     )
 
 
