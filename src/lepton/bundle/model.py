@@ -112,6 +112,8 @@ class Predictor:
         learned = (labels or ()) if self.task.several else (self._target_name,)
         self._ignored = {*map(str, learned), *(ignored if isinstance(ignored, list) else ())}
         self._known = self._vocabulary()
+        # Rows of a table, wherever they are cut; texts are counted, and pictures are of many sizes.
+        self._is_plain = isinstance(self.inputs, TableInputs) and not self._is_wide and not self.inputs.strings
         self._ragged = self.inputs.ragged if isinstance(self.inputs, TensorInputs) else frozenset()
 
     def description(self) -> Predictor:
@@ -258,7 +260,9 @@ class Predictor:
             SchemaError: if a tensor is missing, or of another type or shape.
             BundleError: if onnxruntime fails.
         """
-        names = list(outputs) if outputs is not None else self._outputs
+        names = self._outputs if outputs is None else outputs
+        if self._is_plain and len(tensors) == 1 and 0 < len(next(iter(tensors.values()))) <= CHUNK_ROWS:  # mostly
+            return dict(zip(names, self._call(names, tensors, options), strict=True))
         lengths = {len(tensor) for tensor in tensors.values()}
         if len(lengths) != 1:
             self._check_tensors(tensors)
@@ -283,7 +287,7 @@ class Predictor:
             parts = list(pool.map(lambda chunk: self._call(names, chunk, options), chunks))
         return {name: np.concatenate([part[index] for part in parts]) for index, name in enumerate(names)}
 
-    def _run_shapes(self, tensors: Tensors, names: list[str], options: Any) -> dict[str, NDArray[Any]]:
+    def _run_shapes(self, tensors: Tensors, names: Sequence[str], options: Any) -> dict[str, NDArray[Any]]:
         """`run` for rows of unequal shape: those of one shape together, so that no row depends on the others."""
         rows: dict[tuple[Any, ...], list[int]] = {}
         ragged = [name for name in self._ragged if name in tensors and tensors[name].dtype == object]
@@ -326,9 +330,11 @@ class Predictor:
             raise TypeError("tensors have no table")
         return self.inputs.read(rows, ignored=self._ignored)
 
-    def _call(self, names: list[str], tensors: Tensors, options: Any = None) -> list[NDArray[Any]]:
+    def _call(self, names: Sequence[str], tensors: Tensors, options: Any = None) -> list[NDArray[Any]]:
         try:
-            answers: list[NDArray[Any]] = self._session.run(names, tensors, options)
+            # What `InferenceSession.run` calls; its own checks take longer than a small model, and are made below.
+            session = getattr(self._session, "_sess", self._session)
+            answers: list[NDArray[Any]] = session.run(names, tensors, options)
         except Exception as error:
             self._check_tensors(tensors)
             raise _runtime_error("onnxruntime failed", error) from error

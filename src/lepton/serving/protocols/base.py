@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from lepton.core import ErrorCode, LeptonError, ServingError
 from lepton.serving.allowances import Allowance
@@ -58,8 +58,7 @@ class Request:
         return self.client if self.allowance is None else self.allowance.name
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """One response; `headers` beside those that every response has, `code` of the error that it tells."""
 
     status: int

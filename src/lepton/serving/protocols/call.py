@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ class Call:
         respond: makes the response of the answers.
         timeout: seconds after which the caller wants no answer; None waits.
         priority: that the caller asks for; the smaller, the sooner.
+        num_rows: that are asked for.
     """
 
     model: ServedModel
@@ -38,11 +39,10 @@ class Call:
     respond: Callable[[Answers], Response]
     timeout: float | None = None
     priority: int = DEFAULT_PRIORITY
+    num_rows: int = field(init=False)
 
-    @property
-    def num_rows(self) -> int:
-        """Rows that are asked for."""
-        return len(next(iter(self.tensors.values())))
+    def __post_init__(self) -> None:
+        self.num_rows = len(next(iter(self.tensors.values())))
 
     def run(self, options: Any = None) -> Response:
         """Run the model for this request alone.
