@@ -29,6 +29,9 @@ from lepton.core.lazy import LazyModule
 from lepton.report import Facts, Page, Table, TerminalProgress, Text
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from lepton import evaluation, serving, training
     from lepton.data import quality, suggest as suggestions
     from lepton.data.versions import diff as differences, folder as folders, forget as forgetting, manifest
@@ -163,6 +166,38 @@ class Model:
         `set_<label>`, `quantile_<share>`, as far as the model has them.
         """
         return self._predictor.predict_all(self._rows(rows))
+
+    def embed(self, rows: Any) -> NDArray[np.float64]:
+        """Embeddings of `rows`, float64 [N, D]: rows that mean the same to the model are near each other.
+
+        Args:
+            rows: as of `predict`.
+
+        Raises:
+            UsageError: the model has no embedding; networks over pictures, sounds and texts have.
+        """
+        if not any(output.name == "embedding" for output in self._predictor.manifest.outputs):
+            raise UsageError(
+                ErrorCode.USAGE, "the model has no embedding", wanted="a network over pictures, sounds or texts"
+            )
+        return self._predictor.outputs(self._rows(rows))["embedding"]
+
+    def index(self, rows: Any = None, *, saved: str | Path | None = None) -> bundle.Index:
+        """An index of the embeddings of `rows`, whose `nearest(rows, k=5)` finds those that are most alike.
+
+        Args:
+            rows: to search among, as of `predict`.
+            saved: in their place the file of an index that this model made.
+
+        Raises:
+            UsageError: neither or both are given, or the model has no embedding.
+            DataError: the file is no index, or one of another model.
+        """
+        if (rows is None) == (saved is None):
+            raise UsageError(ErrorCode.USAGE, "got rows and a saved index" if saved else "got no rows", wanted="either")
+        if saved is not None:
+            return bundle.Index.open(saved, self.embed, self.model_id)
+        return bundle.Index(self.embed, self.model_id, self.embed(rows))
 
     def _rows(self, rows: Any) -> Any:
         return rows_for(self, rows).frame() if isinstance(rows, _TO_READ) else rows
@@ -421,6 +456,9 @@ def train(
     time: str | None = None,
     series: str | None = None,
     horizon: int | None = None,
+    image: str | None = None,
+    audio: str | None = None,
+    text: str | None = None,
     workdir: str | Path | None = None,
     resume: bool = False,
     max_trials: int | None = None,
@@ -460,6 +498,9 @@ def train(
         time: column of time; cross-validation then learns from the past only.
         series: for forecasts, column that tells several series apart.
         horizon: for forecasts, how many steps ahead.
+        image: column of pictures to learn from: paths, data URIs or base64. A folder of pictures needs no word.
+        audio: the same for sounds.
+        text: column of texts that a network is to learn from, and from nothing else.
         workdir: folder in which the search is kept, for going on with it and for `Model.choose`; by default one in
             Lepton's cache, which keeps the latest ones.
         resume: go on with the search in `workdir`, of the same table: what was tried is not tried again.
@@ -489,14 +530,17 @@ def train(
         time=time,
         series=series,
         horizon=horizon,
+        files=image or audio,
+        text=text,
     )
+    kinds = {name: kind for name, kind in ((image, Kind.IMAGE), (audio, Kind.AUDIO)) if name is not None}
     with contextlib.ExitStack() as stack, contextlib.ExitStack() as scratch:
         if work is None:
             progress = stack.enter_context(TerminalProgress(quiet=not sys.stderr.isatty()))
             limit = DEFAULT_WITHIN if within is None and max_trials is None else within
             work = Work(limit, seed=seed, reporter=progress)
         path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
-        table = request.learn(read(source), output=path, is_kept=bool(output), work=work)
+        table = request.learn(read(source).with_kinds(kinds), output=path, is_kept=bool(output), work=work)
         model = Model(path, resources=work.resources)
         model._table = table if request.effort != "fast" else None  # what `choose` needs
         weakref.finalize(model.predictor, scratch.pop_all().close)  # copies of the model share it

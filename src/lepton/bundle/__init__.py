@@ -11,6 +11,7 @@ from lepton.bundle.manifest import Manifest, MemberRecord, OutputRecord
 from lepton.bundle.measure import LatencyRecord, bundle_size, machine, measure_latency
 from lepton.bundle.migrate import migrate_bundle
 from lepton.bundle.model import Predictor, open_model
+from lepton.bundle.neighbours import Index, Neighbours
 from lepton.bundle.series import SeriesInputs
 from lepton.bundle.tensor_records import TensorRecord
 from lepton.bundle.tensors import TensorInputs
@@ -24,9 +25,11 @@ __all__ = [
     "CheckRecord",
     "CheckReport",
     "GraphBuilder",
+    "Index",
     "LatencyRecord",
     "Manifest",
     "MemberRecord",
+    "Neighbours",
     "OutputRecord",
     "Packed",
     "Predictor",

@@ -118,7 +118,7 @@ def mixed(problem: Problem, parts: Sequence[Doubles | None], truth: Positions | 
 def _minimum(function: Callable[[Doubles], tuple[float, Doubles]], start: Doubles, floor: int) -> Doubles:
     """Where a function is least; the first `floor` arguments stay at 0 or above."""
     try:
-        import scipy.optimize
+        import scipy.optimize  # noqa: PLC0415 - optional: half a second that only this needs
     except ImportError:
         raise MissingExtraError("scipy", "train", "Choosing a model of texts") from None
     bounds = [(0.0, None)] * floor + [(None, None)] * (len(start) - floor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.bundle import TensorRecord, machine
-from lepton.core import Interrupted, MissingExtraError, Work, check_name
+from lepton.core import Interrupted, MissingExtraError, Role, Work, check_name
 from lepton.data import Dataset
 from lepton.evaluation import Metric, metric as metric_named
 from lepton.training.deep.text_choice import Candidate, held_out, judged, mixed
@@ -101,7 +101,7 @@ def train_texts(
         labels=asked.target.labels,
         column=asked.column,
         codecs={text: CODEC},
-        target=None if classes == "multilabel" else asked.target.column,
+        target=None if classes == "multilabel" else replace(asked.target.column, role=Role.TARGET),
         embedding=model.embedding_size,
         lineage={
             "dataset": {"fingerprint": dataset.fingerprint(), "num_rows": dataset.num_rows},
