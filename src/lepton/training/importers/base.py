@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
-from lepton.bundle import OutputRecord
+from lepton.bundle import OutputRecord, TensorRecord
 from lepton.core import ColumnRecord, DataError, ErrorCode, Registry, Work
 from lepton.store import open_read
 
@@ -27,6 +27,8 @@ IMPORTERS = Registry(
     {
         "lightgbm": "lepton.training.importers.lightgbm:LightGBMImporter",
         "xgboost": "lepton.training.importers.xgboost:XGBoostImporter",
+        "onnx": "lepton.training.importers.onnx:OnnxImporter",
+        "torch": "lepton.training.importers.torch:TorchImporter",
         "sklearn": "lepton.training.importers.sklearn:SklearnImporter",  # behind those that wear its classes
     },
 )
@@ -113,6 +115,8 @@ class Imported:
         boolean: whether the labels 0 and 1 are false and true.
         inner: inner points of the graph.
         training: what going on with the training needs, name → data, with `kind`.
+        records: tensors of a model that takes no table.
+        codecs: of its column.
         notes: what the user should know.
     """
 
@@ -130,6 +134,8 @@ class Imported:
     boolean: bool = False
     inner: Mapping[str, str] = field(default_factory=dict)
     training: Mapping[str, bytes] = field(default_factory=lambda: {"kind": b"none"})
+    records: tuple[TensorRecord, ...] = ()
+    codecs: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from lepton.core import BundleError, ErrorCode, printable
 from lepton.training.importers.base import Imported, cannot_hold
 
-__all__ = ["Difference", "check_answers", "differences_of", "run_graph"]
+__all__ = ["Difference", "check_answers", "check_rows", "differences_of", "run_graph"]
+
+_ROUNDING = 1e-5  # of kernels that add up a batch in another order than a row
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,34 @@ def check_answers(imported: Imported, found: Mapping[str, NDArray[Any]], toleran
         if not difference.relative <= tolerance:
             raise _too_far(difference, imported, tolerance)
     return differences
+
+
+def check_rows(imported: Imported, found: Mapping[str, NDArray[Any]], tolerance: float) -> None:
+    """See that a row alone gets the answer that it gets among others.
+
+    Raises:
+        DataError: NO_GRAPH_FORM: it does not, or an output has no row for each row.
+    """
+    num_rows = len(next(iter(imported.tensors.values())))
+    for name, values in found.items():
+        if not values.ndim or len(values) != num_rows:
+            raise cannot_hold(
+                f"the output '{printable(name)}' has the shape {list(values.shape)} for {num_rows} rows",
+                "let every output have one row for each row of the input",
+            )
+    for row in {0, num_rows - 1}:
+        alone = run_graph(imported.graph, {name: tensor[[row]] for name, tensor in imported.tensors.items()})
+        for name, values in found.items():
+            if values.dtype.kind not in "fc":
+                continue
+            scale = float(np.abs(values[np.isfinite(values)], dtype=np.float64).max(initial=0.0)) or 1.0
+            difference = _difference(name, values[[row]].astype(np.float64), alone[name].astype(np.float64))
+            if difference.absolute > max(tolerance, _ROUNDING) * scale:
+                raise cannot_hold(
+                    f"the answer to a row depends on its neighbours: '{printable(name)}' differs by "
+                    f"{difference.absolute:.3g} when a row comes alone",
+                    "leave out what looks at the whole batch, such as its mean",
+                )
 
 
 def differences_of(

@@ -27,6 +27,8 @@ def onnx_library() -> Any:
     try:
         import onnx
         import onnx.compose
+        import onnx.inliner
+        import onnx.reference
         import onnx.version_converter
     except ImportError:
         raise MissingExtraError("onnx", "train", "Importing a model") from None

@@ -12,7 +12,7 @@ from typing import Any
 from lepton.bundle import Manifest, machine, write_bundle
 from lepton.core import ColumnRecord, ErrorCode, Kind, Role, SecurityError, UsageError, Work, check_label, check_name
 from lepton.training.importers.base import IMPORTERS, Asked, FileHead, Imported, Importer, Labels
-from lepton.training.importers.checking import Difference, check_answers, run_graph
+from lepton.training.importers.checking import Difference, check_answers, check_rows, run_graph
 from lepton.training.importers.kinds import refuse_unknown
 from lepton.training.table_model import versions
 
@@ -64,7 +64,9 @@ def import_model(
     asked.work.check()
     asked.work.report(1, 3, note="comparing with the original")
     limit = imported.tolerance if tolerance is None else tolerance
-    differences = check_answers(imported, run_graph(imported.graph, imported.tensors), limit)
+    found = run_graph(imported.graph, imported.tensors)
+    check_rows(imported, found, limit)
+    differences = check_answers(imported, found, limit)
     asked.work.check()
     asked.work.report(2, 3, note="writing")
     report = _report(imported, differences, limit, head)
@@ -79,6 +81,8 @@ def import_model(
             labels=imported.labels,
             target=_target(imported, target),
             inner=imported.inner,
+            tensors=imported.records,
+            codecs=imported.codecs,
             lineage={
                 "imported": {"framework": imported.framework, "version": imported.version},
                 "environment": versions(),
