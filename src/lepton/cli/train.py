@@ -41,6 +41,9 @@ def train(
     time: str | None = None,
     series: str | None = None,
     horizon: int | None = None,
+    image: str | None = None,
+    audio: str | None = None,
+    text: str | None = None,
     asked: ModelOptions | None = None,
     search: SearchArguments | None = None,
     reading: ReadOptions | None = None,
@@ -51,7 +54,8 @@ def train(
     """Train a model of one column of a table, within a time that is kept.
 
     Args:
-        source: a table: a file (book.xlsx#Sheet too), a glob in quotes, a URL, or sql: and a database.
+        source: a table: a file (book.xlsx#Sheet too), a glob in quotes, a URL, or sql: and a database; or a folder of
+            pictures or sounds, one folder for each class.
         target: column to predict; none for anomaly and clustering; several times for several labels a row.
         within: time allowed, reading and saving included: 30s, 5m, 1h. By default what a small portfolio takes, at
             most 60s.
@@ -71,6 +75,9 @@ def train(
         time: column of time; cross-validation then learns from the past only.
         series: for forecasts, column that tells several series apart.
         horizon: for forecasts, how many steps ahead.
+        image: column of pictures to learn from: paths, data URIs or base64.
+        audio: column of sounds to learn from, as of pictures.
+        text: column of texts that a network is to learn from, and from nothing else.
         asked: weights of classes, costs of mistakes, directions of columns.
         search: how the search is kept, goes on and ends.
         reading: how to read the table.
@@ -97,6 +104,9 @@ def train(
             max_latency=max_latency,
             series=series,
             horizon=horizon,
+            image=image,
+            audio=audio,
+            text=text,
             **(asked or ModelOptions()).arguments(),
             **search.arguments(),
             output=path,

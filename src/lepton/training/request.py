@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lepton.core import ErrorCode, UsageError, Work
+from lepton.core import ErrorCode, Role, UsageError, Work
+from lepton.core.lazy import LazyModule
 from lepton.data import Dataset
 from lepton.training.automl import SearchOptions
 from lepton.training.forecast import is_forecast, train_forecast
@@ -17,6 +18,11 @@ from lepton.training.options import Options
 from lepton.training.selection import select_features
 from lepton.training.tables import train
 from lepton.training.unlabelled import UNLABELLED, refuse_options, train_unlabelled
+
+if TYPE_CHECKING:
+    from lepton.training.deep import run as media, texts
+else:  # networks are for those who have pictures, sounds or texts
+    media, texts = map(LazyModule, ("lepton.training.deep.run", "lepton.training.deep.texts"))
 
 __all__ = ["Request"]
 
@@ -40,6 +46,8 @@ class Request:
         time: column of time.
         series: for forecasts.
         horizon: for forecasts.
+        files: column of pictures or sounds to learn from.
+        text: column of texts to learn from, and from nothing else.
 
     Raises:
         UsageError: one cannot be meant, or the task has no use for it.
@@ -59,6 +67,8 @@ class Request:
     time: str | None = None
     series: str | None = None
     horizon: int | None = None
+    files: str | None = None
+    text: str | None = None
 
     def __post_init__(self) -> None:
         Limits(self.max_size, self.max_latency)  # what is no size or no time is refused before all else
@@ -70,6 +80,14 @@ class Request:
             refuse_options(self.kind, metric=self.metric, series=self.series, horizon=self.horizon, **of_tables)
         elif is_forecast(self.kind, self.series, self.horizon):
             refuse_options(self.kind, **of_tables)
+        elif self.files is not None or self.text is not None:
+            if self.files is not None and self.text is not None:
+                came = f"got text={self.text!r} beside {self.files!r}"
+                raise UsageError(ErrorCode.USAGE, came, wanted="one column to learn from")
+            what = "files" if self.text is None else "texts"
+            refuse_options(
+                what, series=self.series, horizon=self.horizon, group=self.group, time=self.time, **of_tables
+            )
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -98,11 +116,16 @@ class Request:
             UsageError: no target, or several where one is wanted.
             BudgetError: no model keeps the limits.
         """
+        if self.target is None and (labels := table.schema.of_role(Role.TARGET)) and media.media_column(table, ()):
+            return replace(self, target=labels[0].name).learn(table, output=output, is_kept=is_kept, work=work)
         if self.targets and self.kind != "multilabel":
             came = f"got {len(self.targets)} targets with task={self.task!r}"
             raise UsageError(ErrorCode.USAGE, came, wanted="one, or task='multilabel'")
         target = self.targets[0] if self.targets else None if self.target is None else str(self.target)
-        if self.kind in UNLABELLED:
+        files = self.files or media.media_column(table, self.targets or (target or "",))
+        if (files is not None or self.text is not None) and target is not None and self.kind not in UNLABELLED:
+            self._learn_cells(table, files, target, output, work)
+        elif self.kind in UNLABELLED:
             train_unlabelled(table, task=self.kind, target=target, output=output, work=work)
         elif target is None:
             raise UsageError(ErrorCode.USAGE, "got no target", wanted="target= (--target): the column to predict")
@@ -111,6 +134,15 @@ class Request:
         else:
             return self._learn_rows(table, target, output, is_kept, work)
         return table
+
+    def _learn_cells(self, table: Dataset, files: str | None, target: str, output: Path, work: Work) -> None:
+        """Pictures, sounds or texts of one column."""
+        told: dict[str, Any] = {"target": self.targets or target, "task": self.kind, "metric": self.metric}
+        told |= {"weight": self.weight, "work": work, "output": output}
+        if files is None:
+            texts.train_texts(table, text=str(self.text), **told)
+        else:
+            media.train_media(table, column=files, **told)
 
     def _forecast(self, table: Dataset, target: str, output: Path, work: Work) -> None:
         if callable(self.metric):

@@ -1,0 +1,173 @@
+"""A network of the family on rows of pictures or spectrograms: as many passes as the time allows, and calibrated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lepton.bundle import GraphBuilder
+from lepton.core import Work
+from lepton.training.deep.augment import augment_sounds
+from lepton.training.deep.fronts import Front
+from lepton.training.nets.augment import LightAugment
+from lepton.training.nets.exits import fit_temperature
+from lepton.training.nets.graph import write_logits
+from lepton.training.nets.keeping import members_of
+from lepton.training.nets.lepton_net import RECIPE
+from lepton.training.nets.net import LeptonNetModule
+from lepton.training.nets.spec import NetSpec
+from lepton.training.nets.writing import write_net
+from lepton.training.trainer import Trainer
+
+__all__ = ["FittedNet", "MediaLearner", "write"]
+
+_RATE = 3e-3
+_BATCHES = ((1_000, 16), (6_000, 32), (30_000, 64))
+_LARGEST_BATCH = 128
+_SEEN = 120_000  # rows, all passes together, that learning takes where there is time
+_PASSES = (12, 80)
+_TIMED_BATCHES = 3
+_CALIBRATED_ROWS = 40
+
+
+@dataclass
+class FittedNet:
+    """A network that has learned.
+
+    Attributes:
+        module: of torch.
+        passes: over the rows.
+        seconds: that it took.
+        stopped: why it ended early, or "".
+    """
+
+    module: LeptonNetModule
+    passes: int
+    seconds: float
+    stopped: str = field(default="")
+
+
+class MediaLearner:
+    """Learns rows for one task.
+
+    Args:
+        values: pictures uint8 [N, H, W, C] or spectrograms float32 [N, bands, frames].
+        targets: classes int64 [N], labels float32 [N, L], or numbers float32 [N].
+        outputs: classes, labels, or 1.
+        weight: of the rows, or None.
+        work: threads, seed, stop signal.
+    """
+
+    def __init__(
+        self,
+        values: NDArray[Any],
+        targets: NDArray[Any],
+        outputs: int,
+        weight: NDArray[np.float32] | None,
+        work: Work,
+    ) -> None:
+        kind = "image" if values.ndim == 4 else "spectrogram"
+        self.values, self.targets, self.weight, self.work = values, targets, weight, work
+        self.spec = NetSpec.of(kind, values.shape[1:], outputs)
+        several = "binary_crossentropy" if outputs > 1 else "mse"
+        self.loss = "categorical_crossentropy" if targets.dtype.kind == "i" else several
+        self.augment: Callable[..., Any] = LightAugment() if kind == "image" else augment_sounds
+        self.batch = next((size for rows, size in _BATCHES if len(values) <= rows), _LARGEST_BATCH)
+
+    def seconds_a_row(self) -> float:
+        """Of one pass, measured on a few batches of a network that is thrown away."""
+        few = np.arange(min(len(self.values), _TIMED_BATCHES * self.batch))
+        trainer = self._trainer(0)
+        self._fit(trainer, few[: self.batch], 1, self.work)  # the first step is slower than the others
+        started = time.perf_counter()
+        self._fit(trainer, few, 1, self.work)
+        return (time.perf_counter() - started) / len(few)
+
+    def most_passes(self, num_rows: int) -> int:
+        """Over so many rows, where the time allows them."""
+        return int(np.clip(round(_SEEN / num_rows), *_PASSES))
+
+    def fit(self, rows: NDArray[np.int64], passes: int, seed: str, work: Work) -> FittedNet:
+        """Learn some of the rows; stopped early, what was learned so far is given.
+
+        Raises:
+            Interrupted: before the first step.
+        """
+        started = time.perf_counter()
+        trainer = self._trainer(work.seed_for("net", seed))
+        trainer.module.body.standardise(self.values[rows])
+        history = self._fit(trainer, rows, passes, work)
+        spent = time.perf_counter() - started
+        return FittedNet(trainer.module, len(history), spent, history.stopped)
+
+    def raw(self, net: FittedNet, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What the network gives before it is made into answers [M, outputs], calibrated or not."""
+        trainer = Trainer(net.module, threads=self.work.resources.cpus).compile("adam", self.loss)
+        answers = np.asarray(trainer.predict(self.values[rows]), dtype=np.float64)
+        return answers / float(net.module.temperatures[-1])
+
+    def calibrate(self, net: FittedNet, rows: NDArray[np.int64]) -> float:
+        """Divide its scores by what makes them probabilities of rows that it has not seen; by what."""
+        if self.targets.dtype.kind != "i" or len(rows) < _CALIBRATED_ROWS:
+            return 1.0
+        found = float(np.clip(fit_temperature(self.raw(net, rows), self.targets[rows]), 0.2, 5.0))
+        net.module.temperatures[-1] = found
+        return found
+
+    def _trainer(self, seed: int) -> Trainer:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = LeptonNetModule(self.spec)
+        trainer = Trainer(module, seed=seed, threads=self.work.resources.cpus)
+        return trainer.compile("adam", self.loss, learning_rate=_RATE)
+
+    def _fit(self, trainer: Trainer, rows: NDArray[np.int64], passes: int, work: Work) -> Any:
+        return trainer.fit(
+            self.values[rows],
+            self.targets[rows],
+            batch_size=self.batch,
+            epochs=passes,
+            sample_weight=None if self.weight is None else self.weight[rows],
+            recipe=RECIPE,
+            augment=self.augment,
+            verbose=0,
+            work=work,
+        )
+
+
+def write(
+    path: Path,
+    *,
+    net: FittedNet,
+    front: Front,
+    scale: tuple[float, float],
+    **told: Any,
+) -> str:
+    """Write the network behind its front as a model file.
+
+    Args:
+        path: where to.
+        net: what has learned.
+        front: the nodes that make its rows of what the codec gives.
+        scale: factor and offset of numbers.
+        **told: what `write_net` takes beside.
+
+    Returns:
+        The `model_id`.
+    """
+
+    def nodes(builder: GraphBuilder, values: Mapping[str, str]) -> str:
+        logits = write_logits(builder, net.module, front.emit(builder, values[front.tensor.name]))
+        if told["task"] != "regression":
+            return logits
+        factor, offset = map(builder.constant, scale)
+        return str(builder.node("Add", [builder.node("Mul", [logits, factor]), offset]))
+
+    return write_net(path, net=nodes, tensors=[front.tensor], training=members_of(net.module), **told)
