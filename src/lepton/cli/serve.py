@@ -41,6 +41,7 @@ def serve(
     state_rows: float = 0.0,
     alarm_webhook: str | None = None,
     alarm_command: str | None = None,
+    alarm_truths: int = 0,
     log_format: Literal["text", "json"] = "text",
     grpc_port: int | None = None,
     unix: Path | None = None,
@@ -75,8 +76,10 @@ def serve(
         service_python: interpreter of an environment that has lepton and what your services need, if not this one.
         state: folder that outlives the server; tasks of services, windows of drift and feedback are kept there.
         state_rows: share of the answers kept for feedback whose rows are kept too, for later training; 0 keeps no row.
-        alarm_webhook: address that is called, with JSON, when a model drifts; once a day and model.
+        alarm_webhook: address that is called, with JSON, when a model drifts or is worse than it promised; once a day
+            and model.
         alarm_command: command that is run then and gets the JSON on its standard input; no shell reads it.
+        alarm_truths: have both told, too, when so many new truths came by feedback; 0 tells nothing.
         log_format: lines of text, or a JSON object on each line.
         grpc_port: serve gRPC too, at this port; 0 takes a free one.
         unix: serve HTTP at this path of the file system in place of a port, for callers of this user alone.
@@ -106,6 +109,7 @@ def serve(
         state_rows=state_rows,
         alarm_webhook=alarm_webhook,
         alarm_command=alarm_command,
+        alarm_truths=alarm_truths,
         host=host or settings.host,
         port=settings.port if port is None else port,
         insecure_no_token=insecure_no_token,

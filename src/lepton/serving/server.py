@@ -73,6 +73,7 @@ class Server:
         state_rows: share of the answers kept for feedback whose rows are kept too; 0 keeps no row.
         alarm_webhook: address that is called when a model drifts, once in a window.
         alarm_command: command that is run then, without a shell.
+        alarm_truths: new truths of a model's answers after which both are told of these too; 0 never.
         token_limits: file of further tokens, each with what it allows; see `read_allowances`.
         link: to the supervisor, where this server is one of its workers.
 
@@ -104,6 +105,7 @@ class Server:
         state_rows: float = 0.0,
         alarm_webhook: str | None = None,
         alarm_command: str | None = None,
+        alarm_truths: int = 0,
         token_limits: Path | str | None = None,
         link: Link | None = None,
     ) -> None:
@@ -132,9 +134,8 @@ class Server:
             raise UsageError(ErrorCode.USAGE, "got no model to serve", wanted="at least one .lepton file")
         self.traffic = None if traffic is None else Traffic(self.models, Path(traffic))
         share = check_share(float(state_rows))
-        self._watching = Watching(
-            self.models, state, WatchOptions(keep_rows=share, webhook=alarm_webhook, command=alarm_command)
-        )
+        kept = WatchOptions(keep_rows=share, webhook=alarm_webhook, command=alarm_command, volume=int(alarm_truths))
+        self._watching = Watching(self.models, state, kept)
         if self.traffic is not None:
             self._watching.on_alarm(self.traffic.alarm)
         self._protocol = InferenceProtocol(

@@ -171,10 +171,41 @@ def live_metrics(watch: ModelWatch, judged: Sequence[Judged], segment: str | Non
     answers = _answers(watch, judged)
     estimates = answers.estimates(_metrics(watch, answers))
     out["metrics"] = {name: each.to_dict() for name, each in estimates.items()}
+    out["against_training"] = against_training(watch, judged)
     if segment is not None:
         parts = _segments(watch, judged, segment)
         out["segments"] = {"column": segment, "parts": [part.to_dict() for part in parts]}
     return out
+
+
+def against_training(watch: ModelWatch, judged: Sequence[Judged]) -> dict[str, Any] | None:
+    """How good the answers were, held against what the model promised of itself.
+
+    Args:
+        watch: of the model.
+        judged: of the answers; those of other versions are left out.
+
+    Returns:
+        `metric`, `promised` and `live` with their intervals, `rows`, and `decayed`: whether the whole interval of the
+        live metric is worse than the whole of the promised one. None where too little is known.
+    """
+    promised = watch.promised
+    own = [each for each in judged if each.model_id == watch.model_id]
+    if promised is None or len(own) < _MIN_ROWS:
+        return None
+    answers = _answers(watch, own)
+    live = answers.estimates([each for each in _metrics(watch, answers) if each.name == promised.metric])
+    found = live.get(promised.metric)
+    if found is None or found.lower is None or found.upper is None:
+        return None
+    worse = found.upper < promised.lower if promised.greater_is_better else found.lower > promised.upper
+    return {
+        "metric": promised.metric,
+        "promised": {"value": promised.value, "lower": promised.lower, "upper": promised.upper},
+        "live": found.to_dict(),
+        "rows": len(own),
+        "decayed": bool(worse),
+    }
 
 
 def _segments(watch: ModelWatch, judged: Sequence[Judged], column: str) -> tuple[Segment, ...]:

@@ -72,10 +72,15 @@ class Watching:
             options = options or WatchOptions()
             self._recorder = Recorder(store, self._state, options)
             self._triggers = Triggers(
-                self._state, options.window_time, webhook=options.webhook, command=options.command
+                self._state,
+                options.window_time,
+                webhook=options.webhook,
+                command=options.command,
+                volume=options.volume,
             )
             self._recorder.listeners.append(self._triggers.judged)
-        elif options is not None and (options.webhook or options.command):
+            self._recorder.fed_listeners.append(self._triggers.fed)
+        elif options is not None and (options.webhook or options.command or options.volume):
             raise UsageError(
                 ErrorCode.BAD_SETTING,
                 "got what is to be done at an alarm, and no state, without which there is none",
@@ -223,8 +228,10 @@ class Watching:
             truths = None if request.method != "POST" else read_truths(parse(request.body))
             recorder.flush()
             if truths is None:
-                return json_response(live_metrics(watch, state.judged(watch.name, JUDGED_ROWS), column))
+                judged = state.judged(watch.name, JUDGED_ROWS)
+                return json_response(live_metrics(watch, judged, column))
             new = take_truths(watch, truths, state)
+            watch.fed = watch.fed or new > 0
             return json_response({"model_name": watch.name, "taken": new, "known": len(truths) - new})
 
         return self._in_thread(request, done, make)

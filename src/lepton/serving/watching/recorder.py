@@ -29,6 +29,7 @@ from lepton.serving.protocols.base import Request, Response
 from lepton.serving.protocols.call import Answers, Call
 from lepton.serving.watching.columns import WatchedColumns
 from lepton.serving.watching.drift import DriftReport, Window, judge
+from lepton.serving.watching.promise import promised_of
 from lepton.serving.watching.state import Answered, StateStore
 
 __all__ = ["ModelWatch", "Recorder", "WatchOptions", "check_share"]
@@ -56,6 +57,7 @@ class WatchOptions:
         keep_rows: share of the kept answers whose rows are kept too; 0 keeps no row.
         webhook: address that alarms are posted to.
         command: that alarms are given to.
+        volume: truths after which so many new ones are told too; 0 tells nothing.
     """
 
     window_rows: int = 10_000
@@ -65,6 +67,7 @@ class WatchOptions:
     keep_rows: float = 0.0
     webhook: str | None = None
     command: str | None = None
+    volume: int = 0
 
 
 def check_share(share: float) -> float:
@@ -109,6 +112,7 @@ class ModelWatch:
         self.task, self.answer = predictor.task, predictor.answer
         self.labels, self.label_names = predictor.labels, predictor.label_names
         self.columns = WatchedColumns(predictor)
+        self.promised = promised_of(predictor)
         self.keeps_answers = self.task.name in {"binary", "multiclass", "regression"}
         self.seen = 0
         self._last_seen = 0
@@ -119,6 +123,7 @@ class ModelWatch:
         self._recorder = recorder
         self.pane = _Pane(recorder.clock())
         self.report: DriftReport | None = None
+        self.fed = False  # truths came since they were last looked at
 
     def observe(self, call: Call, request: Request) -> None:
         """Have the answers to a call kept, if it is one of those."""
@@ -180,12 +185,14 @@ class Recorder:
     Attributes:
         pending: rows that wait for the thread.
         listeners: called with a watch whose report is new, in the thread.
+        fed_listeners: called with a watch of whose answers new truths are known, in the thread.
     """
 
     def __init__(self, store: ModelStore, state: StateStore, options: WatchOptions) -> None:
         self.state, self.options, self.clock = state, options, state.clock
         self.pending = 0
         self.listeners: list[Callable[[ModelWatch], None]] = []
+        self.fed_listeners: list[Callable[[ModelWatch], None]] = []
         self._store = store
         self._queue: deque[_Sample] = deque()
         self._watches: dict[str, ModelWatch] = {}
@@ -244,6 +251,13 @@ class Recorder:
             listener(watch)
         return report
 
+    def look_at_truths(self, watch: ModelWatch) -> None:
+        """Have the truths looked at that came of late to this process, if any did."""
+        if watch.fed:
+            watch.fed = False
+            for listener in self.fed_listeners:
+                listener(watch)
+
     def scores(self) -> list[list[Any]]:
         """Model, column and stability index of each column, as last judged."""
         return [
@@ -299,6 +313,7 @@ class Recorder:
                 self._save(watch)
             if grown or watch.report is None:
                 self.judge(watch)
+            self.look_at_truths(watch)
         now = self.clock()
         self.state.drop_panes(now - self.options.window_time)
         self.state.drop_answers(now - self.options.keep_time, self.options.keep_answers)

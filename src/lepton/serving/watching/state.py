@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lepton.core import DataError, ErrorCode, printable
+from lepton.serving.strict_json import dump
 from lepton.store import database_errors, make_folder, open_database
 
-__all__ = ["Answered", "Judged", "StateStore"]
+__all__ = ["Answered", "Batch", "Judged", "StateStore"]
 
 _NAME = "watching.sqlite"
 _TABLES = """
@@ -28,6 +29,11 @@ CREATE TABLE IF NOT EXISTS answers (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS answers_by_time ON answers (at);
 CREATE INDEX IF NOT EXISTS answers_by_truth ON answers (model, judged) WHERE judged IS NOT NULL;
+CREATE TABLE IF NOT EXISTS batches (
+    batch INTEGER PRIMARY KEY, model TEXT NOT NULL, ended REAL NOT NULL, rows INTEGER NOT NULL, requests TEXT NOT NULL,
+    content TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS batches_by_time ON batches (ended);
 CREATE TABLE IF NOT EXISTS targets (model TEXT PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS fired (rule TEXT PRIMARY KEY, at REAL NOT NULL);
 """
@@ -56,6 +62,31 @@ class Answered:
     at: float
     answer: str
     input: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Answers of one version of a model, kept as one text: most of them nobody ever asks for.
+
+    Attributes:
+        model: its name.
+        version: of the model.
+        model_id: that answered.
+        requests: id of each request.
+        at: when each was answered, in seconds since 1970.
+        counts: rows of each.
+        predictions: of all rows, one behind the other.
+        probabilities: of all rows, of a classifier that gave them; else None.
+    """
+
+    model: str
+    version: str
+    model_id: str
+    requests: list[str]
+    at: list[float]
+    counts: list[int]
+    predictions: list[Any]
+    probabilities: list[list[float]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +170,36 @@ class StateStore:
             finally:
                 self._connection.execute("COMMIT")
 
+    def put_batch(self, batch: Batch) -> None:
+        """Keep answers in one piece, until some of them are asked for by `unpack`."""
+        content = {
+            name: getattr(batch, name)
+            for name in ("version", "model_id", "at", "counts", "predictions", "probabilities")
+        }
+        # Ids hold no space.
+        values = (batch.model, batch.at[-1], len(batch.predictions), " ".join(batch.requests), dump(content))
+        self._run("INSERT INTO batches (model, ended, rows, requests, content) VALUES (?, ?, ?, ?, ?)", values)
+
+    def unpack(self, model: str, requests: Collection[str]) -> None:
+        """Make single answers of those in batches, for these requests; the first to an id stays."""
+        wanted = set(requests)
+        found: list[Answered] = []
+        for batch, told in self._run("SELECT batch, requests FROM batches WHERE model = ? ORDER BY batch", (model,)):
+            if wanted and not wanted.isdisjoint(ids := told.split(" ")):
+                content = self._run("SELECT content FROM batches WHERE batch = ?", (batch,))
+                found += [one for text, *_ in content for one in _unpacked(model, ids, json.loads(text), wanted)]
+                wanted.difference_update(ids)
+        if found:
+            self.put_answers(found)
+
     def drop_answers(self, before: float, most: int) -> None:
         """Forget answers from before, and the oldest beyond so many; with them what was true."""
+        self._run("DELETE FROM batches WHERE ended < ?", (before,))
+        self._run(
+            "DELETE FROM batches WHERE batch <= (SELECT batch FROM (SELECT batch, SUM(rows) OVER (ORDER BY batch DESC)"
+            " AS total FROM batches) WHERE total - ? > 0 ORDER BY batch DESC LIMIT 1)",
+            (most,),
+        )
         self._run("DELETE FROM answers WHERE at < ?", (before,))
         self._run("DELETE FROM answers WHERE at <= (SELECT at FROM answers ORDER BY at DESC LIMIT 1 OFFSET ?)", (most,))
 
@@ -176,6 +235,14 @@ class StateStore:
             for model_id, answer, row, truth, at in found
         ]
 
+    def judged_since_fired(self, model: str, rule: str) -> int:
+        """Rows of a model whose truth came since a rule fired last."""
+        statement = (
+            "SELECT COUNT(*) FROM answers WHERE model = ? AND judged IS NOT NULL"
+            " AND judged > COALESCE((SELECT at FROM fired WHERE rule = ?), 0)"
+        )
+        return int(self._run(statement, (model, rule))[0][0])
+
     def put_target(self, model: str, name: str) -> None:
         """Keep what the column is called that a model predicts."""
         self._run("INSERT OR REPLACE INTO targets VALUES (?, ?)", (model, name))
@@ -198,3 +265,18 @@ class StateStore:
     def _run(self, statement: str, values: Sequence[Any]) -> list[Any]:
         with self._lock, database_errors(_NAME):
             return self._connection.execute(statement, values).fetchall()
+
+
+def _unpacked(
+    model: str, ids: Sequence[str], content: Mapping[str, Any], wanted: Collection[str]
+) -> Iterator[Answered]:
+    """The wanted answers of a batch."""
+    start = 0
+    for request, at, count in zip(ids, content["at"], content["counts"], strict=True):
+        if request in wanted:
+            for row in range(count):
+                answer = {"prediction": content["predictions"][start + row]}
+                if content["probabilities"] is not None:
+                    answer["probabilities"] = content["probabilities"][start + row]
+                yield Answered(model, request, row, content["version"], content["model_id"], at, json.dumps(answer))
+        start += count

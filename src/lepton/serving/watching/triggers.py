@@ -14,12 +14,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lepton.core import ErrorCode, UsageError, printable
+from lepton.serving.watching.feedback import JUDGED_ROWS, against_training
 from lepton.serving.watching.recorder import ModelWatch
 from lepton.serving.watching.state import StateStore
 
 __all__ = ["Triggers"]
 
 _logger = logging.getLogger("lepton.serving")
+_VOLUME_PAUSE = 60.0  # in which no other process of the server tells the same
 _HOOK_TIME = 10.0
 _COMMAND_TIME = 600.0
 
@@ -40,15 +42,30 @@ class Triggers:
         webhook: address that the alarm is posted to as JSON; None calls none.
         command: words of a command, as a shell would read them, that gets the alarm as JSON on its standard input;
             no shell runs it. None runs none.
+        volume: new truths after which their number is told; 0 never tells it.
 
     Raises:
-        UsageError: an address that is no http or https, a command without a word.
+        UsageError: an address that is no http or https, a command without a word, a number below 0, or one without
+            anybody to tell it.
     """
 
     def __init__(
-        self, state: StateStore, pause: float, *, webhook: str | None = None, command: str | None = None
+        self,
+        state: StateStore,
+        pause: float,
+        *,
+        webhook: str | None = None,
+        command: str | None = None,
+        volume: int = 0,
     ) -> None:
-        self._state, self._pause = state, pause
+        if volume < 0 or (volume and webhook is None and command is None):
+            raise UsageError(
+                ErrorCode.BAD_SETTING,
+                f"got {volume} truths after which to tell"
+                + ("" if webhook is not None or command is not None else ", and nobody to tell"),
+                wanted="a number from 1, and --alarm-webhook or --alarm-command",
+            )
+        self._state, self._pause, self._volume = state, pause, volume
         self._actions: list[Callable[[bytes], None]] = []
         self._threads: list[threading.Thread] = []
         if webhook is not None:
@@ -73,6 +90,19 @@ class Triggers:
         if self._state.fire(f"drift/{watch.key}", self._pause):
             told = {"event": "drift", "model_name": watch.name, "model_version": watch.version}
             self._tell(told | {"model_id": watch.model_id} | report.to_dict())
+
+    def fed(self, watch: ModelWatch) -> None:
+        """New truths are known of a model's answers."""
+        if not self._actions:
+            return
+        model = {"model_name": watch.name, "model_version": watch.version, "model_id": watch.model_id}
+        found = against_training(watch, self._state.judged(watch.name, JUDGED_ROWS))
+        if found is not None and found["decayed"] and self._state.fire(f"decay/{watch.key}", self._pause):
+            self._tell({"event": "decay"} | model | found)
+        rule = f"volume/{watch.name}"
+        new = self._state.judged_since_fired(watch.name, rule) if self._volume else 0
+        if self._volume and new >= self._volume and self._state.fire(rule, _VOLUME_PAUSE):
+            self._tell({"event": "volume"} | model | {"new_truths": new})
 
     def close(self, seconds: float = 5.0) -> None:
         """Wait a moment for what is under way."""
