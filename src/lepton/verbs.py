@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from lepton import evaluation, serving, training
     from lepton.data import quality, suggest as suggestions
+    from lepton.data.media import decoded as files
     from lepton.data.versions import diff as differences, folder as folders, forget as forgetting, manifest
     from lepton.training import choosing, importers
 else:
@@ -41,6 +42,7 @@ else:
     evaluation, serving, training = map(LazyModule, ("lepton.evaluation", "lepton.serving", "lepton.training"))
     quality, suggestions = LazyModule("lepton.data.quality"), LazyModule("lepton.data.suggest")
     differences, folders = LazyModule("lepton.data.versions.diff"), LazyModule("lepton.data.versions.folder")
+    files = LazyModule("lepton.data.media.decoded")
     forgetting, choosing = LazyModule("lepton.data.versions.forget"), LazyModule("lepton.training.choosing")
     importers = LazyModule("lepton.training.importers")
 
@@ -148,7 +150,8 @@ class Model:
 
         Args:
             rows: Polars or pandas DataFrame, Arrow table, dict of columns, list of dicts, or a 2-D numpy array whose
-                columns stand in the order of `inputs`; a `Dataset`, path or glob, which gives a Polars Series.
+                columns stand in the order of `inputs`; a `Dataset`, path or glob, which gives a Polars Series. Of a
+                model of pictures, sounds or texts: arrays, the bytes of files, paths of files or of a folder, texts.
 
         Raises:
             SchemaError: columns are missing, unknown or of another kind; the message names them.
@@ -200,7 +203,11 @@ class Model:
         return bundle.Index(self.embed, self.model_id, self.embed(rows))
 
     def _rows(self, rows: Any) -> Any:
-        return rows_for(self, rows).frame() if isinstance(rows, _TO_READ) else rows
+        if not isinstance(rows, _TO_READ):
+            return rows
+        if isinstance(self._predictor.inputs, bundle.TensorInputs):
+            return files.cells_of(self._predictor.inputs, rows)
+        return rows_for(self, rows).frame()
 
     def evaluate(self, source: Source, **options: Any) -> evaluation.Evaluation:
         """Metrics with intervals on rows that have the target; options as of `lepton.evaluate`."""

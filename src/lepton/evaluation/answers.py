@@ -12,9 +12,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lepton.bundle import Predictor, stated_quantiles
+from lepton.bundle import Predictor, TensorInputs, stated_quantiles
 from lepton.core import DataError, ErrorCode, Role, SchemaError, UsageError, Work
 from lepton.data import Dataset
+from lepton.data.media.decoded import decoded_batches, takes_files
 from lepton.evaluation.bootstrap import Estimate, intervals, num_resamples
 from lepton.evaluation.classification import Floats, Labels, Positions, Score, label_positions
 from lepton.evaluation.label_texts import flags_of_texts
@@ -151,9 +152,31 @@ def gather(
     kept = [dataset.schema[each].name for each in (*columns, *filter(None, (weight, group)))]
     inputs = [each.name for each in predictor.manifest.inputs if each.name in dataset.schema]
     gathering = _Gathering(predictor, name, list(dict.fromkeys(kept)), inputs, target is not None)
+    if takes_files(predictor.inputs):
+        return _gathered_files(gathering, dataset, weight, group, work)
     for batch in dataset.batches(columns=list(dict.fromkeys((*inputs, *gathering.truths, *kept)))):
         work.check()
         gathering.add(batch)
+        work.report(gathering.num_rows, unit="rows", note="predicting")
+    return gathering.finish(weight, group)
+
+
+def _gathered_files(
+    gathering: _Gathering, dataset: Dataset, weight: str | None, group: str | None, work: Work
+) -> Answers:
+    """The same for a model of pictures or sounds: a file that cannot be read is refused by its name."""
+    inputs = gathering.predictor.inputs
+    if not isinstance(inputs, TensorInputs):
+        raise TypeError("a table has no files")
+    for rows in decoded_batches(dataset, inputs, (*gathering.truths, *gathering.kept), work):
+        if rows.faults:
+            raise DataError(
+                ErrorCode.UNREADABLE,
+                f"the file {rows.faults[0]} cannot be read",
+                wanted="files that the model can answer",
+                fix="take it out of the data; lepton data check names all that are damaged",
+            )
+        gathering.add(rows.frame, rows.arrays)
         work.report(gathering.num_rows, unit="rows", note="predicting")
     return gathering.finish(weight, group)
 
@@ -239,7 +262,8 @@ class _Gathering:
         self.unseen: Counter[str] = Counter()
         self.parts: list[tuple[NDArray[Any], NDArray[Any], Floats | None, pl.DataFrame, dict[str, NDArray[Any]]]] = []
 
-    def add(self, batch: pl.DataFrame) -> None:
+    def add(self, batch: pl.DataFrame, arrays: Sequence[NDArray[Any]] | None = None) -> None:
+        """Have the model answer rows; `arrays` stand for what its column of files holds."""
         self.num_rows += batch.height
         y, missing, unseen = self._truth(batch)
         self.num_missing += int(missing.sum())
@@ -247,7 +271,10 @@ class _Gathering:
         if not judged.any():
             return
         rows = batch if judged.all() else batch.filter(pl.Series(judged))
-        given = self.predictor.outputs(rows.select(self.inputs))
+        if arrays is None:
+            given = self.predictor.outputs(rows.select(self.inputs))
+        else:
+            given = self.predictor.outputs([array for array, own in zip(arrays, judged, strict=True) if own])
         predicted: NDArray[Any]
         if self.several:
             predicted = np.asarray(given["prediction"], dtype=np.int64)
