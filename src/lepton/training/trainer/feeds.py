@@ -278,8 +278,8 @@ def _of_dataset(data: Any, batch_size: int, shuffle: bool, work: Work, device: A
 
 def check_finite(leaf: Any, name: str) -> None:
     """Refuse NaN and infinities, naming the row."""
-    if not leaf.is_floating_point() or bool(torch.isfinite(leaf.sum(dtype=torch.float64))):
-        return  # a sum is finite only where every part is
+    if not leaf.is_floating_point() or math.isfinite(leaf.sum().item()):
+        return  # a sum is finite only where every part is; where it is not, it may have overflowed
     step = max(_CHECKED // max(leaf[0].numel(), 1), 1)
     for begin in range(0, len(leaf), step):
         part = leaf[begin : begin + step].reshape(min(step, len(leaf) - begin), -1)

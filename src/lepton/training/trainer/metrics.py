@@ -52,6 +52,17 @@ class MeanMeter(Meter):
     def __init__(self, name: str, device: Any, function: Callable[[Any, Any], Any] | None = None) -> None:
         super().__init__(name, device, total=(), rows=())
         self._function = function
+        self._rows = 0.0  # a number of Python is quicker to add to than a tensor; `gather` brings it over
+
+    def reset(self) -> None:
+        """Begin anew."""
+        super().reset()
+        self._rows = 0.0
+
+    def gather(self) -> None:
+        """Bring the rows into `sums`."""
+        self.sums["rows"] += self._rows
+        self._rows = 0.0
 
     def update(self, outputs: Any, y: Any) -> None:
         """Add a batch."""
@@ -61,14 +72,15 @@ class MeanMeter(Meter):
         if not isinstance(value, torch.Tensor):
             self.add(torch.as_tensor(float(value), device=outputs.device), len(outputs))
         elif value.ndim:
-            self.add_sum(value.detach().sum(), value.numel())
+            self.sums["total"].add_(value.detach().sum())
+            self._rows += value.numel()
         else:
             self.add(value.detach(), len(outputs))
 
     def add(self, mean: Any, rows: float) -> None:
         """Add a batch by its mean."""
         self.sums["total"].add_(mean, alpha=rows)
-        self.sums["rows"].add_(rows)
+        self._rows += rows
 
     def add_sum(self, total: Any, rows: Any) -> None:
         """Add a batch by its sum."""
@@ -77,6 +89,7 @@ class MeanMeter(Meter):
 
     def result(self) -> float:
         """The mean."""
+        self.gather()
         rows = float(self.sums["rows"])
         return float(self.sums["total"]) / rows if rows else math.nan
 
@@ -176,11 +189,11 @@ def labels_of(y: Any) -> Any:
 
 
 def _accuracy(outputs: Any, y: Any) -> Any:
-    return (outputs.argmax(1) == labels_of(y)).float()
+    return outputs.argmax(1) == labels_of(y)
 
 
 def _accuracy_of_each(outputs: Any, y: Any) -> Any:
-    return ((outputs > 0) == (y > 0.5)).float()
+    return (outputs > 0) == (y > 0.5)
 
 
 def _accuracy_unknown(outputs: Any, y: Any) -> Any:
@@ -190,7 +203,7 @@ def _accuracy_unknown(outputs: Any, y: Any) -> Any:
 
 def _top(outputs: Any, y: Any) -> Any:
     best = outputs.topk(min(5, outputs.shape[1]), 1).indices
-    return (best == labels_of(y).unsqueeze(1)).any(1).float()
+    return (best == labels_of(y).unsqueeze(1)).any(1)
 
 
 def _absolute(outputs: Any, y: Any) -> Any:

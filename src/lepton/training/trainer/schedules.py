@@ -50,9 +50,9 @@ class Schedule:
     """
 
     def __init__(self, optimizer: Any, name: str, warmup: float | None, total: int | None) -> None:
-        self._groups = optimizer.param_groups
-        self._rates = [float(group["lr"]) for group in self._groups]
-        self._momenta = [(group.get("momentum"), group.get("betas")) for group in self._groups]
+        self._optimizer = optimizer  # its groups are made anew when a checkpoint is taken up
+        self._rates = [float(group["lr"]) for group in optimizer.param_groups]
+        self._momenta = [(group.get("momentum"), group.get("betas")) for group in optimizer.param_groups]
         self._name = name
         self._warmup = warmup if warmup is not None else (0.3 if name == "one-cycle" else 0.0)
         self._total = total
@@ -62,7 +62,7 @@ class Schedule:
         if self._total is None or (self._name == "constant" and not self._warmup):
             return
         factor = self.factor(step)
-        for group, rate in zip(self._groups, self._rates, strict=True):
+        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
         if self._name == "one-cycle":
             self._move_momentum(step)
@@ -82,7 +82,9 @@ class Schedule:
 
     def restore(self) -> None:
         """Give the optimizer the rates and momenta back that it had."""
-        for group, rate, (momentum, betas) in zip(self._groups, self._rates, self._momenta, strict=True):
+        for group, rate, (momentum, betas) in zip(
+            self._optimizer.param_groups, self._rates, self._momenta, strict=True
+        ):
             group["lr"] = rate
             if momentum is not None:
                 group["momentum"] = momentum
@@ -100,7 +102,7 @@ class Schedule:
             value = _between(high, low, step / rise)
         else:
             value = _between(low, high, min((step - rise) / max(last - rise, 1), 1.0))
-        for group, (momentum, betas) in zip(self._groups, self._momenta, strict=True):
+        for group, (momentum, betas) in zip(self._optimizer.param_groups, self._momenta, strict=True):
             if betas is not None:
                 group["betas"] = (value, *betas[1:])
             elif momentum:

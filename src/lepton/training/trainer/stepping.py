@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -77,6 +78,7 @@ class Stepper:
         self._generator = torch.Generator(device="cpu" if device.type == "mps" else device)
         self.waiting = 0
         """Batches whose gradients have not been stepped with yet."""
+        self._looks = device.type == "cpu"
         self._own_loss = getattr(module, "training_loss", None)
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self._decayed = [p for p in self._parameters if p.ndim > 1]
@@ -97,8 +99,8 @@ class Stepper:
         with self._precision:
             loss, outputs = self._forward(batch)
         found = loss.detach()
-        if self.device.type == "cpu" and not found.isfinite():
-            raise NotFiniteError(ErrorCode.TRAINING_FAILED, f"the loss became {float(found)}")
+        if self._looks and not math.isfinite(value := found.item()):
+            raise NotFiniteError(ErrorCode.TRAINING_FAILED, f"the loss became {value}")
         (loss if self._accumulate == 1 else loss / self._accumulate).backward()
         self.waiting += 1
         if last or self.waiting == self._accumulate:
