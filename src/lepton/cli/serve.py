@@ -42,6 +42,7 @@ def serve(
     alarm_webhook: str | None = None,
     alarm_command: str | None = None,
     alarm_truths: int = 0,
+    traces: str | None = None,
     log_format: Literal["text", "json"] = "text",
     grpc_port: int | None = None,
     unix: Path | None = None,
@@ -80,6 +81,8 @@ def serve(
             and model.
         alarm_command: command that is run then and gets the JSON on its standard input; no shell reads it.
         alarm_truths: have both told, too, when so many new truths came by feedback; 0 tells nothing.
+        traces: address of a collector of OpenTelemetry (OTLP over HTTP), such as http://127.0.0.1:4318; requests are
+            told to it as spans, with the trace of their callers.
         log_format: lines of text, or a JSON object on each line.
         grpc_port: serve gRPC too, at this port; 0 takes a free one.
         unix: serve HTTP at this path of the file system in place of a port, for callers of this user alone.
@@ -110,6 +113,7 @@ def serve(
         alarm_webhook=alarm_webhook,
         alarm_command=alarm_command,
         alarm_truths=alarm_truths,
+        traces=traces,
         host=host or settings.host,
         port=settings.port if port is None else port,
         insecure_no_token=insecure_no_token,

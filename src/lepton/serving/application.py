@@ -16,6 +16,7 @@ from lepton.serving.protocols.media import is_form
 from lepton.serving.protocols.oip import InferenceProtocol
 from lepton.serving.watching.hub import Watching
 from lepton.serving.watching.logs import access_line
+from lepton.serving.watching.tracing import Tracing
 
 __all__ = ["Application"]
 
@@ -38,6 +39,7 @@ class Application:
         self, protocol: InferenceProtocol, guard: Guard, dispatcher: Dispatcher, watching: Watching | None = None
     ) -> None:
         self.protocol = protocol
+        self.tracing: Tracing | None = None
         self._watching = watching
         self._guard = guard
         self._dispatcher = dispatcher
@@ -127,8 +129,16 @@ class Application:
                 watching.record(request, response, seconds, "", {})
             else:
                 watching.record(request, response, seconds, route.pattern, variables)
+        if self.tracing is not None:
+            self.tracing.record(request, response, seconds, self._pattern)
         if _access.isEnabledFor(logging.INFO):
             _access.info(access_line(request, response, seconds))
+
+    def _pattern(self, request: Request) -> str:
+        try:
+            return self.protocol.match_of(request).route.pattern
+        except LeptonError:
+            return ""
 
 
 class _UnderWay:

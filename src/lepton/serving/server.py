@@ -32,6 +32,7 @@ from lepton.serving.tls import Tls
 from lepton.serving.traffic import Traffic
 from lepton.serving.watching.hub import Watching
 from lepton.serving.watching.recorder import WatchOptions, check_share
+from lepton.serving.watching.tracing import Tracing
 
 try:
     import uvloop
@@ -73,6 +74,7 @@ class Server:
         state_rows: share of the answers kept for feedback whose rows are kept too; 0 keeps no row.
         alarm_webhook: address that is called when a model drifts, once in a window.
         alarm_command: command that is run then, without a shell.
+        traces: address of a collector of OpenTelemetry, which spans of requests are sent to; None sends none.
         alarm_truths: new truths of a model's answers after which both are told of these too; 0 never.
         token_limits: file of further tokens, each with what it allows; see `read_allowances`.
         link: to the supervisor, where this server is one of its workers.
@@ -106,6 +108,7 @@ class Server:
         alarm_webhook: str | None = None,
         alarm_command: str | None = None,
         alarm_truths: int = 0,
+        traces: str | None = None,
         token_limits: Path | str | None = None,
         link: Link | None = None,
     ) -> None:
@@ -138,6 +141,7 @@ class Server:
         self._watching = Watching(self.models, state, kept)
         if self.traffic is not None:
             self._watching.on_alarm(self.traffic.alarm)
+        self._tracing = None if traces is None else Tracing(traces)
         self._protocol = InferenceProtocol(
             self.models, self.repository, self.traffic, self.services or None, self._watching
         )
@@ -252,6 +256,9 @@ class Server:
         )
         self._watching.start(loop, dispatcher.waiting, self._link)
         application = Application(self._protocol, self._guard, dispatcher, self._watching)
+        application.tracing = self._tracing
+        if self._tracing is not None:
+            self._tracing.start()
         service = await self._front.open(application, self.limits, None if self._link is None else self._link.door)
         unwatched = threading.Event()
         watcher: threading.Thread | None = None
@@ -286,6 +293,8 @@ class Server:
             await self.services.stop()
             dispatcher.close()
             self._watching.close()
+            if self._tracing is not None:
+                self._tracing.close()
             self._protocol.close()
             if self.traffic is not None:
                 self.traffic.close()

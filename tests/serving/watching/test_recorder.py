@@ -161,6 +161,43 @@ class TestSamples:
             watched.ask(rows, f"request-{number}")
         assert watched.recorder.pending <= 51_000
 
+    def test_answers_of_which_nothing_else_is_wanted_are_kept_together_and_found_one_by_one(
+        self, watched: Watched
+    ) -> None:
+        rows = table(300, 1)
+        expected = watched.predictor.run(watched.predictor.tensors(rows), ["prediction"])["prediction"].tolist()
+        for number in range(300):
+            watched.ask(rows[number : number + 1], f"request-{number}")
+        watched.ask(rows[:3], "several")
+        watched.ask(rows[7:8], "request-150")  # an id that comes again: the first stays
+        watched.recorder.flush()
+        assert not watched.recorder.pending
+        assert watched.state.rows_of("rent", "several") == {}
+        watched.state.unpack("rent", {"several", "request-150", "request-299", "never", "request-3 request-4"})
+        assert watched.state.rows_of("rent", "several").keys() == {0, 1, 2}
+        watched.state.put_truths("rent", [("several", row, 1.0) for row in range(3)] + [("request-150", 0, 2.0)])
+        judged = {each.truth: each for each in watched.state.judged("rent", 10)}
+        assert judged[2.0].answer == {"prediction": expected[150]}
+        assert judged[2.0].model_id == watched.watch.model_id
+        answers = [each.answer["prediction"] for each in watched.state.judged("rent", 10) if each.truth == 1.0]
+        assert sorted(answers) == sorted(expected[:3])
+        watched.state.unpack("rent", {"several", "request-150"})
+        assert len(watched.state.judged("rent", 10)) == 4, "what is known of them stays"
+
+    def test_answers_that_nobody_asks_for_are_forgotten(self, watched: Watched) -> None:
+        rows = table(400, 1)
+        for start in (0, 200):
+            for number in range(start, start + 200):
+                watched.ask(rows[number : number + 1], f"request-{number}")
+            watched.recorder.flush()
+            watched.clock.now += 100.0
+        watched.state.drop_answers(watched.clock.now - 1_000.0, 150)
+        watched.state.unpack("rent", {f"request-{number}" for number in range(400)})
+        kept = [number for number in range(100, 400) if watched.state.rows_of("rent", f"request-{number}")]
+        assert kept == list(range(200, 400)), "the last batch is whole"
+        watched.state.drop_answers(watched.clock.now, 0)
+        assert not watched.state.rows_of("rent", "request-399")
+
     def test_rows_are_kept_as_they_came(self, watched: Watched) -> None:
         rows = table(5, 1)
         (first, *_) = watched.watch.columns.rows(watched.predictor.inputs, watched.predictor.tensors(rows))

@@ -35,7 +35,7 @@ _AGAIN = 0.02
 _FIRST_PAUSE, _LONGEST_PAUSE, _STABLE = 0.1, 10.0, 30.0
 _START_TIME = 300.0
 _FAREWELL = 5.0
-_WATCHED = ("state", "state_rows", "alarm_webhook", "alarm_command", "alarm_truths")
+_WATCHED = ("state", "state_rows", "alarm_webhook", "alarm_command", "alarm_truths", "traces")
 _SHARED = frozenset({"token", "insecure_no_token", "traffic", "max_memory", "token_limits", *_WATCHED})
 _READS = "/v2/repository/index"
 

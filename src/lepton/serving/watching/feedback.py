@@ -89,6 +89,7 @@ def take_truths(watch: ModelWatch, truths: Sequence[Truth], state: StateStore) -
     """
     values = {(truth.request, truth.row): check_truth(watch, truth) for truth in truths}
     new: list[tuple[str, int, Any]] = []
+    state.unpack(watch.name, {truth.request for truth in truths})
     for request in dict.fromkeys(truth.request for truth in truths):
         kept = state.rows_of(watch.name, request)
         for row in [row for each, row in values if each == request]:

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from lepton.serving.protocols.call import Answers, Call
 from lepton.serving.watching.columns import WatchedColumns
 from lepton.serving.watching.drift import DriftReport, Window, judge
 from lepton.serving.watching.promise import promised_of
-from lepton.serving.watching.state import Answered, StateStore
+from lepton.serving.watching.state import Answered, Batch, StateStore
 
 __all__ = ["ModelWatch", "Recorder", "WatchOptions", "check_share"]
 
@@ -89,6 +89,16 @@ class _Sample:
     at: float
 
 
+class _Note(NamedTuple):
+    """The answers to one request."""
+
+    watch: ModelWatch
+    request: str
+    at: float
+    predictions: NDArray[Any]
+    probabilities: NDArray[Any] | None
+
+
 @dataclass(slots=True)
 class _Pane:
     """The part of a window that grows."""
@@ -131,12 +141,24 @@ class ModelWatch:
         named = self.keeps_answers and "x-request-id" in request.headers
         self._skip -= 1
         drawn = self._skip <= 0 < self._left
+        recorder = self._recorder
+        if not (drawn or named) or recorder.pending >= _PENDING:
+            return
         if drawn:
             self._left -= 1
             self._skip = self._next_skip()
-        if (drawn or named) and self._recorder.pending < _PENDING:
-            kept = {} if self._is_large else call.tensors
-            call.respond = partial(self._keep, kept, call.respond, request.id if named else "", drawn)
+        elif not recorder.options.keep_rows and call.num_rows <= _ROWS_KEPT:  # as mostly
+            call.respond = partial(self._note, call.respond, request.id)
+            return
+        kept = {} if self._is_large else call.tensors
+        call.respond = partial(self._keep, kept, call.respond, request.id if named else "", drawn)
+
+    def _note(self, respond: Callable[[Answers], Response], request: str, answers: Answers) -> Response:
+        """Keep the answers to a request of which nothing else is kept."""
+        predictions = answers.get(self.answer)
+        if predictions is not None:
+            self._recorder.note(_Note(self, request, self._recorder.clock(), predictions, answers.get("probabilities")))
+        return respond(answers)
 
     def _keep(
         self,
@@ -195,6 +217,7 @@ class Recorder:
         self.fed_listeners: list[Callable[[ModelWatch], None]] = []
         self._store = store
         self._queue: deque[_Sample] = deque()
+        self._noted: deque[_Note] = deque()
         self._watches: dict[str, ModelWatch] = {}
         self._work = threading.Lock()
         self._ends = threading.Event()
@@ -220,6 +243,11 @@ class Recorder:
         self.pending += len(next(iter(sample.answers.values())))
         self._queue.append(sample)
 
+    def note(self, note: _Note) -> None:
+        """Queue the answers to a request of which nothing else is kept; from any thread."""
+        self.pending += len(note.predictions)
+        self._noted.append(note)
+
     def watch_of(self, served: ServedModel) -> ModelWatch | None:
         """What is watched of a version of a model; None where it is not open."""
         watch = served.watch
@@ -235,6 +263,7 @@ class Recorder:
             kept = [answered for sample in samples if sample.request for answered in self._answered(sample)]
             if kept:
                 self.state.put_answers(kept)
+            self._put_noted()
             together: dict[tuple[ModelWatch, tuple[str, ...]], list[_Sample]] = {}
             for sample in samples:
                 if sample.drawn:
@@ -366,6 +395,27 @@ class Recorder:
                 else:
                     merged[name] = column
         return Window(rows, since, until, merged)
+
+    def _put_noted(self) -> None:
+        """Keep what was noted, in one piece for each model; those with probabilities apart from those without."""
+        alike: dict[tuple[ModelWatch, bool], list[_Note]] = {}
+        for _ in range(len(self._noted)):
+            note = self._noted.popleft()
+            alike.setdefault((note.watch, note.probabilities is not None), []).append(note)
+        for (watch, has_probabilities), notes in alike.items():
+            _, requests, at, predictions, probabilities = zip(*notes, strict=True)
+            self.state.put_batch(
+                Batch(
+                    watch.name,
+                    watch.version,
+                    watch.model_id,
+                    requests,
+                    at,
+                    [len(each) for each in predictions],
+                    np.concatenate(predictions).tolist(),
+                    np.concatenate(probabilities).tolist() if has_probabilities else None,
+                )
+            )
 
     def _answered(self, sample: _Sample) -> Iterable[Answered]:
         """The rows of a sample as they are kept."""

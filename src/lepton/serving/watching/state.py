@@ -82,11 +82,11 @@ class Batch:
     model: str
     version: str
     model_id: str
-    requests: list[str]
-    at: list[float]
-    counts: list[int]
-    predictions: list[Any]
-    probabilities: list[list[float]] | None = None
+    requests: Sequence[str]
+    at: Sequence[float]
+    counts: Sequence[int]
+    predictions: Sequence[Any]
+    probabilities: Sequence[Sequence[float]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,8 @@ class StateStore:
             for name in ("version", "model_id", "at", "counts", "predictions", "probabilities")
         }
         # Ids hold no space.
-        values = (batch.model, batch.at[-1], len(batch.predictions), " ".join(batch.requests), dump(content))
+        requests = " ".join(batch.requests)
+        values = (batch.model, batch.at[-1], len(batch.predictions), requests, dump(content).decode())
         self._run("INSERT INTO batches (model, ended, rows, requests, content) VALUES (?, ?, ?, ?, ?)", values)
 
     def unpack(self, model: str, requests: Collection[str]) -> None:

@@ -18,7 +18,7 @@ from lepton.serving.watching.feedback import JUDGED_ROWS, against_training
 from lepton.serving.watching.recorder import ModelWatch
 from lepton.serving.watching.state import StateStore
 
-__all__ = ["Triggers"]
+__all__ = ["NoRedirect", "Triggers"]
 
 _logger = logging.getLogger("lepton.serving")
 _VOLUME_PAUSE = 60.0  # in which no other process of the server tells the same
@@ -26,7 +26,7 @@ _HOOK_TIME = 10.0
 _COMMAND_TIME = 600.0
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
+class NoRedirect(urllib.request.HTTPRedirectHandler):
     """What is named is called, and nothing that it names in turn."""
 
     def redirect_request(self, *_: Any) -> None:
@@ -120,7 +120,7 @@ class Triggers:
     def _call(self, body: bytes) -> None:
         request = urllib.request.Request(self._webhook, body, {"content-type": "application/json"})  # noqa: S310 - checked
         try:
-            with urllib.request.build_opener(_NoRedirect).open(request, timeout=_HOOK_TIME):
+            with urllib.request.build_opener(NoRedirect).open(request, timeout=_HOOK_TIME):
                 pass
         except (OSError, ValueError) as error:
             reason = f"it answered {error.code}" if isinstance(error, urllib.error.HTTPError) else str(error)
