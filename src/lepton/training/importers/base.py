@@ -28,6 +28,9 @@ IMPORTERS = Registry(
         "lightgbm": "lepton.training.importers.lightgbm:LightGBMImporter",
         "xgboost": "lepton.training.importers.xgboost:XGBoostImporter",
         "onnx": "lepton.training.importers.onnx:OnnxImporter",
+        "keras": "lepton.training.importers.keras:KerasImporter",  # before torch, whose classes its models may wear
+        "tensorflow": "lepton.training.importers.tensorflow:TensorflowImporter",
+        "jax": "lepton.training.importers.jax:JaxImporter",
         "torch": "lepton.training.importers.torch:TorchImporter",
         "sklearn": "lepton.training.importers.sklearn:SklearnImporter",  # behind those that wear its classes
     },
@@ -157,6 +160,11 @@ class Importer(ABC):
         """Whether a live object is one of the framework's; by the packages of its classes, so nothing is imported."""
         found = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
         return not found.isdisjoint(cls.packages)
+
+    @classmethod
+    def accepts(cls, model: Any) -> bool:
+        """Whether a live object can be one of the framework's when the user says so."""
+        return cls.takes(model)
 
     @classmethod
     def recognises(cls, head: FileHead) -> bool:

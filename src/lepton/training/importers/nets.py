@@ -19,7 +19,7 @@ from lepton.store import open_read
 from lepton.training.importers.base import Asked, Imported, Labels, cannot_hold, unreadable
 from lepton.training.importers.composing import Composer, onnx_library
 
-__all__ = ["MADE_ROWS", "Net", "arrays_of", "from_parts", "imported_net", "record_of", "to_parts"]
+__all__ = ["MADE_ROWS", "Net", "arrays_of", "from_parts", "imported_net", "pack", "record_of", "to_parts", "unpack"]
 
 MADE_ROWS = 4
 _SHARES = 1e-3  # how far from 1 probabilities may add up to, for outputs to be taken as such
@@ -266,16 +266,38 @@ def _loaded(path: Path) -> Any:
             raise unreadable(path, f"is no .npy or .npz of numbers ({printable(str(error), 200)})") from None
 
 
+def pack(sample: Any) -> dict[str, bytes]:
+    """A sample for a confined process: arrays by name, or by place; nothing for None."""
+    if sample is None:
+        return {}
+    if isinstance(sample, str | os.PathLike):
+        sample = _loaded(Path(sample))
+    if not isinstance(sample, Mapping):
+        sample = {f"#{place}": each for place, each in enumerate(sample if isinstance(sample, tuple) else (sample,))}
+    return {str(name): _saved(_array(value)) for name, value in sample.items()}
+
+
+def unpack(parts: Mapping[str, bytes]) -> Any:
+    """What `pack` has packed, as `arrays_of` takes it."""
+    arrays = {name: _loaded_part(data) for name, data in parts.items()}
+    if not arrays:
+        return None
+    return tuple(arrays.values()) if all(name.startswith("#") for name in arrays) else arrays
+
+
+def _saved(array: NDArray[Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
 def to_parts(net: Net) -> tuple[dict[str, Any], dict[str, bytes]]:
     """What a confined process answers: head and parts."""
     head = {"framework": net.framework, "version": net.version, "made": net.made, "tolerance": net.tolerance}
     head |= {"notes": list(net.notes), "inputs": [*net.tensors], "outputs": [*net.answers]}
     parts = {"graph": net.graph}
     for kind, arrays in (("input", net.tensors), ("output", net.answers)):
-        for place, array in enumerate(arrays.values()):
-            file = io.BytesIO()
-            np.save(file, array, allow_pickle=False)
-            parts[f"{kind}{place}"] = file.getvalue()
+        parts |= {f"{kind}{place}": _saved(array) for place, array in enumerate(arrays.values())}
     return head, parts
 
 

@@ -125,7 +125,7 @@ def _importer(asked: Asked, framework: str | None) -> tuple[type[Importer], File
         chosen: type[Importer] = IMPORTERS.load(framework)
         if head is not None and not chosen.recognises(head):
             refuse_unknown(head, framework)
-        if head is None and not chosen.takes(asked.model):
+        if head is None and not chosen.accepts(asked.model):
             raise UsageError(
                 ErrorCode.USAGE,
                 f"got a {type(asked.model).__module__}.{type(asked.model).__name__} as a model of {framework}",

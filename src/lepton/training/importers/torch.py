@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +16,9 @@ from lepton.bundle.build import OPSET
 from lepton.compute.sandbox import call_confined
 from lepton.core import ErrorCode, MissingExtraError, UsageError, printable
 from lepton.training.importers.base import Asked, FileHead, Imported, Importer, cannot_hold
-from lepton.training.importers.nets import MADE_ROWS, Net, arrays_of, from_parts, imported_net, to_parts
+from lepton.training.importers.nets import MADE_ROWS, Net, arrays_of, from_parts, imported_net, pack, to_parts, unpack
 
-__all__ = ["TorchImporter", "export_file"]
+__all__ = ["TorchImporter", "export_file", "positional_graph"]
 
 _PT2_MARKS = frozenset({"archive_format", "serialized_exported_program.json"})
 _ALTERNATIVE = (
@@ -44,11 +43,10 @@ class TorchImporter(Importer):
         torch = _torch()
         if asked.path is None:
             return imported_net(_exported(torch, asked.model, asked.sample, asked.work.seed_for("import")), asked)
-        parts = {} if asked.sample is None else _packed(asked.sample)
         head, found = call_confined(
             "lepton.training.importers.torch:export_file",
             {"path": str(asked.path.resolve()), "seed": asked.work.seed_for("import")},
-            parts,
+            pack(asked.sample),
             readable=[asked.path],
             work=asked.work,
             alternative=_ALTERNATIVE,
@@ -62,8 +60,7 @@ def export_file(path: str, seed: int, parts: Mapping[str, bytes]) -> tuple[dict[
     torch.set_num_threads(1)
     with _quietly():
         program = torch.export.load(path)
-    sample = _unpacked(parts)
-    return to_parts(_exported(torch, program, sample, seed))
+    return to_parts(_exported(torch, program, unpack(parts), seed))
 
 
 def _torch() -> Any:
@@ -76,30 +73,6 @@ def _torch() -> Any:
         missing = "onnxscript" if "onnxscript" in str(error) else "torch"
         raise MissingExtraError(missing, "deep", "Importing a model of PyTorch") from None
     return torch
-
-
-def _packed(sample: Any) -> dict[str, bytes]:
-    """A sample for a confined process: arrays by name, or by place."""
-    if isinstance(sample, Mapping):
-        named = dict(sample)
-    elif isinstance(sample, tuple | list) and not np.isscalar(sample[0]):
-        named = {f"#{place}": value for place, value in enumerate(sample)}
-    else:
-        named = {"#0": sample}
-    packed = {}
-    for name, value in named.items():
-        array = next(iter(arrays_of(value, ["sample"]).values()))
-        file = io.BytesIO()
-        np.save(file, array, allow_pickle=False)
-        packed[str(name)] = file.getvalue()
-    return packed
-
-
-def _unpacked(parts: Mapping[str, bytes]) -> Any:
-    arrays = {name: np.load(io.BytesIO(data), allow_pickle=False) for name, data in parts.items()}
-    if not arrays:
-        return None
-    return tuple(arrays.values()) if all(name.startswith("#") for name in arrays) else arrays
 
 
 def _exported(torch: Any, model: Any, sample: Any, seed: int) -> Net:
@@ -127,7 +100,7 @@ def _exported(torch: Any, model: Any, sample: Any, seed: int) -> Net:
     tensors = {n: t.expand(2, *t.shape[1:]).contiguous() if len(t) == 1 else t for n, t in tensors.items()}
     with _answering(torch, model, is_program) as runnable, _quietly():
         answers = _answers(torch, runnable, *_called(model, tensors, is_program))
-        graph = _graph(torch, model if is_program else runnable, tensors, list(answers), is_program)
+        graph = _graph(torch, model if is_program else runnable, tensors, list(answers), is_program=is_program)
     return Net(
         "torch",
         str(torch.__version__),
@@ -232,15 +205,33 @@ def _answers(torch: Any, runnable: Any, args: Sequence[Any], kwargs: Mapping[str
     return {str(name): value.detach().cpu().numpy() for name, value in named.items()}
 
 
-def _graph(torch: Any, model: Any, tensors: Mapping[str, Any], outputs: Sequence[str], is_program: bool) -> bytes:
+def positional_graph(module: Any, arrays: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> bytes:
+    """The graph of a module that is called with tensors one after the other."""
+    torch = _torch()
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    tensors = {n: t.expand(2, *t.shape[1:]).contiguous() if len(t) == 1 else t for n, t in tensors.items()}
+    with _quietly(), torch.no_grad():
+        return _graph(torch, module, tensors, outputs, is_program=False, positional=True)
+
+
+def _graph(
+    torch: Any,
+    model: Any,
+    tensors: Mapping[str, Any],
+    outputs: Sequence[str],
+    *,
+    is_program: bool,
+    positional: bool = False,
+) -> bytes:
     given = {"input_names": [*tensors], "output_names": list(outputs), "opset_version": OPSET, "dynamo": True}
     try:
         if is_program:
             program = torch.onnx.export(model, **given, verbose=False)
         else:
             rows = torch.export.Dim("rows", min=1)
-            shapes = {name: {0: rows} for name in tensors}
-            program = torch.onnx.export(model, (), kwargs=dict(tensors), dynamic_shapes=shapes, **given, verbose=False)
+            shapes: Any = ([{0: rows}] * len(tensors),) if positional else {name: {0: rows} for name in tensors}
+            args, kwargs = (tuple(tensors.values()), {}) if positional else ((), dict(tensors))
+            program = torch.onnx.export(model, args, kwargs=kwargs, dynamic_shapes=shapes, **given, verbose=False)
         data: bytes = program.model_proto.SerializeToString()
     except Exception as error:  # torch's exporter raises many classes
         text = str(error)
