@@ -69,8 +69,11 @@ def learn(folder: Path, seed: int) -> str:
 
 def nursery() -> None:
     """Trainings one after the other, each in a process of its own, without importing torch again for each."""
+    import torch
+
     import lepton.training.trainer  # noqa: F401 - before the forks: no thread has been started yet
 
+    torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])  # imports what optimizers import when one is made
     for line in sys.stdin:
         folder, seed = line.split("\t")
         pid = os.fork()

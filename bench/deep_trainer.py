@@ -1,9 +1,9 @@
 """The trainer against a hand-written PyTorch loop on the same net, side by side, and against Keras on torch.
 
-The net is a small depthwise one of some 40,000 parameters on 28 x 28 pictures, and a dense one, whose steps are so short
-that everything around them shows. Each side learns from the same rows in the same batches with Adam and counts its
-accuracy; epochs take turns, and the ratio is that of each pair, with its median and its spread. The trainer's full recipe
-(one-cycle, averaging, smoothing) is told apart. One thread.
+The net is a small depthwise one of some 40,000 parameters on 28 x 28 pictures, and a dense one, whose steps are so
+short that everything around them shows. Each side learns from the same rows in batches of the same size with Adam and
+counts its accuracy; epochs take turns, and the ratio is that of each pair, with its median and its spread. The trainer's
+full recipe (one-cycle, averaging, smoothing) is told apart. One thread.
 """
 
 import argparse
@@ -15,13 +15,13 @@ import time
 from pathlib import Path
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"
+    os.environ[name] = "1"  # before they are imported
 
-import numpy as np
-import torch
-from peers.environments import interpreter
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from peers.environments import interpreter  # noqa: E402
 
-from lepton.training.trainer import Recipe, Trainer
+from lepton.training.trainer import Recipe, Trainer  # noqa: E402
 
 BATCH = 128
 KERAS = ("keras==3.15.*", "torch==2.13.0", "numpy")
@@ -135,9 +135,7 @@ def against_hand(net: str, x: np.ndarray, y: np.ndarray, repeats: int) -> None:
                 times[side].append(time.perf_counter() - began)
     base = np.array(times["by hand"])
     steps = -(-len(x) // BATCH)
-    print(
-        f"{net}: by hand {np.median(base):.2f} s an epoch of {steps} steps, {1e3 * np.median(base) / steps:.2f} ms a step"
-    )
+    print(f"{net}: by hand {np.median(base):.2f} s for {steps} steps, {1e3 * np.median(base) / steps:.2f} ms each")
     for side in ("trainer", "trainer with a recipe"):
         print(f"  {side}: {told(list(np.array(times[side]) / base))} of by hand")
 
@@ -170,7 +168,8 @@ def against_keras(x: np.ndarray, y: np.ndarray, repeats: int) -> None:
         text=True,
         env={**os.environ, "KERAS_BACKEND": "torch"},
     )
-    assert peer.stdin and peer.stdout
+    assert peer.stdin
+    assert peer.stdout
     for net, make in NETS.items():
         trainer = Trainer(make()).compile("adam", "categorical_crossentropy", ["accuracy"])
         ratios = []

@@ -38,6 +38,8 @@ BENCHES = (
     "data_labels",
     "data_faults",
     "forecast",
+    "deep_trainer",
+    "deep_kills",
 )
 LIBRARIES = ("lepton-ai", "numpy", "polars", "onnxruntime", "lightgbm", "scikit-learn")
 HEAD = """# Results
