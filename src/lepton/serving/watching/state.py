@@ -197,8 +197,8 @@ class StateStore:
         """Forget answers from before, and the oldest beyond so many; with them what was true."""
         self._run("DELETE FROM batches WHERE ended < ?", (before,))
         self._run(
-            "DELETE FROM batches WHERE batch <= (SELECT batch FROM (SELECT batch, SUM(rows) OVER (ORDER BY batch DESC)"
-            " AS total FROM batches) WHERE total - ? > 0 ORDER BY batch DESC LIMIT 1)",
+            "DELETE FROM batches WHERE batch IN (SELECT batch FROM (SELECT batch,"
+            " SUM(rows) OVER (ORDER BY batch DESC) - rows AS newer FROM batches) WHERE newer >= ?)",
             (most,),
         )
         self._run("DELETE FROM answers WHERE at < ?", (before,))
