@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -243,15 +244,26 @@ def test_a_model_that_cannot_be_opened_ends_the_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_workers_end_with_their_supervisor(folder: Path, number: int) -> None:
     command = [sys.executable, "-m", "lepton", "serve", str(folder / "a.lepton"), "--port", "0", "--processes", "2"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command += ["--log-format", "json"]
+    log, environment = folder / "log", {**os.environ, "LEPTON_LOG": "info"}
+    with (
+        log.open("wb") as lines,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=lines, text=True, env=environment) as process,
+    ):
         assert process.stdout is not None
-        assert process.stdout.readline().endswith("/v2/models/a\n")
+        url = process.stdout.readline()
+        assert url.endswith("/v2/models/a\n")
+        port = urlsplit(url).port
+        assert port is not None
+        assert request(("127.0.0.1", port), "GET", "/v2/models/a").status == 200
         assert process.stdout.readline() == "2 processes\n"
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         assert len(children) == 2
         process.send_signal(number)
         assert process.wait(60) == (0 if number == signal.SIGTERM else -number)
     soon(lambda: not any(map(lives, children)), "the end of the workers")
+    told = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["status"] for line in told if line.get("path") == "/v2/models/a"] == [200]
 
 
 def lives(process_id: str) -> bool:

@@ -25,6 +25,7 @@ from lepton.serving.processes.worker import sources_record
 from lepton.serving.sources import Sources, Stamp, stamp_of
 from lepton.serving.tls import Tls
 from lepton.serving.trial import try_bundle
+from lepton.serving.watching.logs import log_form
 
 __all__ = ["Supervisor"]
 
@@ -118,6 +119,7 @@ class Supervisor:
             "limits": dataclasses.asdict(self.limits),
             "resources": dataclasses.asdict(self._resources)
             | {"scratch": None if whole.scratch is None else str(whole.scratch)},
+            "log": log_form(),
             "options": {"host": host, "grpc_port": grpc_port, **shared},
             "unix": None if unix is None else str(unix),
             "tls": None if tls is None else tls.to_dict(),

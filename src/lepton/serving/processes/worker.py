@@ -17,6 +17,7 @@ from lepton.serving.server import Server
 from lepton.serving.sources import Sources
 from lepton.serving.strict_json import parse
 from lepton.serving.tls import Tls
+from lepton.serving.watching.logs import follow_log_form
 
 __all__ = ["main", "sources_of", "sources_record"]
 
@@ -29,6 +30,7 @@ def main() -> None:
     channel, door = (_inherited(int(file)) for file in sys.argv[1:])
     with channel.dup().makefile("rb") as stream:
         told: dict[str, Any] = parse(stream.readline(), "the supervisor's first line")
+    follow_log_form(told["log"])
     link = Link(channel, door, told["share"])
     try:
         server = Server(

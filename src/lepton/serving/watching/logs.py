@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import time
+from typing import Any
 
 from lepton.core import printable
 from lepton.serving.protocols.base import Request, Response
 
-__all__ = ["JsonLines", "access_line", "log_as_json"]
+__all__ = ["JsonLines", "access_line", "follow_log_form", "log_as_json", "log_form"]
+
+_TEXT = "%(levelname)s %(name)s: %(message)s"
 
 
 def access_line(request: Request, response: Response, seconds: float) -> str:
@@ -53,6 +56,19 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             out["exception"] = self.formatException(record.exc_info)
         return json.dumps(out, ensure_ascii=False)
+
+
+def log_form() -> dict[str, Any]:
+    """How this process's log is set up, in JSON, for processes that it starts."""
+    root = logging.getLogger()
+    return {"level": root.level, "json": any(isinstance(handler.formatter, JsonLines) for handler in root.handlers)}
+
+
+def follow_log_form(form: dict[str, Any]) -> None:
+    """Set the log of a process up as `log_form` told it."""
+    logging.basicConfig(level=form["level"], format=_TEXT)
+    if form["json"]:
+        log_as_json()
 
 
 def log_as_json() -> None:
