@@ -75,7 +75,7 @@ def held_out(same: Positions, classes: Positions | None, seed: int) -> NDArray[n
     out = np.isin(same, np.concatenate(chosen))
     if not out.any() and len(firsts) > 1:
         out = same == order[0]
-    return out
+    return out if out.any() else order[0] != np.arange(num_rows)  # one text alone: what is learned says nothing
 
 
 def mixed(problem: Problem, parts: Sequence[Doubles | None], truth: Positions | Doubles) -> tuple[float, float, float]:

@@ -106,8 +106,8 @@ class _Graph:
             layers = model.layers
             sums = self._summed(layers.table, self._among(numbers, len(layers.table)), length)
             embedding = self._do("Relu", self._do("Add", sums, self._builder.constant(layers.shift)))
-            head, bias = self._builder.constant(layers.head), self._builder.constant(layers.bias)
             if second:
+                head, bias = self._builder.constant(layers.head), self._builder.constant(layers.bias)
                 scores.append(self._do("Mul", self._do("Gemm", embedding, head, bias), second))
         raw = scores[0] if len(scores) == 1 else self._do("Add", *scores)
         factor, offset = model.scale

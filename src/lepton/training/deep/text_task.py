@@ -102,6 +102,12 @@ class TextTask:
         )
 
     @property
+    def labels(self) -> tuple[str, ...] | tuple[int, ...] | None:
+        """As the graph gives them: 0 and 1 for booleans."""
+        is_boolean = self.problem.task == "binary" and self.target.column.kind is Kind.BOOLEAN
+        return (0, 1) if is_boolean else self.target.labels
+
+    @property
     def truth(self) -> NDArray[np.int64] | NDArray[np.float64]:
         """The target as metrics take it: numbers, or positions of classes or labels."""
         values = self.target.values

@@ -98,7 +98,7 @@ def train_texts(
         net=lambda builder, values: _answered(model, builder, values),
         task=asked.problem.task,
         tensors=TENSORS,
-        labels=asked.target.labels,
+        labels=asked.labels,
         column=asked.column,
         codecs={text: CODEC},
         target=None if classes == "multilabel" else replace(asked.target.column, role=Role.TARGET),
@@ -181,7 +181,10 @@ class _Choice:
         if self._work.stopped:
             return
         start = time.monotonic()
-        layers = self._layers(learned, known, self._part_of_time())
+        try:
+            layers = self._layers(learned, known, self._part_of_time())
+        except Interrupted:
+            return
         if layers is None:
             return
         self._parts.layers = layers
