@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -101,4 +102,11 @@ def picture_bytes(pixels: NDArray[np.uint8], form: str = "PNG", **options: Any) 
     """A file of these pixels."""
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, form, **options)
+    return out.getvalue()
+
+
+def sound_bytes(samples: NDArray[Any], rate: int, form: str = "WAV") -> bytes:
+    """A file of these samples, of 16 bits."""
+    out = io.BytesIO()
+    soundfile.write(out, samples, rate, format=form, subtype="PCM_16")
     return out.getvalue()
