@@ -20,9 +20,7 @@ def test_sounds_are_known_by_their_first_bytes():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "head", [b"", b"BM", b"RIFF", b"RIFF\0\0\0\0AVI ", b"PK\3\4", b"%PDF-1.7", b"\xff\xff\xff", b"BMW is a car."]
-)
+@pytest.mark.parametrize("head", [b"", b"BM", b"RIFF", b"PK\3\4", b"%PDF-1.7", b"\xff\xff\xff", b"BMW is a car."])
 def test_other_files_are_none(head):
     assert format_of_bytes(head) == ""
 
@@ -38,3 +36,17 @@ def test_texts_have_no_control_characters():
     assert looks_like_text("Grüße\r\n\t…".encode())
     assert not looks_like_text(b"a\0b")
     assert looks_like_text("é".encode("utf-16"))
+
+
+def test_scans_and_videos_are_known_by_their_first_bytes():
+    heads = {
+        b"\0" * 128 + b"DICM": "dicom",
+        b"\x5c\1\0\0" + b"\0" * 340 + b"n+1\0": "nifti",
+        b"RIFF\0\0\0\0AVI ": "avi",
+        b"\0\0\0\x20ftypisom": "mp4",
+        b"\x1a\x45\xdf\xa3": "matroska",
+        b"\0\0\0\x20ftypheic": "",
+        b"#EXTM3U\nfile:///etc/passwd": "",
+    }
+    assert [format_of_bytes(head) for head in heads] == list(heads.values())
+    assert format_of_name("a/b.NII.GZ") == "nifti"

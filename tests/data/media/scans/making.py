@@ -97,7 +97,9 @@ def nested_sequences(depth: int) -> bytes:
     return whole[:start] + (sequence + item) * depth + whole[start:]
 
 
-def write_video(path: Path, frames: int = 20, rate: float = 10.0, code: str = "MJPG", size: tuple[int, int] = (32, 24)) -> Path:
+def write_video(
+    path: Path, frames: int = 20, rate: float = 10.0, code: str = "MJPG", size: tuple[int, int] = (32, 24)
+) -> Path:
     """A video whose frames become brighter."""
     import cv2
 

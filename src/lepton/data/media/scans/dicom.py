@@ -61,6 +61,10 @@ _CODECS: Mapping[str, tuple[str, str]] = {
 }
 """Transfer syntax → its name, and a library under a permissive licence that decodes it."""
 
+_KINDS = frozenset({
+    "MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT",
+})  # fmt: skip
+_TAG = 8  # bytes of an element before its value, at least
 _LOOKED_AT = 16  # frames that a window is taken from
 _LONG_VR = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 
@@ -83,15 +87,12 @@ def read_dicom(data: bytes, options: FrameOptions) -> Scan:
     pydicom, pillow_image = _pydicom(), pillow()
     syntax = transfer_syntax(data)
     with _guarded(pillow_image):
-        header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=list(_ALLOWED))
-        pixels = _Pixels.of(header, syntax, data)
+        stream = io.BytesIO(data)
+        header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(_ALLOWED))
+        pixels = _Pixels.of(header, syntax, data, stream.tell())
         window, how = _window_of(header, pixels, options)
-    return Scan(
-        _frames(header, pixels, window, pillow_image),
-        how,
-        str(header.get("StudyInstanceUID", "") or ""),
-        str(header.get("SeriesInstanceUID", "") or ""),
-    )
+        study, series = (str(header.get(uid, "") or "") for uid in ("StudyInstanceUID", "SeriesInstanceUID"))
+    return Scan(_frames(header, pixels, window, pillow_image), how, study, series)
 
 
 def transfer_syntax(data: bytes) -> str:
@@ -159,7 +160,7 @@ class _Pixels:
     syntax: str
 
     @classmethod
-    def of(cls, header: Any, syntax: str, data: bytes) -> _Pixels:
+    def of(cls, header: Any, syntax: str, data: bytes, start: int) -> _Pixels:
         rows, columns = _whole(header, "Rows"), _whole(header, "Columns")
         if not rows or not columns:
             raise fault("no picture", "the file holds no pixels")
@@ -172,10 +173,13 @@ class _Pixels:
         if syntax == _DEFLATED:
             raise fault("refused", "its header is deflated, which is not unpacked; write it again without")
         kind = str(header.get("PhotometricInterpretation", "") or "").strip().upper()
+        if kind not in _KINDS:
+            raise fault("refused", "its colours are of a kind that is not read")
         if syntax in _NATIVE:
             share = 2 / 3 if kind == "YBR_FULL_422" else 1
-            if values * share * allocated / 8 > len(data):
-                raise fault("truncated", f"the pixels need more bytes than the {len(data):,} of the file")
+            wanted, there = int(values * share * allocated / 8), max(len(data) - start - _TAG, 0)
+            if wanted > there:
+                raise fault("truncated", f"{there:,} of {wanted:,} bytes of pixels are there")
         else:
             _check_codec(syntax)
         return cls(data, frames, kind, _whole(header, "BitsStored") or allocated, syntax)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from lepton.core import ErrorCode, UsageError, printable
@@ -37,7 +37,7 @@ class FrameOptions:
     axis: str = "axial"
     rate: float = 1.0
     most_frames: int = 10_000
-    ids: str | None = None
+    ids: str | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, media: object) -> FrameOptions:
@@ -46,7 +46,7 @@ class FrameOptions:
         Raises:
             UsageError: no such option, or a value that cannot be meant.
         """
-        names = [field.name for field in fields(cls)]
+        names = [each.name for each in fields(cls)]
         wanted = "a dict with some of " + ", ".join(names)
         if not isinstance(media, Mapping):
             raise UsageError(ErrorCode.USAGE, f"got media of the type {type(media).__name__}", wanted=wanted)

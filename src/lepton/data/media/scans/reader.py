@@ -80,6 +80,7 @@ def no_room(room: int) -> DataError:
 
 
 _RECORDS = (
+    fact("scan", Kind.IDENTIFIER, "string"),
     fact("study", Kind.IDENTIFIER, "string", role=Role.GROUP),
     fact("modality", Kind.CATEGORY, "string"),
     fact("volume", Kind.NUMBER, "int64"),
@@ -128,7 +129,7 @@ class ScanReader(FrameReader):
         )
         scan = (read_nifti if is_nifti else read_dicom)(data, self._options)
         study = self._studies.get(scan.study) or len(self._studies) + 1
-        common = {"study": str(study), **self._ids(scan.study, scan.series)}
+        common = {"scan": name, "study": str(study), **self._ids(scan.study, scan.series)}
         found: list[FramePicture] = []
         left = room
         for number, frame in enumerate(scan.frames, 1):

@@ -26,7 +26,6 @@ from lepton.store.files import make_folder, scratch_folder
 __all__ = ["OWN_FRAME_COLUMNS", "FrameSource", "open_frames"]
 
 _PATH = ColumnRecord("path", Kind.IMAGE, "string")
-_FILE = fact("file", Kind.IDENTIFIER, "string")
 _SIZES = (
     fact("width", Kind.NUMBER, "int64", "px"),
     fact("height", Kind.NUMBER, "int64", "px"),
@@ -37,9 +36,9 @@ _STEP = 65_536
 _MOST_NAME = 200
 
 OWN_FRAME_COLUMNS = frozenset({
-    "path", "file", "width", "height", "format", "bytes", "study", "study_id", "series_id", "modality", "volume",
+    "path", "scan", "width", "height", "format", "bytes", "study", "study_id", "series_id", "modality", "volume",
     "slice", "position", "row_spacing", "column_spacing", "thickness", "window_center", "window_width", "burned_in",
-    "video", "frame", "seconds",
+    "video", "frame", "time",
 })  # fmt: skip
 """Columns that tables of scans and videos have by themselves."""
 
@@ -108,7 +107,7 @@ class _Run:
         found = self.reader.pictures(self._files.path(name), name, start, self._room)
         for picture in found:
             self._room -= picture.facts["bytes"]
-            self.rows.append({"path": stem + picture.suffix, "file": name, **picture.facts})
+            self.rows.append({"path": stem + picture.suffix, **picture.facts})
         self.places += [place] * len(found)
 
     def _nothing(self) -> DataError:
@@ -140,7 +139,7 @@ class FrameSource(Source):
     """
 
     def __init__(self, listing: Listing, run: _Run, said: LabelTable, holder: object) -> None:
-        own = (_PATH, _FILE, *run.reader.records, *_SIZES)
+        own = (_PATH, *run.reader.records, *_SIZES)
         schema = {record.name: polars_type(record) for record in own}
         more = said.frame[run.places] if said.frame.width else said.frame
         self._frame = pl.DataFrame(run.rows, schema=schema).hstack(more)

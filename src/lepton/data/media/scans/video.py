@@ -43,7 +43,7 @@ class VideoReader(FrameReader):
     records = (
         fact("video", Kind.IDENTIFIER, "string", role=Role.GROUP),
         fact("frame", Kind.NUMBER, "int64"),
-        fact("seconds", Kind.NUMBER, "float64", "s"),
+        fact("time", Kind.NUMBER, "float64", "s"),
     )
 
     def __init__(self, options: FrameOptions, work: Work) -> None:
@@ -85,7 +85,7 @@ class VideoReader(FrameReader):
                 {
                     "video": name,
                     "frame": number,
-                    "seconds": seconds,
+                    "time": seconds,
                     "format": found_format,
                     "width": width,
                     "height": height,

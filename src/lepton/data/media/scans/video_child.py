@@ -76,7 +76,7 @@ def write_frames(
             found["frames"].append((number, seconds, picture.shape[1], picture.shape[0], len(data)))
     finally:
         video.release()
-    if not found["frames"]:
+    if not found["frames"] and not found["full"]:
         raise _fault("damaged", "none of its frames can be decoded")
     return found
 
