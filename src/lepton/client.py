@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import http.client
 import importlib
 import json
 import math
+import os
 import time
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from lepton.core import (
     CATALOGUE,
+    DataError,
     ErrorCode,
     Interrupted,
     LeptonError,
@@ -33,6 +38,8 @@ _DATATYPES = {"bool": "BOOL", "float16": "FP16", "float32": "FP32", "float64": "
 _NAMES = {name: dtype for dtype, name in _DATATYPES.items()}
 _BINARY_HEADER = "inference-header-content-length"
 _ALIGNMENT = 16
+_CELLS = (bytes, str, os.PathLike)
+_FILES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png", b"RIFF": "audio/wav", b"fLaC": "audio/flac"}
 _PREFIX = 4
 _UNKNOWN = frozenset({ErrorCode.UNKNOWN_MODEL, ErrorCode.UNKNOWN_SERVICE, ErrorCode.UNKNOWN_ROUTE})
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0  # seconds between two looks at a task
@@ -171,7 +178,8 @@ class Client:
         Args:
             model: its name on the server.
             rows: a dict of values by column (one row) or of lists by column, a list of dicts, a Polars or pandas
-                DataFrame or an Arrow table; None and NaN are missing, datetimes are sent in ISO 8601.
+                DataFrame or an Arrow table; None and NaN are missing, datetimes are sent in ISO 8601. Of a model of
+                pictures, sounds or texts: the bytes of a file, its `Path`, a text, or a list of such.
 
         Returns:
             A Polars or pandas Series where such a table came, else a list.
@@ -230,6 +238,12 @@ class Client:
         return _arrays(*self._send("POST", _address(model) + "/infer", b"".join([text, *parts]), headers))
 
     def _rows(self, model: str, rows: Any) -> dict[str, Any]:
+        if isinstance(rows, _CELLS):
+            body = _cell(rows)
+            return dict(self._send("POST", _address(model) + "/rows", body, _headers_of(body, rows))[0])
+        if isinstance(rows, list) and rows and isinstance(rows[0], _CELLS):
+            column = self.metadata(model)["columns"][0]["name"]
+            rows = [{column: row if isinstance(row, str) else base64.b64encode(_cell(row)).decode()} for row in rows]
         return dict(self._ask("POST", _address(model) + "/rows", {"rows": _plain_rows(rows)}))
 
     def _ask(self, method: str, path: str, value: Any = None) -> Any:
@@ -443,6 +457,27 @@ def _told(metadata: Mapping[str, Any]) -> str:
     if metadata.get("labels"):
         lines.append("Labels: " + ", ".join(map(str, metadata["labels"][:50])))
     return "\n".join(lines)
+
+
+def _cell(cell: bytes | str | os.PathLike[str]) -> bytes:
+    """The bytes of one row that is no dict: a file, the file at a path, or a text."""
+    if isinstance(cell, str):
+        return cell.encode("utf-8", "replace")
+    if isinstance(cell, bytes):
+        return cell
+    try:
+        return Path(cell).read_bytes()
+    except OSError as error:
+        raise DataError(ErrorCode.NOT_FOUND, f"the file '{printable(str(cell))}' cannot be read: {error}") from None
+
+
+def _headers_of(body: bytes, cell: Any) -> dict[str, str]:
+    """The content type of one row, and a header that no page of another site can send."""
+    known = (b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG", "image/png"), (b"RIFF", "audio/wav"), (b"fLaC", "audio/flac")
+    found = next(
+        (media for start, media in known if body.startswith(start) and not isinstance(cell, str)), "text/plain"
+    )
+    return {"content-type": found, "x-request-id": uuid.uuid4().hex}
 
 
 def _library(rows: Any) -> str:

@@ -15,6 +15,12 @@ __all__ = ["ServedColumn", "served_columns"]
 
 _BASELINE = "baseline/inputs.json"
 _MAX_KNOWN = 200
+_OTHERS = {
+    Kind.CATEGORY: "a category; unknown ones are answered too",
+    Kind.IMAGE: "the bytes of a JPEG or PNG file in base64, or the file as the body",
+    Kind.AUDIO: "the bytes of a WAV or FLAC file in base64, or the file as the body",
+    Kind.SERIES: "numbers, which go to …/infer as a tensor",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +92,4 @@ def _takes(record: ColumnRecord) -> str:
     if record.kind is Kind.DATETIME:
         form = f"written as {record.datetime_format}" if record.datetime_format else "in ISO 8601"
         return f"a date or time {form}" + (f", in the zone {record.time_zone}" if record.time_zone else "")
-    return {Kind.CATEGORY: "a category; unknown ones are answered too"}.get(record.kind, "a text")
+    return _OTHERS.get(record.kind, "a text")

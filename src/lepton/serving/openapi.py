@@ -14,7 +14,7 @@ from lepton.serving.datatypes import DATATYPES
 from lepton.serving.model_store import ModelState, ServedModel
 from lepton.serving.protocols.base import JSON
 from lepton.serving.protocols.binary import BINARY
-from lepton.serving.protocols.media import CSV, MULTIPART, TABLES
+from lepton.serving.protocols.media import CSV, KIND_OF_FILE, MULTIPART, TABLES
 from lepton.serving.protocols.routes import Route
 from lepton.serving.services.paths import method_paths
 from lepton.version import __version__
@@ -143,7 +143,8 @@ def _operation(route: Route, model: ServedModel | None, key: str) -> _Schema:
     if route.tables:
         rows = {"schema": {"$ref": f"#/components/schemas/Rows_{key}"}}
         answer = {"schema": {"$ref": f"#/components/schemas/Answer_{key}"}}
-        operation["requestBody"] = {"required": True, "content": {JSON: rows, **_tables(), MULTIPART: _FORM}}
+        content = {JSON: rows, **_tables(), **_files(model), MULTIPART: _FORM}
+        operation["requestBody"] = {"required": True, "content": content}
         operation["responses"]["200"] = _ok({JSON: answer, **_tables()})
     elif last == "infer":
         infer, inferred = (_referring(f"#/components/schemas/{name}") for name in ("Infer", "Inferred"))
@@ -166,6 +167,12 @@ def _ok(content: _Schema) -> _Schema:
 
 def _tables() -> _Schema:
     return {media: {"schema": _TEXT} if media == CSV else {} for media in TABLES}
+
+
+def _files(model: ServedModel | None) -> _Schema:
+    """Bodies that are a row themselves."""
+    kind = None if model is None else getattr(model.described.inputs, "kind", None)
+    return {media: {} for media, of in KIND_OF_FILE.items() if of is kind}
 
 
 _FORM: _Schema = {
@@ -231,6 +238,8 @@ def _model_schemas(model: ServedModel, key: str) -> dict[str, _Schema]:
 def _column_schema(column: ServedColumn) -> _Schema:
     types = [_KINDS.get(column.kind, "string"), "null"]
     schema: _Schema = {"type": types, "description": column.takes, "x-kind": str(column.kind)}
+    if column.kind in (Kind.IMAGE, Kind.AUDIO):
+        schema["contentEncoding"] = "base64"
     if column.known:
         shown = ", ".join(column.known[:_MAX_SHOWN])
         schema["description"] += f". Known are {shown}" + (", …" if len(column.known) > _MAX_SHOWN else "")

@@ -41,7 +41,7 @@ const model = decodeURIComponent(location.pathname.split("/")[3]);
 const base = location.pathname.slice(0, -"/try".length);
 const here = (id) => document.getElementById(id);
 const fields = [];
-let row;
+let row, picked;
 
 function made(kind, text, name) {
   const element = document.createElement(kind);
@@ -95,11 +95,29 @@ function textField(schema, id) {
   return [input, isNumber ? numberOf : (text) => text];
 }
 
+function fileField(kind) {
+  const input = made("input");
+  input.type = "file";
+  input.accept = kind === "image" ? "image/jpeg,image/png" : "audio/wav,audio/flac,.wav,.flac";
+  picked = () => input.files[0];
+  return [input, (text) => text];
+}
+
+function typeOf(file) {
+  const known = { jpg: "image/jpeg", jpeg: "image/jpeg", png: "image/png", wav: "audio/wav", flac: "audio/flac" };
+  return known[file.name.split(".").pop().toLowerCase()] || file.type || "application/json";
+}
+
+function fieldOf(schema, id) {
+  if (["image", "audio"].includes(schema["x-kind"])) return fileField(schema["x-kind"]);
+  return schema.type[0] === "boolean" ? booleanField() : textField(schema, id);
+}
+
 function addField(name, schema, place) {
   const id = "field-" + place;
-  const [input, read] = schema.type[0] === "boolean" ? booleanField() : textField(schema, id);
+  const [input, read] = fieldOf(schema, id);
   input.id = id;
-  input.value = schema.examples ? String(schema.examples[0]) : "";
+  if (input.type !== "file") input.value = schema.examples ? String(schema.examples[0]) : "";
   const label = made("label", name);
   label.htmlFor = id;
   label.append(made("small", schema.description));
@@ -116,6 +134,13 @@ function quoted(text) {
 function showCall() {
   row = JSON.stringify(Object.fromEntries(fields.map((field) => field())));
   const token = here("token").value ? " \\\\\\n  -H \\"authorization: Bearer $TOKEN\\"" : "";
+  if (picked) {
+    const file = picked();
+    here("curl").textContent = "curl " + quoted(location.origin + base + "/rows") + token + " \\\\\\n  -H " +
+      quoted("content-type: " + (file ? typeOf(file) : "…")) +
+      " \\\\\\n  --data-binary " + quoted("@" + (file ? file.name : "FILE"));
+    return;
+  }
   here("curl").textContent = "curl " + quoted(location.origin + base + "/rows") + token +
     " \\\\\\n  -H 'content-type: application/json' \\\\\\n  -d " + quoted(row);
 }
@@ -151,7 +176,10 @@ function showAnswer(answer) {
 async function ask() {
   showCall();
   try {
-    const options = { method: "POST", headers: { "content-type": "application/json" }, body: row };
+    const file = picked && picked();
+    if (picked && !file) throw new Error("Choose a file first.");
+    const type = file ? typeOf(file) : "application/json";
+    const options = { method: "POST", headers: { "content-type": type }, body: file || row };
     showAnswer(await asked(base + "/rows", options));
   } catch (error) {
     fail(error);
@@ -181,6 +209,7 @@ async function begin() {
     const columns = await columnsOf();
     here("fields").replaceChildren();
     fields.length = 0;
+    picked = undefined;
     Object.entries(columns).forEach(([name, schema], place) => addField(name, schema, place));
     here("answer").replaceChildren();
     here("access").hidden = !here("token").value;
