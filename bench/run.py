@@ -40,6 +40,7 @@ BENCHES = (
     "forecast",
     "deep_trainer",
     "deep_kills",
+    "deep_texts",
 )
 LIBRARIES = ("lepton-ai", "numpy", "polars", "onnxruntime", "lightgbm", "scikit-learn")
 HEAD = """# Results
