@@ -34,25 +34,33 @@ class ConvNorm(nn.Module):  # type: ignore[misc]
     """A convolution, a normalisation for each width, and a rectifier unless `active` is false.
 
     Takes [N, inputs, *sides] and gives [N, outputs, *sides / stride], sides rounded up.
+
+    Args:
+        rank: 2 for pictures, 1 for series.
+        inputs: channels that come, at full width.
+        outputs: channels that it gives at each width, the widest first.
+        kernel: side, odd.
+        stride: how far the sides shrink.
+        depthwise: every channel for itself.
+        active: whether the rectifier follows.
     """
 
     def __init__(
         self,
         rank: int,
         inputs: int,
-        outputs: int,
+        outputs: Sequence[int],
         kernel: int = 1,
         *,
         stride: int = 1,
         depthwise: bool = False,
         active: bool = True,
-        widths: Sequence[float] = (1.0,),
     ) -> None:
         super().__init__()
         self.rank, self.kernel, self.stride, self.depthwise, self.active = rank, kernel, stride, depthwise, active
-        self.weight = nn.Parameter(torch.empty(outputs, 1 if depthwise else inputs, *[kernel] * rank))
+        self.weight = nn.Parameter(torch.empty(outputs[0], 1 if depthwise else inputs, *[kernel] * rank))
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        self.norms = nn.ModuleList(_NORMS[rank](channels_at(outputs, share)) for share in widths)
+        self.norms = nn.ModuleList(_NORMS[rank](count) for count in outputs)
 
     def _weight(self, inputs: int, width: int) -> Tensor:
         return self.weight[: self.norms[width].num_features, : 1 if self.depthwise else inputs]
@@ -96,15 +104,15 @@ class Block(nn.Module):  # type: ignore[misc]
     al., 2024): the depthwise part runs on the few channels, not on the many.
     """
 
-    def __init__(self, rank: int, channels: int, kernel: int, expansion: int, widths: Sequence[float]) -> None:
+    def __init__(self, rank: int, channels: Sequence[int], kernel: int, expansion: int) -> None:
         super().__init__()
-        inner = channels * expansion
+        inner = [count * expansion for count in channels]
         parts = [
-            ConvNorm(rank, channels, channels, kernel, depthwise=True, active=expansion == 1, widths=widths),
-            ConvNorm(rank, inner, channels, active=False, widths=widths),
+            ConvNorm(rank, channels[0], channels, kernel, depthwise=True, active=expansion == 1),
+            ConvNorm(rank, inner[0], channels, active=False),
         ]
         if expansion > 1:
-            parts.insert(1, ConvNorm(rank, channels, inner, widths=widths))
+            parts.insert(1, ConvNorm(rank, channels[0], inner))
         self.parts = nn.ModuleList(parts)
 
     def forward(self, x: Tensor, width: int = 0) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -182,7 +183,9 @@ class LeptonNet:
         Raises:
             LeptonError: what does not fit; see `Trainer.fit`.
         """
-        self._recipe = RECIPE if isinstance(recipe, str) and recipe == "default" else recipe
+        if isinstance(recipe, str) and recipe == "default":
+            recipe = RECIPE if self.num_classes is not None else replace(RECIPE, label_smoothing=0.0)
+        self._recipe = recipe
         usual = isinstance(augment, str) and augment == "default"
         if usual:
             augment = LightAugment() if self.spec.kind == "image" and self._recipe is not None else None
@@ -254,7 +257,7 @@ class LeptonNet:
         rows, classes = self._rows.take(x), class_numbers(y)
         logits = [each.astype(np.float64) for each in self._all_logits(rows)]
         temperatures = [fit_temperature(each, classes) for each in logits]
-        self.module.temperatures.copy_(torch.tensor(temperatures))
+        self.module.temperatures.copy_(torch.tensor(temperatures, dtype=torch.float64))
         if self._exits is not None:
             probabilities = [_softmax(each / t) for each, t in zip(logits, temperatures, strict=True)]
             costs = self.module.multiply_adds()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lepton.training.nets.layers import Block, ConvNorm, Head, Recurrent, channels_at
-from lepton.training.nets.spec import NetSpec, StageSpec
+from lepton.training.nets.spec import NetSpec, StageSpec, round_channels
 
 __all__ = ["Body", "LeptonNetModule", "lepton_net_body"]
 
@@ -59,40 +59,37 @@ class Body(nn.Module):  # type: ignore[misc]
         self.channels = channels
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("scale", torch.ones(shape))
-        stages = []
+        stages, before = [], [channels]
         for number, stage in enumerate(spec.stages):
-            layers = self._first_step(stage, channels) if number == 0 else self._step(stage, channels)
-            stages.append(Stage([*layers, *self._blocks(stage)]))
-            channels = stage.channels
+            given = [channels_at(stage.channels, share) for share in spec.widths]
+            layers = self._stem(channels, given) if number == 0 else self._step(stage, before, given)
+            stages.append(Stage([*layers, *self._blocks(stage, given)]))
+            before = given
         self.stages = nn.ModuleList(stages)
-        self.features = channels
+        self.features = before[0]
 
-    def _first_step(self, stage: StageSpec, channels: int) -> list[nn.Module]:
-        # The stem: a wide convolution on the raw input; larger inputs are halved on half of the channels.
-        halvings, layers = max(1, self.spec.halvings), []
+    def _stem(self, channels: int, given: list[int]) -> list[nn.Module]:
+        # A wide convolution on the raw input; larger inputs are halved on half of the channels.
+        halvings, stride = max(1, self.spec.halvings), 2 if self.spec.halvings else 1
+        half = [round_channels(count / 2) for count in given]
+        layers = []
         for halving in range(halvings):
-            given = stage.channels if halving == halvings - 1 else max(8, stage.channels // 2)
-            kernel, stride = _STEM_KERNEL if halving == 0 else 3, 2 if self.spec.halvings else 1
-            layers.append(ConvNorm(self.rank, channels, given, kernel, stride=stride, widths=self.spec.widths))
-            channels = given
+            outputs = given if halving == halvings - 1 else half
+            kernel = _STEM_KERNEL if halving == 0 else 3
+            layers.append(ConvNorm(self.rank, channels, outputs, kernel, stride=stride))
+            channels = outputs[0]
         return list(layers)
 
-    def _step(self, stage: StageSpec, channels: int) -> list[nn.Module]:
-        last = ConvNorm(self.rank, channels, stage.channels, widths=self.spec.widths)
+    def _step(self, stage: StageSpec, before: list[int], given: list[int]) -> list[nn.Module]:
+        mixing = ConvNorm(self.rank, before[0], given)
         if stage.stride == 1:
-            return [last]
-        halving = ConvNorm(
-            self.rank, channels, channels, 3, stride=2, depthwise=True, active=False, widths=self.spec.widths
-        )
-        return [halving, last]
+            return [mixing]
+        return [ConvNorm(self.rank, before[0], before, 3, stride=2, depthwise=True, active=False), mixing]
 
-    def _blocks(self, stage: StageSpec) -> list[nn.Module]:
+    def _blocks(self, stage: StageSpec, given: list[int]) -> list[nn.Module]:
         if stage.layer == "recurrent":
             return [Recurrent(stage.channels) for _ in range(stage.blocks)]
-        return [
-            Block(self.rank, stage.channels, stage.kernel, stage.expansion, self.spec.widths)
-            for _ in range(stage.blocks)
-        ]
+        return [Block(self.rank, given, stage.kernel, stage.expansion) for _ in range(stage.blocks)]
 
     def standardise(self, rows: NDArray[Any]) -> None:
         """Take means and standard deviations from training rows in the form of the input; NaN is left out."""

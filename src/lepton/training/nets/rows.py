@@ -35,11 +35,14 @@ class Rows:
             SchemaError: the shape does not fit.
             DataError: NaN, or values that are no pixels.
         """
-        array = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
+        try:
+            array = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
+        except ValueError:  # rows of different sizes
+            array = np.array(None)
         if array.dtype == object or array.dtype.kind not in "biuf":
             raise SchemaError(
-                ErrorCode.WRONG_SHAPE, f"got rows of the type {array.dtype}",
-                wanted=f"one array of numbers {self._wanted()}", fix="make all rows equally large",
+                ErrorCode.WRONG_SHAPE, "got rows that make no array of numbers",
+                wanted=f"one array {self._wanted()}", fix="make all rows equally large",
             )  # fmt: skip
         array = self._shaped(array)
         if self.spec.kind == "image":

@@ -90,6 +90,11 @@ class NetSpec:
             f"got the widths {self.widths}",
             "shares in (0, 1] that begin with 1.0 and fall",
         )
+        _check(
+            not self.exits or self.kind == "series" or None not in self.input_shape,
+            f"got exits for rows of the open shape {self.input_shape}",
+            "sizes that are known: onnxruntime cannot leave its blocked layout for no rows at all without them",
+        )
         for stage in self.stages:
             _check(stage.layer in _LAYERS, f"got the layer {stage.layer!r}", "one of " + ", ".join(_LAYERS))
             _check(
