@@ -161,6 +161,35 @@ class TestTheClientOfTriton:
         with ThreadPoolExecutor(32) as pool:
             assert all(pool.map(call, range(64)))
 
+    def test_messages_larger_than_every_window_go_both_ways_side_by_side(self, served: Server) -> None:
+        values = np.random.default_rng(0).normal(size=(20_000, 2))
+        texts = struct.pack("<I", 5) + b"Basel"
+        request = infer_request()
+        shaped(0, *values.shape)(request)
+        shaped(1, len(values), 1)(request)
+        request.raw_input_contents[:] = [values.tobytes(), texts * len(values)]
+        data = request.SerializeToString()
+        assert len(data) > 2**18
+        with grpc.insecure_channel(served.grpc_address) as channel, ThreadPoolExecutor(8) as pool:
+            call = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+            answers = list(pool.map(lambda _: call(data, timeout=60), range(16)))
+        assert len(answers[0]) > 2**18
+        assert len(set(answers)) == 1
+
+    def test_a_message_in_many_parts_and_metadata_of_bytes(self, served: Server) -> None:
+        async def ask() -> list[bytes]:
+            async with grpc.aio.insecure_channel(served.grpc_address) as channel:
+                call = channel.stream_stream(f"/{SERVICE}/ModelStreamInfer")
+                found = call(metadata=[("key-bin", bytes(range(256)))])
+                for _ in range(3):
+                    await found.write(infer_request().SerializeToString())
+                await found.done_writing()
+                return [answer async for answer in found]
+
+        answers = asyncio.run(ask())
+        read = [message_class("ModelStreamInferResponse").FromString(answer) for answer in answers]
+        assert [answer.infer_response.model_name for answer in read] == ["sold"] * 3
+
 
 class TestErrors:
     def test_every_row_of_the_catalogue_has_a_status(self) -> None:

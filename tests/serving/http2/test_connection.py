@@ -202,9 +202,11 @@ class TestAnswers:
     def test_windows_are_given_back(self) -> None:
         peer = Peer()
         peer.service.came = lambda stream: stream.connection.consumed(stream)  # type: ignore[method-assign]
-        peer.send(frame(1, OPENED, 1, HEADERS), *[frame(0, 0, 1, b"x" * 16_384)] * 64 * 5)
+        peer.send(frame(1, OPENED, 1, HEADERS))
+        for _ in range(64 * 5):
+            peer.send(frame(0, 0, 1, b"x" * 16_384))
         given = [(stream, int.from_bytes(content, "big")) for kind, _, stream, content in peer.told() if kind == 8]
-        assert sum(size for stream, size in given if stream == 1) > 4 * 2**20
+        assert sum(size for stream, size in given if stream == 1) + 65_535 >= 64 * 5 * 16_384
         assert sum(size for stream, size in given if stream == 0) >= 4 * 2**20
 
     def test_an_early_answer_tells_the_peer_to_stop(self) -> None:
@@ -409,9 +411,32 @@ class TestHostilePeers:
     def test_who_passes_over_the_window_of_a_stream_loses_it(self) -> None:
         peer = Peer(waits=True)
         peer.service.came = lambda stream: None  # type: ignore[method-assign]
-        peer.send(OPEN, *[frame(0, 0, 1, b"x" * 16_384)] * 65)
+        peer.send(OPEN, *[frame(0, 0, 1, b"x" * 16_384)] * 4)
         assert peer.told()[-1] == (frames.RST_STREAM, 0, 1, FLOW.to_bytes(4, "big"))
         assert peer.service.lost == [1]
+
+    def test_messages_that_never_end_park_little_and_the_oldest_goes_on(self) -> None:
+        peer = Peer(waits=True)
+        credit = dict.fromkeys(range(1, 513, 2), 65_535)
+        peer.send(*(frame(1, OPENED, number, HEADERS) for number in credit))
+        for _ in range(200):
+            for number in credit:
+                if number != 1 and credit[number] > 0:
+                    size = min(16_384, credit[number])
+                    credit[number] -= size
+                    peer.send(frame(0, 0, number, b"x" * size))
+            for kind, _, number, content in peer.told():
+                if kind == frames.WINDOW_UPDATE and number:
+                    credit[number] += int.from_bytes(content, "big")
+        held = sum(len(stream.received) for stream in peer.service.streams)
+        assert 16 * 2**20 <= held + sum(credit.values()) <= 30 * 2**20
+        stuck = [number for number, left in credit.items() if not left]
+        assert stuck
+        for number in credit:
+            if number not in stuck[1:]:
+                peer.send(number_frame(3, number, frames.CANCEL))
+        assert {number for kind, _, number, _ in peer.told() if kind == frames.WINDOW_UPDATE} >= set(stuck[1:4])
+        assert peer.code() is None
 
     def test_a_window_of_a_stream_that_overflows_ends_the_stream(self) -> None:
         peer = Peer(waits=True)

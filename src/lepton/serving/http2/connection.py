@@ -50,6 +50,9 @@ from lepton.serving.pulse import Pulse
 __all__ = ["Connection", "Service"]
 
 _WINDOW, _STREAM_WINDOW = 8 * 2**20, 2**20
+_PARKED = (
+    8 * 2**20
+)  # octets that unfinished messages of a connection may have, beyond their first windows and the oldest
 _MAX_WINDOW = 2**31 - 1
 _FIRST_WINDOW = 65_535
 _LEAST_FRAME, _LARGEST_FRAME = 2**14, 2**24 - 1
@@ -124,6 +127,7 @@ class Connection(asyncio.Protocol):
         self._peer_stream_window = _FIRST_WINDOW
         self._peer_frame = _LEAST_FRAME
         self._owed = 0
+        self._withheld = False  # streams wait for room that others take
         self._blocked: dict[Stream, None] = {}
         self._out: list[bytes] = []
         self._out_size = 0
@@ -148,7 +152,7 @@ class Connection(asyncio.Protocol):
         service, limits = self._service, self._limits
         self._since = self._heard = service.loop.time()
         service.connections.add(self)
-        settings = {_STREAMS: _MAX_STREAMS, _INITIAL_WINDOW: _STREAM_WINDOW, _LIST_SIZE: limits.max_head}
+        settings = {_STREAMS: _MAX_STREAMS, _LIST_SIZE: limits.max_head}
         self._put(frame(SETTINGS, 0, 0, b"".join(_SETTING.pack(*setting) for setting in settings.items())))
         self._put(number_frame(WINDOW_UPDATE, 0, _WINDOW - _FIRST_WINDOW))
         if len(service.connections) > limits.max_connections:
@@ -257,14 +261,14 @@ class Connection(asyncio.Protocol):
             if not 0 < number <= self._last or stream is not None:
                 raise _Broken(PROTOCOL_ERROR, "data on a stream that is not open")
             return  # it was answered while they were on their way
-        stream.owed += len(content)
+        stream.credit -= len(content)
         if flags & PADDED:
             content = _unpadded(content)
         if flags & END_STREAM:
             stream.ended = True
         if stream.answered:
             return
-        if stream.owed > _STREAM_WINDOW:
+        if stream.credit < 0:
             self.reset(stream, FLOW_CONTROL_ERROR)
             return
         if not stream.received:
@@ -452,10 +456,29 @@ class Connection(asyncio.Protocol):
             self._flush()
 
     def consumed(self, stream: Stream) -> None:
-        """Give back to the peer's window what was taken of the stream."""
-        if stream.owed >= _STREAM_WINDOW // 2 and not stream.ended:
-            self._put(number_frame(WINDOW_UPDATE, stream.number, stream.owed))
-            stream.owed = 0
+        """Let more of a stream come.
+
+        Beyond what all may send at first, the oldest has room for its whole message, and the others share what is left.
+        """
+        if stream.credit >= _FIRST_WINDOW // 2 or stream.ended:
+            return
+        unfinished = [each for each in self._streams.values() if each.received]
+        if unfinished and stream is not unfinished[0]:
+            beyond = sum(max(0, len(each.received) + each.credit - _FIRST_WINDOW) for each in unfinished[1:])
+            stream.waits = beyond + _STREAM_WINDOW > _PARKED
+            if stream.waits:
+                self._withheld = True
+                return
+        self._put(number_frame(WINDOW_UPDATE, stream.number, _STREAM_WINDOW - stream.credit))
+        stream.credit = _STREAM_WINDOW
+
+    def _give_room(self) -> None:
+        """Let streams go on that waited for room."""
+        self._withheld = False
+        for stream in tuple(self._streams.values()):
+            if stream.waits:
+                stream.waits = False
+                self.consumed(stream)
 
     def reset(self, stream: Stream, code: int) -> None:
         """End a stream without an answer."""
@@ -505,6 +528,8 @@ class Connection(asyncio.Protocol):
         self._service.gone(stream)
         if not self._streams:
             self._since = self._heard
+        elif self._withheld and not self._broken:
+            self._give_room()
 
     def _put(self, data: bytes) -> None:
         self._out.append(data)
@@ -543,6 +568,8 @@ class Connection(asyncio.Protocol):
                 self.reset(stream, CANCEL)
             elif not stream.answered:
                 self._service.late(stream, now)
+        if self._withheld:
+            self._give_room()
         if not self._streams:
             if self._service.draining or now >= self._since + limits.idle_time:
                 self.leave()

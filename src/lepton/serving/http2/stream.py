@@ -25,7 +25,8 @@ class Stream:
         unsent: what waits for a window.
         trailers: block of headers that ends the answer, once everything unsent is sent.
         stalled: when what is unsent began to wait, or some of it was sent last.
-        owed: octets that came and were not given back to the peer's window.
+        credit: octets that the peer may still send on it.
+        waits: whether it gets no more until others need less room.
     """
 
     __slots__ = (
@@ -33,13 +34,14 @@ class Stream:
         "began",
         "call",
         "connection",
+        "credit",
         "ended",
         "number",
-        "owed",
         "received",
         "stalled",
         "trailers",
         "unsent",
+        "waits",
         "window",
     )
 
@@ -54,4 +56,5 @@ class Stream:
         self.unsent = bytearray()
         self.trailers = b""
         self.stalled = 0.0
-        self.owed = 0
+        self.credit = 65_535  # as the peer assumes until it is told otherwise
+        self.waits = False
