@@ -2,8 +2,8 @@
 
 The net is a small depthwise one of some 40,000 parameters on 28 x 28 pictures, and a dense one, whose steps are so
 short that everything around them shows. Each side learns from the same rows in batches of the same size with Adam and
-counts its accuracy; epochs take turns, and the ratio is that of each pair, with its median and its spread. The trainer's
-full recipe (one-cycle, averaging, smoothing) is told apart. One thread.
+counts its accuracy; epochs take turns, and the ratio is that of each pair, with its median and its spread. The
+trainer's full recipe (one-cycle, averaging, smoothing) is told apart. One thread.
 """
 
 import argparse

@@ -1,11 +1,11 @@
 """The trainer: Keras's methods over a native PyTorch loop, for LeptonNet and for any module of torch."""
 
+from importlib.util import find_spec
+
 from lepton.core import MissingExtraError
 
-try:
-    import torch as _torch  # noqa: F401 - said here once, before the modules that need it
-except ImportError:
-    raise MissingExtraError("torch", "deep", "Training a network") from None
+if find_spec("torch") is None:
+    raise MissingExtraError("torch", "deep", "Training a network")
 
 from lepton.training.trainer.callbacks import (
     Callback,

@@ -19,6 +19,7 @@ __all__ = ["ArrayFeed", "Feed", "StreamFeed", "feed_of"]
 _RESIDENT = 1 << 30
 """Arrays up to this many bytes are put onto an accelerator once."""
 _CHECKED = 1 << 24
+_SAMPLED = 16
 
 
 class Feed:
@@ -33,7 +34,7 @@ class Feed:
     steps: int | None = None
 
     def sample(self) -> Batch:
-        """Two rows or so, to try the module on."""
+        """A few rows, to try the module on."""
         raise NotImplementedError
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -63,13 +64,11 @@ class ArrayFeed(Feed):
         self._device = device
         self.rows = num_rows(batch.x)
         self.batch_size = min(batch_size, self.rows)
-        steps, left = divmod(self.rows, self.batch_size)
-        # A row alone has no variance: normalisation over the batch would refuse it.
-        self.steps = steps + (left > 0) - (left == 1 and steps > 0 and self.batch_size > 1)
+        self.steps = _steps(self.rows, self.batch_size)
 
     def sample(self) -> Batch:
         """The first rows."""
-        return self._part(slice(0, min(2, self.rows or 1)), self._batch)
+        return self._part(slice(0, _SAMPLED), self._batch)
 
     def prepare(self, targets: Callable[[Any], Any], weights: Callable[[Any, Any], Any]) -> None:
         """Check and shape all targets and weights at once, and put what fits onto the device."""
@@ -157,9 +156,9 @@ class StreamFeed(Feed):
         if self.once:
             self._first = [batch]
         return Batch(
-            each(lambda leaf: leaf[:2], batch.x),
-            None if batch.y is None else batch.y[:2],
-            None if batch.weight is None else batch.weight[:2],
+            each(lambda leaf: leaf[:_SAMPLED], batch.x),
+            None if batch.y is None else batch.y[:_SAMPLED],
+            None if batch.weight is None else batch.weight[:_SAMPLED],
         )
 
     def prepare(self, targets: Callable[[Any], Any], weights: Callable[[Any, Any], Any]) -> None:
@@ -211,6 +210,9 @@ def feed_of(
     if isinstance(x, ArrayFeed | StreamFeed):
         return x
     stream = isinstance(x, Dataset | DataLoader) or callable(x) or hasattr(x, "__next__")
+    if not (stream or isinstance(x, Mapping | tuple | list) or hasattr(x, "__array__")) and hasattr(x, "__iter__"):
+        batches, stream = x, True
+        x = lambda: batches  # noqa: E731 - something that can be gone through again and again
     if not stream:
         return _of_arrays(x, y, weight, int(batch_size), shuffle, work, device)
     _no_targets(y, weight, type(x).__name__)
@@ -266,14 +268,22 @@ def _of_dataset(data: Any, batch_size: int, shuffle: bool, work: Work, device: A
     if rows == 0:
         raise _empty()
     size = min(batch_size, rows)
+    steps = _steps(rows, size)
 
     def make(epoch: int, start: int) -> Iterator[Any]:
         generator = torch.Generator().manual_seed(work.seed_for("order", epoch))
         order = torch.randperm(rows, generator=generator).tolist() if shuffle else list(range(rows))
-        lots = [order[begin : begin + size] for begin in range(0, rows, size)][start:]
+        ends = [*range(size, steps * size, size), rows]
+        lots = [order[begin:end] for begin, end in zip([0, *ends], ends, strict=False)][start:]
         return iter(DataLoader(data, batch_sampler=lots, generator=generator))
 
-    return StreamFeed(make, rows=rows, steps=math.ceil(rows / size), work=work, device=device)
+    return StreamFeed(make, rows=rows, steps=steps, work=work, device=device)
+
+
+def _steps(rows: int, size: int) -> int:
+    """Batches of an epoch; a row that is left over alone joins the last one: it has no variance to be normalised by."""
+    steps, left = divmod(rows, size)
+    return steps + (left > 0) - (left == 1 and steps > 0 and size > 1)
 
 
 def check_finite(leaf: Any, name: str) -> None:

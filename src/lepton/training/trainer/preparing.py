@@ -63,6 +63,7 @@ def _tried(trainer: Any, sample: Batch) -> tuple[int, ...]:
         raise DataError(ErrorCode.BAD_TARGET, "got no y", wanted=f"the targets of the loss {loss.name}")
     loss.check_outputs(outputs)
     shape = tuple(outputs.shape) if torch.is_tensor(outputs) else ()
+    trainer.sample = each(torch.clone, sample.x)
     trainer.num_outputs = int(shape[1]) if len(shape) > 1 else 1
     return shape
 

@@ -13,7 +13,7 @@ import torch
 
 from lepton.core import ErrorCode, TrainingError, UsageError, Work
 from lepton.report import TerminalProgress
-from lepton.training.trainer import devices, fitting, preparing
+from lepton.training.trainer import devices, fitting, preparing, saving
 from lepton.training.trainer.averaging import copy_state, put_state
 from lepton.training.trainer.batches import as_batch, as_inputs, at_least_one, each, num_rows
 from lepton.training.trainer.checkpoints import Checkpoints, read_tensors, write_tensors
@@ -85,7 +85,7 @@ class Trainer:
         self._optimizer: Any = None
         self._asked: tuple[Any, float | None] = ("adam", None)
         self._metrics: tuple[Any, ...] = ()
-        self._sample: Any = None
+        self.sample: Any = None
         self._single: preparing.SingleSteps | None = None
         module.to(self.device)
         self.precision = devices.precision_of(precision, self.device, module)
@@ -278,6 +278,25 @@ class Trainer:
     def load_weights(self, path: str | Path) -> None:
         """Read what `save_weights` wrote; `UsageError` where it is of another module."""
         put_state({n: v for n, v in self.module.state_dict().items() if torch.is_tensor(v)}, read_tensors(Path(path)))
+
+    def save(self, path: str | Path, *, labels: Sequence[str] | Sequence[int] | None = None) -> str:
+        """Write the module as a model file, which predicts and serves without torch; gives its `model_id`.
+
+        The module is exported to ONNX, and its answers compared with the module's own on rows that it has seen. A net
+        that was trained with categorical_crossentropy, or with binary_crossentropy and one output, becomes a
+        classifier with probabilities; one output and a loss of numbers, a regression; anything else, a model of plain
+        tensors. Its curves are the report `training`.
+
+        Args:
+            path: the file.
+            labels: of the classes, in the order of the outputs; 0, 1, … by default.
+
+        Raises:
+            TrainingError: nothing was learned yet, or ONNX cannot hold what the module does.
+            BundleError: the exported graph gives other answers than the module.
+        """
+        self._compiled()
+        return saving.save_bundle(self, Path(path), labels)
 
     @property
     def learning_rate(self) -> float:
