@@ -153,7 +153,8 @@ class _Asked:
         dataset, names, task = _targets(dataset, column, target, task)
         roles = {**dict.fromkeys(names[1:] and names, "target"), **({} if weight is None else {weight: "weight"})}
         dataset = dataset.with_roles(roles)
-        wanted = [each.name for each in dataset.schema if each.name in (column, *names) or each.role is Role.WEIGHT]
+        kept = (Role.WEIGHT, Role.GROUP)
+        wanted = [each.name for each in dataset.schema if each.name in (column, *names) or each.role in kept]
         frame = dataset.frame(wanted)
         found = prepare_target(frame, dataset.schema.select(wanted), names[0], task)
         cells = frame[column].cast(pl.String)[found.rows].to_list()
@@ -161,6 +162,8 @@ class _Asked:
         if len(media.places) < _LEAST_ROWS:
             came = f"there are {len(media.places)} files that can be read and have a target"
             raise DataError(ErrorCode.TOO_FEW_ROWS, came, wanted=f"at least {_LEAST_ROWS}")
+        for group in dataset.schema.of_role(Role.GROUP)[:1]:
+            media = replace(media, same=_together(media.same, frame[group.name][found.rows][media.places]))
         values = found.values[media.places]
         _, weights = prepare_weight(frame, dataset.schema.select(wanted), found.rows[media.places])
         truth, targets, scale = _numbers(found, values)
@@ -176,6 +179,14 @@ class _Asked:
             None if weights is None else (weights / weights.mean()).astype(np.float32),
             (*found.notes, *left, *media.notes),
         )
+
+
+def _together(same: NDArray[np.int64], groups: pl.Series) -> NDArray[np.int64]:
+    """The first row that must lie on the same side as each: it is equal, or of the same group."""
+    firsts: dict[object, int] = {}
+    found = [place if group is None else firsts.setdefault(group, place) for place, group in enumerate(groups)]
+    together: NDArray[np.int64] = np.array(found, dtype=np.int64)[same]
+    return together
 
 
 def _targets(
