@@ -61,7 +61,7 @@ class Index:
         Raises:
             UsageError: `k` is no whole number above 0.
         """
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        if (type(k) is not int and not isinstance(k, np.integer)) or k < 1:
             raise UsageError(ErrorCode.USAGE, f"got k={k!r}", wanted="a whole number of at least 1")
         asked = _unit(self._embed(rows))
         most = min(int(k), len(self))

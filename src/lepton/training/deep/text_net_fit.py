@@ -16,8 +16,6 @@ from lepton.training.trainer import Recipe, Trainer
 
 __all__ = ["fit_layers"]
 
-_ROWS = 150_000  # that are looked at in all
-_EPOCHS = (3, 10)
 _BATCH = 64
 _RATE = 4e-3
 _SMOOTHING = 0.1
@@ -30,7 +28,14 @@ _LOSSES = {
 
 
 def fit_layers(
-    rows: PieceRows, targets: Floats, task: str, *, num_pieces: int, work: Work, weight: Floats | None = None
+    rows: PieceRows,
+    targets: Floats,
+    task: str,
+    *,
+    num_pieces: int,
+    passes: int,
+    work: Work,
+    weight: Floats | None = None,
 ) -> PieceLayers:
     """Learn a `PieceNet`; where the time ends before, what is there by then.
 
@@ -39,6 +44,7 @@ def fit_layers(
         targets: [N, S], as `LinearScores.fit` takes them.
         task: `multiclass`, `binary`, `multilabel` or `regression`.
         num_pieces: pieces with an embedding.
+        passes: how often each row is looked at.
         work: seed, time, stop signal.
         weight: of the rows [N].
     """
@@ -48,13 +54,12 @@ def fit_layers(
         net = PieceNet(rows, num_pieces, targets.shape[1])
     trainer = Trainer(net, seed=seed, threads=1)
     trainer.compile(SparseAdam(net, _RATE), _LOSSES[task])
-    epochs = int(np.clip(_ROWS // len(rows), *_EPOCHS))
     smoothing = 0.0 if task == "regression" else _SMOOTHING
     trainer.fit(
         np.arange(len(rows)),
         _answers(targets, task),
         batch_size=_BATCH,
-        epochs=epochs,
+        epochs=passes,
         recipe=Recipe(schedule="linear", warmup=0.1, label_smoothing=smoothing),
         sample_weight=weight,
         verbose=0,

@@ -35,7 +35,11 @@ _STRENGTHS = (1.0, 3.0)
 _CELLS = 8_000_000  # coefficients of linear scores
 _PIECES = (5_000, 200_000)
 _EMBEDDED = 100_000
-_TIME_FOR_NET = 0.35  # of all time, at most, where both are learned twice
+_TIME_FOR_NET = 0.35  # of what is left, at most, where both are learned twice
+_LOOKS = 150_000  # at rows, of the network
+_PASSES = (3, 10)
+_LOADING = 6.0  # seconds that torch may take to load
+_PIECES_A_SECOND = 1_000_000  # that the network learns from, about
 _SPARE = 1.3
 
 
@@ -149,6 +153,7 @@ class _Choice:
         self.candidates: list[Candidate] = []
         self.strength = _STRENGTHS[0]
         self._parts = _Parts()
+        self._linear_seconds, self._net_seconds, self._learned_passes = 0.0, 0.0, 0
 
     @property
     def best(self) -> Candidate:
@@ -170,7 +175,7 @@ class _Choice:
         start = time.monotonic()
         scores = None
         for strength in _STRENGTHS:
-            if scores is not None and self._is_short(time.monotonic() - start):
+            if scores is not None and self._is_short(2 * (time.monotonic() - start)):
                 break
             self._work.report(len(self.candidates), 3, "models", note="n-grams")
             linear = self._linear(learned, known, strength)
@@ -180,16 +185,21 @@ class _Choice:
                 scores, self.strength, self._parts.linear = found, strength, linear
         if self._work.stopped:
             return
+        self._linear_seconds = time.monotonic() - start
         start = time.monotonic()
+        passes = self._learned_passes = self._passes(learned)
+        if passes < 1:
+            self.notes.append("the network was left out: the time does not suffice to learn it")
+            return
         try:
-            layers = self._layers(learned, known, self._part_of_time())
+            layers = self._layers(learned, known, passes)
         except Interrupted:
             return
         if layers is None:
             return
         self._parts.layers = layers
         of_net = layers.scores(unseen)
-        seconds = time.monotonic() - start
+        seconds = self._net_seconds = time.monotonic() - start
         self._judge("network", "of n-grams", (None, of_net), held, seconds)
         self._judge("both", f"strength {self.strength:g}", (scores, of_net), held, seconds)
 
@@ -212,7 +222,7 @@ class _Choice:
             weight=weight,
         )
 
-    def _layers(self, rows: PieceRows, of: NDArray[Any], work: Work) -> PieceLayers | None:
+    def _layers(self, rows: PieceRows, of: NDArray[Any], passes: int) -> PieceLayers | None:
         try:
             fit = importlib.import_module("lepton.training.deep.text_net_fit").fit_layers
         except MissingExtraError as error:
@@ -222,13 +232,24 @@ class _Choice:
         weight: Floats | None = None if self._asked.weight is None else self._asked.weight[of]
         num_pieces = min(self._grams.num_repeated, _EMBEDDED)
         found: PieceLayers = fit(
-            rows, self._targets[of], self._problem.task, num_pieces=num_pieces, work=work, weight=weight
+            rows,
+            self._targets[of],
+            self._problem.task,
+            num_pieces=num_pieces,
+            passes=passes,
+            work=self._work,
+            weight=weight,
         )
         return found
 
-    def _part_of_time(self) -> Work:
+    def _passes(self, rows: PieceRows) -> int:
+        """How often the network can look at the rows in the time."""
+        usual = int(np.clip(_LOOKS // len(rows), *_PASSES))
         left = self._work.remaining
-        return self._work if left is None else self._work.part(max(left * _TIME_FOR_NET, 0.01))
+        if left is None:
+            return usual
+        seconds = (left - _LOADING) * _TIME_FOR_NET
+        return min(usual, int(seconds * _PIECES_A_SECOND / max(len(rows.pieces), 1)))
 
     def _is_short(self, seconds: float) -> bool:
         left = self._work.remaining
@@ -236,30 +257,33 @@ class _Choice:
 
     def final(self) -> TextModel:
         """The chosen model, learned from all rows where the time suffices."""
-        started = self._work.elapsed
-        best = self.best
-        parts, grams = self._parts, self._grams
-        if self._is_short(started):
-            self.notes.append("the time did not suffice to learn from the rows held out as well")
-        else:
-            try:
-                parts = self._again(best)
-                grams = self._grams
-            except Interrupted:
-                self._grams = grams
+        best, grams, parts = self.best, self._grams, self._parts
+        try:
+            if not self._is_short(self._linear_seconds + self._net_seconds):
+                parts = self._again(best, anew=True)
+            elif best.name != "network" and not self._is_short(self._linear_seconds):
+                parts = self._again(best, anew=False)
+            else:
+                self.notes.append("the time did not suffice to learn from the rows held out as well")
+        except Interrupted:
+            self._grams = grams
         linear = None if best.name == "network" else parts.linear
-        return TextModel(grams, linear, parts.layers, best.factors, self._scale, binary=self._problem.task == "binary")
+        return TextModel(
+            self._grams, linear, parts.layers, best.factors, self._scale, binary=self._problem.task == "binary"
+        )
 
-    def _again(self, best: Candidate) -> _Parts:
+    def _again(self, best: Candidate, *, anew: bool) -> _Parts:
+        """What is chosen, learned from all rows; unless `anew`, with the pieces and the network that are there."""
         everything = np.arange(len(self._asked.texts))
-        self._grams = self._keys.grams(everything, most=self._most, seed=self._work.seed)
+        if anew:
+            self._grams = self._keys.grams(everything, most=self._most, seed=self._work.seed)
         rows = self._keys.rows(self._grams, self._work)
-        parts = _Parts()
+        parts = _Parts(layers=None if anew else self._parts.layers)
         if best.name != "network":
             parts.linear = self._linear(rows, everything, self.strength)
-        if self._parts.layers is not None:
+        if anew and self._parts.layers is not None:
             self._work.report(2, 3, "models", note="network, from all rows")
-            parts.layers = self._layers(rows, everything, self._work)
+            parts.layers = self._layers(rows, everything, self._learned_passes)
         self._work.check()  # what was cut short is worse than what was learned from fewer rows
         return parts
 
