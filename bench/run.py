@@ -41,6 +41,7 @@ BENCHES = (
     "deep_trainer",
     "deep_kills",
     "deep_texts",
+    "deep_sounds",
 )
 LIBRARIES = ("lepton-ai", "numpy", "polars", "onnxruntime", "lightgbm", "scikit-learn")
 HEAD = """# Results
