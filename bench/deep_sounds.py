@@ -5,6 +5,7 @@ run gives each training a minute or two, the full one nine.
 """
 
 import argparse
+import os
 import re
 import tempfile
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import lepton
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SPOKEN = DATA / "speech" / "fsdd" / "fsdd_4speakers.zip"
 HANDS = DATA / "image" / "sign_digits" / "sign_digits.zip"
 NAME = re.compile(r"(\d)_([a-z]+)_(\d+)\.wav")
