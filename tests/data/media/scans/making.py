@@ -73,6 +73,19 @@ def with_syntax(data: bytes, syntax: str) -> bytes:
     return out.getvalue()
 
 
+def encapsulated(frames: list[bytes], like: np.ndarray, syntax: str, **more) -> bytes:
+    """A DICOM file as of `dicom_bytes(like)`, whose frames are packed."""
+    import pydicom
+
+    found = pydicom.dcmread(io.BytesIO(dicom_bytes(like, **more)))
+    found.file_meta.TransferSyntaxUID = syntax
+    found.PixelData = pydicom.encaps.encapsulate(frames)
+    found["PixelData"].is_undefined_length = True
+    out = io.BytesIO()
+    pydicom.dcmwrite(out, found)
+    return out.getvalue()
+
+
 def nifti_bytes(voxels: np.ndarray, affine: np.ndarray | None = None, *, packed: bool = False, **fields) -> bytes:
     """A NIfTI-1 file in one part, with a patient in its free texts; `fields` are those of the header."""
     import nibabel

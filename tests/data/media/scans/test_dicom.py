@@ -7,14 +7,17 @@ import logging
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lepton.core import DataError, MissingExtraError
 from lepton.data.media.scans.dicom import read_dicom, transfer_syntax
 from lepton.data.media.scans.options import FrameOptions
-from tests.data.media.scans.making import PATIENT, dicom_bytes, nested_sequences, with_syntax
+from tests.data.media.making import image_bytes
+from tests.data.media.scans.making import PATIENT, dicom_bytes, encapsulated, nested_sequences, with_syntax
 
 RAMP = np.arange(16, dtype=np.int16).reshape(4, 4) * 100 - 800
 PLAIN = FrameOptions()
+JPEG = "1.2.840.10008.1.2.4.50"
 
 
 def shown(data: bytes, **options) -> np.ndarray:
@@ -214,3 +217,22 @@ def test_implicit_and_big_endian_files_are_read():
         out = io.BytesIO()
         pydicom.dcmwrite(out, found, implicit_vr=not syntax.endswith("2.2"), little_endian=not syntax.endswith("2.2"))
         assert np.array_equal(shown(out.getvalue()), shown(dicom_bytes(RAMP, WindowCenter=0, WindowWidth=401)))
+
+
+def test_jpeg_and_jpeg_2000_are_decoded_and_bounded():
+    grey, one = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)), np.zeros((16, 16), np.uint8)
+    jpeg, jpeg_2000 = image_bytes(grey, "JPEG", quality=95), image_bytes(grey, "JPEG2000", no_jp2=True)
+    assert np.allclose(shown(encapsulated([jpeg], one, JPEG)), np.asarray(grey), atol=3)
+    assert np.array_equal(shown(encapsulated([jpeg_2000], one, "1.2.840.10008.1.2.4.90")), np.asarray(grey))
+    red = image_bytes(Image.new("RGB", (16, 16), (200, 30, 60)), "JPEG", subsampling=0)
+    coloured = encapsulated([red], np.zeros((16, 16, 3), np.uint8), JPEG, PhotometricInterpretation="YBR_FULL_422")
+    assert np.allclose(shown(coloured)[0, 0], [200, 30, 60], atol=3)
+    larger = image_bytes(Image.new("L", (2_000, 2_000)), "JPEG")
+    assert refused(encapsulated([larger], one, JPEG)) == "damaged"
+    assert refused(encapsulated([jpeg], np.stack([one, one]), JPEG)) == "truncated"
+
+
+def test_values_of_twelve_bits_keep_their_sign():
+    stored = np.array([[0x0800, 0x07FF], [0, 0x0FFF]], np.uint16).view(np.int16)
+    more = {"WindowCenter": 0, "WindowWidth": 4096, "VOILUTFunction": "LINEAR_EXACT"}
+    assert shown(dicom_bytes(stored, BitsStored=12, HighBit=11, **more)).tolist() == [[0, 255], [128, 127]]
