@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import lepton
+from lepton.bundle import Index
 from lepton.client import RemoteService, RemoteTask
 from lepton.data import Description
 from lepton.data.media.convert import Converted
@@ -72,6 +73,7 @@ HELD = (
     Leaderboard,
     Evaluation,
     Importance,
+    Index,
     Comparison,
     Page,
     Server,

@@ -61,10 +61,8 @@ class Index:
         Raises:
             UsageError: `k` is no whole number above 0.
         """
-        if (type(k) is not int and not isinstance(k, np.integer)) or k < 1:
-            raise UsageError(ErrorCode.USAGE, f"got k={k!r}", wanted="a whole number of at least 1")
+        most = min(_checked(k), len(self))
         asked = _unit(self._embed(rows))
-        most = min(int(k), len(self))
         ids = np.empty((len(asked), most), dtype=np.int64)
         distances = np.empty((len(asked), most))
         step = max(1, _CELLS // max(len(self), 1))
@@ -115,6 +113,12 @@ class Index:
         if not np.isfinite(vectors).all():
             raise DataError(ErrorCode.BAD_VALUE, f"'{name}' holds NaN or infinity", fix="make it again")
         return cls(embed, model_id, vectors)
+
+
+def _checked(k: Any) -> int:
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise UsageError(ErrorCode.USAGE, f"got k={k!r}", wanted="a whole number of at least 1")
+    return int(k)
 
 
 def _header(raw: bytes, name: str) -> tuple[str, tuple[int, int]]:
