@@ -24,6 +24,7 @@ from lepton.serving.strict_json import dump, numbers, parse
 __all__ = ["Form", "Repeated", "learn_bytes", "learn_numbers", "recall_bytes", "recall_numbers"]
 
 _MOST, _LONGEST = 256, 4_096
+_LARGE = 128 * 2**10  # what is larger is rarely sent twice in one shape, and learning takes as long as reading
 _DOUBLES = DATATYPES["FP64"]
 _DATA = b'"data":'
 
@@ -89,7 +90,7 @@ def learn_numbers(body: bytes, call: Call, respond: Callable[[Answers], Response
     """
     start, end = _place(body)
     text = body[:start] + body[end:]
-    form = Form.of(call, respond) if len(text) <= _LONGEST else None
+    form = Form.of(call, respond) if len(text) <= _LONGEST and len(body) <= _LARGE else None
     if form is None or form.dtype != _DOUBLES:
         return
     values = numbers(body[start:end])
