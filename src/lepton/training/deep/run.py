@@ -163,7 +163,9 @@ class _Asked:
             came = f"there are {len(media.places)} files that can be read and have a target"
             raise DataError(ErrorCode.TOO_FEW_ROWS, came, wanted=f"at least {_LEAST_ROWS}")
         for group in dataset.schema.of_role(Role.GROUP)[:1]:
-            media = replace(media, same=_together(media.same, frame[group.name][found.rows][media.places]))
+            groups = frame[group.name][found.rows][media.places]
+            if groups.n_unique() > 1:  # else nothing could be held out
+                media = replace(media, same=_together(media.same, groups))
         values = found.values[media.places]
         _, weights = prepare_weight(frame, dataset.schema.select(wanted), found.rows[media.places])
         truth, targets, scale = _numbers(found, values)
