@@ -24,7 +24,7 @@ from peers.environments import interpreter  # noqa: E402
 from lepton.training.trainer import Recipe, Trainer  # noqa: E402
 
 BATCH = 128
-KERAS = ("keras==3.15.*", "torch==2.13.0", "numpy")
+KERAS = ("keras==3.15.*",)
 
 
 def depthwise(seed: int = 0) -> torch.nn.Module:
@@ -156,7 +156,7 @@ def resident() -> float:
 
 
 def against_keras(x: np.ndarray, y: np.ndarray, repeats: int) -> None:
-    """The same nets in Keras on torch, in an environment of its own; fits in turns."""
+    """The same nets in Keras, in an environment of its own on the torch that we use; fits in turns."""
     python, why = interpreter("keras", KERAS)
     if python is None:
         print(f"keras: not measured: {why}")
@@ -166,7 +166,7 @@ def against_keras(x: np.ndarray, y: np.ndarray, repeats: int) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "KERAS_BACKEND": "torch"},
+        env={**os.environ, "KERAS_BACKEND": "torch", "PYTHONPATH": str(Path(torch.__file__).parents[1])},
     )
     assert peer.stdin
     assert peer.stdout

@@ -5,15 +5,27 @@ from __future__ import annotations
 import csv
 import io
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lepton.core import ErrorCode, MissingExtraError, UsageError
+from lepton.report import show_number
 from lepton.store import write_text
 from lepton.training.trainer.averaging import copy_state, put_state
 
-__all__ = ["CSVLog", "Callback", "EarlyStopping", "LearningRateLog", "ModelCheckpoint", "TensorBoard", "names_hook"]
+__all__ = [
+    "CSVLog",
+    "Callback",
+    "EarlyStopping",
+    "EpochLines",
+    "LearningRateLog",
+    "ModelCheckpoint",
+    "TensorBoard",
+    "checked_callbacks",
+    "names_hook",
+]
 
 
 class Callback:
@@ -232,6 +244,23 @@ class LearningRateLog(Callback):
         """Add it."""
         if logs is not None:
             logs["learning_rate"] = self.trainer.learning_rate
+
+
+class EpochLines(Callback):
+    """Prints a line an epoch, for `verbose=2`.
+
+    Args:
+        epochs: how many there will be.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Print it."""
+        numbers = " · ".join(f"{name} {show_number(value)}" for name, value in (logs or {}).items())
+        sys.stdout.write(f"epoch {epoch + 1}/{self._epochs} · {numbers}\n")
+        sys.stdout.flush()
 
 
 class TensorBoard(Callback):

@@ -10,8 +10,17 @@ import torch
 
 from lepton.core import ErrorCode, UsageError, WorkerError
 
-__all__ = ["device_of", "own_randomness", "own_threads", "precision_of", "seed_globally", "told_memory"]
+__all__ = [
+    "device_of",
+    "order_channels_last",
+    "own_randomness",
+    "own_threads",
+    "precision_of",
+    "seed_globally",
+    "told_failures",
+]
 
+_WORTH = 1_000_000
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -48,10 +57,22 @@ def precision_of(name: str, device: Any, module: Any) -> Any:
     if name not in PRECISIONS:
         raise UsageError(ErrorCode.USAGE, f"got precision={name!r}", wanted="one of " + ", ".join(PRECISIONS))
     able = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    worth = sum(parameter.numel() for parameter in module.parameters()) >= 1_000_000
-    if name == "bfloat16" or (name == "auto" and able and worth):
+    if name == "bfloat16" or (name == "auto" and able and _size(module) >= _WORTH):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+def order_channels_last(module: Any) -> None:
+    """Lay the weights of convolutions out with the channels last: pictures follow, and the CPU takes half the time."""
+    for part in module.modules():
+        if isinstance(part, torch.nn.Conv2d) and not isinstance(part, torch.nn.LazyConv2d):
+            part.to(memory_format=torch.channels_last)
+
+
+def _size(module: Any) -> int:
+    """Parameters that are there already: lazy layers make theirs from the first rows."""
+    lazy = torch.nn.parameter.UninitializedParameter
+    return sum(parameter.numel() for parameter in module.parameters() if not isinstance(parameter, lazy))
 
 
 @contextmanager
@@ -99,24 +120,35 @@ def _device_module(device: Any) -> Any:
     return torch.cuda if device.type == "cuda" else torch.mps
 
 
+_ONE_ROW = "Expected more than 1 value per channel"
 _MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "Unable to allocate")
 
 
 @contextmanager
-def told_memory(rows: int, what: str = "batch_size") -> Iterator[None]:
-    """Turn a failed allocation into an error that says what to lower.
+def told_failures(rows: int) -> Iterator[None]:
+    """Turn what only shows in the steps into errors that say what to change.
+
+    Args:
+        rows: of a batch.
 
     Raises:
         WorkerError: memory ran out.
+        UsageError: a batch of one row, in a module that normalises over the batch.
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, ValueError) as error:
+        if _ONE_ROW in str(error):
+            raise UsageError(
+                ErrorCode.USAGE, "the module normalises over the batch, and a batch has one row",
+                fix="use batch_size=2 or more",
+            ) from None  # fmt: skip
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not any(t in str(error) for t in _MEMORY):
             raise
-        fix = f"lower {what}" + (
-            f", say to {rows // 2} with accumulate=2, which takes the same steps" if rows > 1 else ""
-        )
+        half = f", say to {rows // 2} with accumulate=2, which takes the same steps" if rows > 1 else ""
         raise WorkerError(
-            ErrorCode.OUT_OF_MEMORY, f"memory ran out with {rows} rows a batch", fix=fix, details={"batch_size": rows}
+            ErrorCode.OUT_OF_MEMORY,
+            f"memory ran out with {rows} rows a batch",
+            fix="lower batch_size" + half,
+            details={"batch_size": rows},
         ) from None

@@ -11,7 +11,7 @@ import torch
 
 from lepton.core import DataError, ErrorCode, UsageError, Work
 from lepton.training.trainer.batches import Batch, as_inputs, as_tensor, at_least_one, each, num_rows
-from lepton.training.trainer.callbacks import checked_callbacks
+from lepton.training.trainer.callbacks import EpochLines, checked_callbacks
 from lepton.training.trainer.checkpoints import Checkpoints
 from lepton.training.trainer.feeds import StreamFeed, feed_of
 from lepton.training.trainer.history import History
@@ -21,7 +21,7 @@ from lepton.training.trainer.preparing import measure, prepare
 from lepton.training.trainer.recipe import Recipe
 from lepton.training.trainer.stepping import Augment, Stepper
 
-__all__ = ["Options", "loop_of"]
+__all__ = ["Options", "called", "loop_of"]
 
 _EVALUATED = 256
 
@@ -36,7 +36,7 @@ class Options:
     epochs: int
     validation_data: Any
     validation_split: float
-    callbacks: Any
+    callbacks: tuple[Any, ...]
     class_weight: Any
     sample_weight: Any
     shuffle: bool
@@ -67,6 +67,11 @@ class Options:
             )
 
 
+def called(callbacks: Any, lines: int) -> tuple[Any, ...]:
+    """The callbacks of a training, and one that prints a line for each of so many epochs, if any."""
+    return checked_callbacks(callbacks) + ((EpochLines(lines),) if lines else ())
+
+
 def loop_of(trainer: Any, options: Options, work: Work) -> Loop:
     """The loop of a training, taken up from its newest checkpoint where that is asked for.
 
@@ -79,7 +84,7 @@ def loop_of(trainer: Any, options: Options, work: Work) -> Loop:
         trainer.num_fits = kept.record["identity"]["fit"]
     seeds = Work(seed=Work(seed=trainer.seed).seed_for("fit", trainer.num_fits))
     history = trainer.history = History()
-    callbacks = checked_callbacks(options.callbacks)
+    callbacks = options.callbacks
     feed, validation = _feeds(trainer, options, seeds, history)
     steps = None if feed.steps is None else math.ceil(feed.steps / options.accumulate) * options.epochs
     if steps is None and options.recipe and (options.recipe.schedule != "constant" or options.recipe.warmup):

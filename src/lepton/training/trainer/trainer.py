@@ -89,8 +89,7 @@ class Trainer:
         self._single: preparing.SingleSteps | None = None
         module.to(self.device)
         self.precision = devices.precision_of(precision, self.device, module)
-        if any(isinstance(part, torch.nn.Conv2d) for part in module.modules()):
-            module.to(memory_format=torch.channels_last)  # convolutions on the CPU take half the time so
+        devices.order_channels_last(module)
 
     def compile(
         self,
@@ -190,9 +189,9 @@ class Trainer:
         self._compiled()
         options = fitting.Options(
             x=x, y=y, batch_size=batch_size, epochs=epochs, validation_data=validation_data,
-            validation_split=validation_split, callbacks=callbacks, class_weight=class_weight,
-            sample_weight=sample_weight, shuffle=shuffle, recipe=recipe, augment=augment, checkpoint=checkpoint,
-            resume=resume, accumulate=accumulate, clip=clip, steps_per_epoch=steps_per_epoch,
+            validation_split=validation_split, callbacks=fitting.called(callbacks, epochs if verbose == 2 else 0),
+            class_weight=class_weight, sample_weight=sample_weight, shuffle=shuffle, recipe=recipe, augment=augment,
+            checkpoint=checkpoint, resume=resume, accumulate=accumulate, clip=clip, steps_per_epoch=steps_per_epoch,
         )  # fmt: skip
         self.stop_training, self.stop_reason = False, ""
         with self._session(batch_size), _watched(work, verbose) as watched:
@@ -328,7 +327,7 @@ class Trainer:
     @contextmanager
     def _session(self, rows: int) -> Iterator[None]:
         """Threads, randomness and words for memory that ran out, for one call."""
-        with devices.own_threads(self._threads), devices.own_randomness(self.device), devices.told_memory(rows):
+        with devices.own_threads(self._threads), devices.own_randomness(self.device), devices.told_failures(rows):
             yield
 
 
