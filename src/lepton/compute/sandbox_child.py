@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lepton.compute.confine import confine
+from lepton.core.imports import own_process
 
 __all__ = ["main", "read_frame", "write_frame"]
 
@@ -30,6 +31,7 @@ def main() -> None:
     head, parts = read_frame(sys.stdin.buffer, limit=2**31)
     os.chdir(head["scratch"])
     confine([Path(place) for place in head["readable"]], Path(head["scratch"]), file_size=head["file_size"])
+    own_process()
     try:
         module, _, name = head["entry_point"].partition(":")
         function = getattr(importlib.import_module(module), name)

@@ -16,9 +16,10 @@ from lepton.store import open_read
 from lepton.training.importers.base import Asked, FileHead, Imported, Importer, Labels, cannot_hold, unreadable
 from lepton.training.importers.coded import Coded, sampled
 from lepton.training.importers.forests import Link, check_forest, class_labels, tree_graph
+from lepton.training.importers.native import call_apart, packed_array, unpacked_array
 from lepton.training.learners.lightgbm_forest import forest_from_text
 
-__all__ = ["LightGBMImporter"]
+__all__ = ["LightGBMImporter", "predict_text"]
 
 _LINKS = {
     "binary": Link("binary", "sigmoid"),
@@ -49,23 +50,23 @@ class LightGBMImporter(Importer):
         """Read the model."""
         lightgbm = _lightgbm()
         text, classes = _text(asked)
-        facts = _facts(text)
-        booster = _booster(lightgbm, text, asked.path)
-        link = _link(facts)
         try:
+            _check_whole(text, asked.path)
+            facts = _facts(text)
+            link = _link(facts)
             forest = forest_from_text(text)
             features = _features(facts, text)
             check_forest(forest)
         except LeptonError:
             raise
         except (KeyError, ValueError, IndexError, TypeError, OverflowError) as error:
-            raise unreadable(asked.path, f"is a text model of LightGBM that is damaged ({error!r})") from None
+            raise unreadable(asked.path, f"is a text model of LightGBM that is damaged ({error!r})"[:300]) from None
         labels, boolean = _labels(asked.labels, classes, link, forest.num_targets)
         if "average_output" in facts:  # of boosting 'rf'
             link = Link(link.task, link.form, link.factor * forest.num_targets / forest.num_trees)
         graph, outputs, inner, inputs = tree_graph(features, forest, link, labels)
         sample, matrix = sampled(asked, features, forest)
-        answers = _answers(booster, matrix, link, labels)
+        answers = _answers(_said(asked, text, matrix), link, labels)
         return Imported(
             framework=self.name,
             version=lightgbm.__version__,
@@ -116,13 +117,31 @@ def _facts(text: str) -> dict[str, str]:
     return dict(line.partition("=")[::2] for line in head.splitlines())
 
 
-def _booster(lightgbm: Any, text: str, path: Path | None) -> Any:
+def _check_whole(text: str, path: Path | None) -> None:
     if "end of trees" not in text or "\nTree=" not in text:
         raise unreadable(path, "is a text model of LightGBM that is cut short, or has no trees", wanted="a whole file")
+
+
+def predict_text(parts: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """What LightGBM says of a matrix by a text model; in a confined process, where the model is of a file."""
+    lightgbm = _lightgbm()
     try:
-        return lightgbm.Booster(model_str=text)
+        booster = lightgbm.Booster(model_str=parts["text"].decode())
     except lightgbm.basic.LightGBMError as error:
-        raise unreadable(path, f"is refused by LightGBM: {str(error)[:200]}") from None
+        raise unreadable(None, f"is refused by LightGBM: {str(error)[:200]}") from None
+    found = booster.predict(unpacked_array(parts["matrix"]), num_threads=1)
+    return {}, {"answers": packed_array(np.asarray(found))}
+
+
+def _said(asked: Asked, text: str, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    parts = {"text": text.encode(), "matrix": packed_array(matrix)}
+    if asked.path is None:
+        return unpacked_array(predict_text(parts)[1]["answers"])
+    _, found = call_apart(f"{__name__}:predict_text", {}, parts, asked.path, asked.work)
+    try:
+        return unpacked_array(found["answers"])
+    except (KeyError, ValueError):
+        raise unreadable(asked.path, "gave no answers") from None
 
 
 def _link(facts: Mapping[str, str]) -> Link:
@@ -172,8 +191,7 @@ def _labels(given: Labels, classes: Any, link: Link, num_targets: int) -> tuple[
     return class_labels(given, classes, 2 if link.task == "binary" else num_targets)
 
 
-def _answers(booster: Any, matrix: NDArray[np.float64], link: Link, labels: Labels) -> dict[str, NDArray[Any]]:
-    found = np.asarray(booster.predict(matrix, num_threads=1))
+def _answers(found: NDArray[np.float64], link: Link, labels: Labels) -> dict[str, NDArray[Any]]:
     if labels is None:
         return {"score" if link.task == "ranking" else "prediction": found}
     probabilities = found if found.ndim == 2 else np.column_stack([1.0 - found, found])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from lepton.core import ColumnRecord, ErrorCode, Kind, SchemaError, UsageError, 
 from lepton.store import open_read
 from lepton.training.importers.base import Asked, Imported, Labels, cannot_hold, unreadable
 from lepton.training.importers.composing import Composer, onnx_library
+from lepton.training.importers.native import packed_array, unpacked_array
 
 __all__ = ["MADE_ROWS", "Net", "arrays_of", "from_parts", "imported_net", "pack", "record_of", "to_parts", "unpack"]
 
@@ -274,21 +274,15 @@ def pack(sample: Any) -> dict[str, bytes]:
         sample = _loaded(Path(sample))
     if not isinstance(sample, Mapping):
         sample = {f"#{place}": each for place, each in enumerate(sample if isinstance(sample, tuple) else (sample,))}
-    return {str(name): _saved(_array(value)) for name, value in sample.items()}
+    return {str(name): packed_array(_array(value)) for name, value in sample.items()}
 
 
 def unpack(parts: Mapping[str, bytes]) -> Any:
     """What `pack` has packed, as `arrays_of` takes it."""
-    arrays = {name: _loaded_part(data) for name, data in parts.items()}
+    arrays = {name: unpacked_array(data) for name, data in parts.items()}
     if not arrays:
         return None
     return tuple(arrays.values()) if all(name.startswith("#") for name in arrays) else arrays
-
-
-def _saved(array: NDArray[Any]) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    return file.getvalue()
 
 
 def to_parts(net: Net) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -297,7 +291,7 @@ def to_parts(net: Net) -> tuple[dict[str, Any], dict[str, bytes]]:
     head |= {"notes": list(net.notes), "inputs": [*net.tensors], "outputs": [*net.answers]}
     parts = {"graph": net.graph}
     for kind, arrays in (("input", net.tensors), ("output", net.answers)):
-        parts |= {f"{kind}{place}": _saved(array) for place, array in enumerate(arrays.values())}
+        parts |= {f"{kind}{place}": packed_array(array) for place, array in enumerate(arrays.values())}
     return head, parts
 
 
@@ -309,7 +303,7 @@ def from_parts(head: Mapping[str, Any], parts: Mapping[str, bytes], framework: s
     """
     try:
         named = {
-            key: {str(name): _loaded_part(parts[f"{kind}{place}"]) for place, name in enumerate(head[key])}
+            key: {str(name): unpacked_array(parts[f"{kind}{place}"]) for place, name in enumerate(head[key])}
             for kind, key in (("input", "inputs"), ("output", "outputs"))
         }
         net = Net(
@@ -324,8 +318,3 @@ def from_parts(head: Mapping[str, Any], parts: Mapping[str, bytes], framework: s
         return replace(net, tolerance=min(float(head["tolerance"]), net.tolerance))
     except (KeyError, TypeError, ValueError, EOFError, OSError, AttributeError):
         raise unreadable(path, "made its confined process answer nonsense", wanted="a model") from None
-
-
-def _loaded_part(data: bytes) -> NDArray[Any]:
-    array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
-    return array

@@ -229,7 +229,7 @@ def _graph(
             program = torch.onnx.export(model, **given, verbose=False)
         else:
             rows = torch.export.Dim("rows", min=1)
-            shapes: Any = ([{0: rows}] * len(tensors),) if positional else {name: {0: rows} for name in tensors}
+            shapes: Any = (({0: rows},) * len(tensors),) if positional else {name: {0: rows} for name in tensors}
             args, kwargs = (tuple(tensors.values()), {}) if positional else ((), dict(tensors))
             program = torch.onnx.export(model, args, kwargs=kwargs, dynamic_shapes=shapes, **given, verbose=False)
         data: bytes = program.model_proto.SerializeToString()

@@ -18,10 +18,11 @@ from lepton.store import open_read
 from lepton.training.importers.base import Asked, FileHead, Imported, Importer, Labels, cannot_hold, unreadable
 from lepton.training.importers.coded import Coded, sampled
 from lepton.training.importers.forests import Link, check_forest, class_labels, tree_graph
+from lepton.training.importers.native import call_apart, packed_array, unpacked_array
 from lepton.training.learners.xgboost_forest import forest_of
 from lepton.training.trees import Forest
 
-__all__ = ["XGBoostImporter"]
+__all__ = ["XGBoostImporter", "predict_json", "to_json"]
 
 _LINKS = {
     "binary:logistic": Link("binary", "sigmoid"),
@@ -51,22 +52,23 @@ class XGBoostImporter(Importer):
     def read(self, asked: Asked) -> Imported:
         """Read the model."""
         xgboost = _xgboost()
-        booster, classes, rounds = _booster(xgboost, asked)
+        data, classes, rounds = _json(xgboost, asked)
         try:
-            learner = json.loads(bytes(booster.save_raw("json")))["learner"]
+            learner = json.loads(data)["learner"]
             link = _link(learner)
             features = _features(learner)
             forest, offsets = _forest(learner, link, rounds)
             check_forest(forest)
         except LeptonError:
             raise
-        except (KeyError, ValueError, IndexError, TypeError, OverflowError, RecursionError) as error:
+        except (KeyError, ValueError, IndexError, TypeError, OverflowError, RecursionError, AttributeError) as error:
             raise unreadable(asked.path, f"is a model of XGBoost that is damaged ({error!r})"[:300]) from None
         labels, boolean = None, False
         if link.task in {"binary", "multiclass"}:
             labels, boolean = class_labels(asked.labels, classes, 2 if link.task == "binary" else forest.num_targets)
         graph, outputs, inner, inputs = tree_graph(features, forest, link, labels, offsets=offsets, single=True)
         sample, matrix = sampled(asked, features, forest)
+        margin, found, kept = _said(asked, data, matrix, rounds)
         return Imported(
             framework=self.name,
             version=xgboost.__version__,
@@ -76,12 +78,12 @@ class XGBoostImporter(Importer):
             labels=labels,
             graph=graph,
             tensors=sample.tensors,
-            answers=_answers(xgboost, booster, matrix, link, labels, rounds),
+            answers=_answers(margin, found, link, labels),
             sample_made=sample.made,
             tolerance=_TOLERANCE,
             boolean=boolean,
             inner=inner,
-            training={"kind": b"xgboost", "xgboost.ubj": bytes(booster.save_raw("ubj"))},
+            training={"kind": b"xgboost", "xgboost.ubj": kept},
             notes=("a category that the training had not seen is missing; XGBoost refuses the row",)
             if any(feature.values for feature in features)
             else (),
@@ -97,28 +99,70 @@ def _xgboost() -> Any:
     return xgboost
 
 
-def _booster(xgboost: Any, asked: Asked) -> tuple[Any, Any, int]:
-    """The booster, the classes of a wrapper, and how many rounds are used (0: all)."""
+def _json(xgboost: Any, asked: Asked) -> tuple[bytes, Any, int]:
+    """The model in JSON, the classes of a wrapper, and how many rounds are used (0: all)."""
     if asked.path is not None:
         with open_read(asked.path) as file:
-            data = bytearray(file.read())
-        if bytes(data[1:2]) not in {b"L", b"i", b"U"}:  # JSON: only what Python reads as well goes to the native reader
-            try:
-                json.loads(data)
-            except (ValueError, RecursionError):
-                raise unreadable(asked.path, "is no whole JSON", wanted="what Booster.save_model writes") from None
-        try:
-            return xgboost.Booster({"nthread": 1}, model_file=data), None, 0
-        except xgboost.core.XGBoostError as error:
-            raise unreadable(asked.path, f"is refused by XGBoost: {str(error).strip().splitlines()[0][:200]}") from None
+            data = file.read()
+        if data[1:2] in {b"L", b"i", b"U"}:  # UBJSON, which XGBoost itself turns into JSON
+            _, found = call_apart(f"{__name__}:to_json", {}, {"model": data}, asked.path, asked.work)
+            data = found.get("json", b"")
+        return data, None, 0
     model = asked.model
     if isinstance(model, xgboost.Booster):
-        return model, None, 0
+        return bytes(model.save_raw("json")), None, 0
     if not model.__sklearn_is_fitted__():
         raise TrainingError(ErrorCode.NOT_FITTED, f"the {type(model).__name__} is not fitted", fix="fit it first")
     booster = model.get_booster()
     best = getattr(model, "best_iteration", None) if booster.attr("best_iteration") else None
-    return booster, getattr(model, "classes_", None), 0 if best is None else int(best) + 1
+    return bytes(booster.save_raw("json")), getattr(model, "classes_", None), 0 if best is None else int(best) + 1
+
+
+def to_json(parts: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """A model in UBJSON as JSON."""
+    return {}, {"json": bytes(_booster(_xgboost(), parts["model"]).save_raw("json"))}
+
+
+def predict_json(rounds: int, parts: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """What XGBoost says of a matrix by a model in JSON: sums and answers; and the model in UBJSON."""
+    xgboost = _xgboost()
+    booster = _booster(xgboost, parts["model"])
+    types = booster.feature_types
+    data = xgboost.DMatrix(
+        unpacked_array(parts["matrix"]).astype(np.float32),
+        nthread=1,
+        feature_names=booster.feature_names,
+        feature_types=types,
+        enable_categorical=types is not None and "c" in types,
+    )
+    told = {
+        name: packed_array(booster.predict(data, output_margin=margin, iteration_range=(0, rounds)))
+        for name, margin in (("margin", True), ("answers", False))
+    }
+    return {}, {**told, "ubj": bytes(booster.save_raw("ubj"))}
+
+
+def _booster(xgboost: Any, data: bytes) -> Any:
+    try:
+        return xgboost.Booster({"nthread": 1}, model_file=bytearray(data))
+    except xgboost.core.XGBoostError as error:
+        why = str(error).strip().splitlines()[0][:200]
+        raise unreadable(None, f"is refused by XGBoost: {why}") from None
+
+
+def _said(
+    asked: Asked, data: bytes, matrix: NDArray[np.float64], rounds: int
+) -> tuple[NDArray[Any], NDArray[Any], bytes]:
+    """Sums, answers, and the model in UBJSON."""
+    parts = {"model": data, "matrix": packed_array(matrix)}
+    if asked.path is None:
+        _, found = predict_json(rounds, parts)
+    else:
+        _, found = call_apart(f"{__name__}:predict_json", {"rounds": rounds}, parts, asked.path, asked.work)
+    try:
+        return unpacked_array(found["margin"]), unpacked_array(found["answers"]), found["ubj"]
+    except (KeyError, ValueError):
+        raise unreadable(asked.path, "gave no answers") from None
 
 
 def _link(learner: Mapping[str, Any]) -> Link:
@@ -220,27 +264,11 @@ def _offsets(base: str, link: Link, num_targets: int) -> NDArray[np.float64]:
     return np.log(scores) if link.form == "exp" else scores
 
 
-def _answers(
-    xgboost: Any,
-    booster: Any,
-    matrix: NDArray[np.float64],
-    link: Link,
-    labels: Labels,
-    rounds: int,
-) -> dict[str, NDArray[Any]]:
-    types = booster.feature_types
-    data = xgboost.DMatrix(
-        matrix.astype(np.float32),
-        nthread=1,
-        feature_names=booster.feature_names,
-        feature_types=types,
-        enable_categorical=types is not None and "c" in types,
-    )
-    margin = booster.predict(data, output_margin=True, iteration_range=(0, rounds))
+def _answers(margin: NDArray[Any], found: NDArray[Any], link: Link, labels: Labels) -> dict[str, NDArray[Any]]:
     if link.task == "multiclass":
         powers = np.exp(margin.astype(np.float64) - margin.max(axis=1, keepdims=True))
         return {"probabilities": powers / powers.sum(axis=1, keepdims=True)}
-    found = booster.predict(data, iteration_range=(0, rounds)).astype(np.float64)
+    found = found.astype(np.float64)
     if labels is not None:
         return {"probabilities": np.column_stack([1.0 - found, found])}
     return {"score" if link.task == "ranking" else "prediction": found}
