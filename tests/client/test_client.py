@@ -21,8 +21,10 @@ import pytest
 
 from lepton.bundle import open_model
 from lepton.client import Client
-from lepton.core import ErrorCode, SchemaError, ServingError, UsageError
+from lepton.core import DataError, ErrorCode, SchemaError, SecurityError, ServingError, UsageError
 from lepton.serving import Limits, Server
+from lepton.serving.tls import Tls
+from tests.serving.certificates import make
 from tests.serving.models import write_price, write_sold
 
 ROW = {"rooms": 1, "town": "Basel", "garden": True}
@@ -273,3 +275,42 @@ def test_the_client_needs_the_standard_library_alone() -> None:
     program = "import sys, lepton.client; print([m for m in ('numpy', 'polars', 'onnxruntime') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+class TestAddresses:
+    def test_a_server_with_a_certificate_of_its_own_authority(self, bundles: dict[str, Path], tmp_path: Path) -> None:
+        authority, other = make(tmp_path, "authority"), make(tmp_path, "other")
+        pair, mine = make(tmp_path, "server", authority), make(tmp_path, "mine", authority)
+        tls = Tls(pair.certificate, pair.key, authority.certificate)
+        shown: dict[str, Any] = {"certificate": mine.certificate, "key": mine.key}
+        with Server({"sold": bundles["sold"]}, port=0, tls=tls) as server:
+            with Client(server.url, authority=authority.certificate, **shown) as client:
+                assert client.predict("sold", ROW) in (["no"], ["yes"])
+            for trusted in (None, other.certificate):
+                with (
+                    Client(server.url, authority=trusted, **shown) as client,
+                    pytest.raises(SecurityError, match="authority=FILE") as caught,
+                ):
+                    client.models()
+                assert caught.value.code is ErrorCode.UNTRUSTED
+            with Client(server.url, authority=authority.certificate) as client, pytest.raises(ServingError):
+                client.models()
+
+    def test_a_server_at_a_path(self, bundles: dict[str, Path], tmp_path: Path) -> None:
+        path = tmp_path / "a b.sock"
+        with Server({"sold": bundles["sold"]}, unix=path) as server, Client(server.url) as client:
+            assert client.models() == {"sold": "ready"}
+            assert client.predict("sold", ROW) in (["no"], ["yes"])
+        with Client(server.url) as client:
+            assert not client.ready()
+
+    def test_files_that_are_none(self, tmp_path: Path) -> None:
+        (tmp_path / "none.pem").write_text("none")
+        with pytest.raises(DataError, match="not there"):
+            Client("https://127.0.0.1", authority=tmp_path / "missing.pem")
+        with pytest.raises(SecurityError, match="PEM"):
+            Client("https://127.0.0.1", authority=tmp_path / "none.pem")
+        with pytest.raises(SecurityError, match="PEM"):
+            Client("https://127.0.0.1", certificate=tmp_path / "none.pem")
+        with pytest.raises(UsageError, match="https"):
+            Client("http://127.0.0.1", authority=tmp_path / "none.pem")
