@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lepton.bundle import open_model, read_bundle
-from lepton.core import BundleError, LeptonError, TrainingError, UsageError
+from lepton.core import BudgetError, BundleError, LeptonError, TrainingError, UsageError
 from lepton.training.nets.lepton_net import LeptonNet
 from lepton.training.nets.spec import NetSpec
 from tests.training.nets.conftest import pictures
@@ -107,6 +107,9 @@ def test_a_family_of_widths_comes_from_one_training(tmp_path):
     np.testing.assert_allclose(
         open_model(tmp_path / "narrow.lepton").outputs(x)["probabilities"], narrow.predict(x), atol=1e-5
     )
+    assert net.for_latency("10s", x) is net
+    with pytest.raises(BudgetError, match=r"width 0\.5"):
+        net.for_latency("1us", x)
     with pytest.raises(UsageError, match=r"1\.0, 0\.5"):
         net.at_width(0.75)
 

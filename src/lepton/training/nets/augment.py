@@ -30,7 +30,7 @@ class LightAugment:
     turn: float = 10.0
     scale: float = 0.1
     shear: float = 0.1
-    shift: float = 0.08
+    shift: float = 0.05
     contrast: float = 0.1
 
     def told(self) -> str:

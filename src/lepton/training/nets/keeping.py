@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from lepton.bundle import read_bundle
+from lepton.bundle import open_model, read_bundle
 from lepton.bundle.documents import dump_document
-from lepton.bundle.tensor_records import TensorRecord
+from lepton.bundle.measure import measure_latency
+from lepton.bundle.tensor_records import NUMPY_TYPES, TensorRecord
 from lepton.core import BundleError, ColumnRecord, ErrorCode, Kind
+from lepton.store import scratch_folder
 from lepton.training.nets.graph import write_logits
 from lepton.training.nets.net import LeptonNetModule
 from lepton.training.nets.spec import NetSpec
@@ -26,6 +29,7 @@ __all__ = ["KeptNet", "members_of", "read_net", "write_lepton_net"]
 
 _KIND, _SPEC, _WEIGHTS = "kind", "spec.json", "weights.safetensors"
 _LEPTON_NET = b"lepton-net"
+_BLOCKS, _CALLS = 3, 300  # to measure how long one row takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,16 @@ def write_lepton_net(
         lineage=lineage,
         training=members_of(module),
     )
+
+
+def latency_of(module: LeptonNetModule, rows: NDArray[Any], labels: Sequence[Any]) -> float:
+    """Seconds of one row through the graph, 99th percentile, one thread; see `bundle.measure.measure_latency`."""
+    with scratch_folder() as folder:
+        path = folder / "net.lepton"
+        write_lepton_net(path, module, name="measured", labels=labels, lineage={})
+        model = open_model(path)
+        given = rows.astype(NUMPY_TYPES[model.manifest.tensors[0].dtype])
+        return measure_latency(model, given, blocks=_BLOCKS, calls=_CALLS).p99
 
 
 def members_of(module: LeptonNetModule) -> dict[str, bytes]:

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lepton.core import ErrorCode, TrainingError, UsageError, Work
+from lepton.core import BudgetError, ErrorCode, TrainingError, UsageError, Work, parse_duration, show_duration
 from lepton.training.nets.augment import LightAugment
 from lepton.training.nets.exits import NEVER, choose_thresholds, fit_temperature, parse_exits
-from lepton.training.nets.keeping import read_net, write_lepton_net
+from lepton.training.nets.keeping import latency_of, read_net, write_lepton_net
 from lepton.training.nets.net import LeptonNetModule
 from lepton.training.nets.rows import Rows, class_numbers
 from lepton.training.nets.spec import NetSpec
@@ -325,6 +325,32 @@ class LeptonNet:
         if self._compiled is not None:
             narrow.compile(**self._compiled)
         return narrow
+
+    def for_latency(self, max_latency: str | float, rows: Any) -> LeptonNet:
+        """The widest of the `widths` that answers one row in time on this machine.
+
+        Args:
+            max_latency: seconds, or a text such as `"0.2ms"`: of the 99th percentile of single rows, one thread.
+            rows: some rows, as in `fit`, to measure with.
+
+        Returns:
+            This net, or one of `at_width`.
+
+        Raises:
+            BudgetError: even the narrowest takes longer; the message says by how much.
+        """
+        limit = parse_duration(max_latency, "max_latency")
+        some = self._rows.take(rows)[:_BATCH]
+        for share in self.spec.widths:
+            net = self if share == 1.0 else self.at_width(share)
+            found = latency_of(net.module, some, self.labels)
+            if found <= limit:
+                return net
+        raise BudgetError(
+            ErrorCode.BUDGET_MISSED,
+            f"a row takes {show_duration(found)} at the width {share:g}, the narrowest, and may take "
+            f"{show_duration(limit)}", fix="train narrower widths, or a net of a smaller width",
+        )  # fmt: skip
 
     def summary(self) -> None:
         """Print the stages, what they cost, and how `fit` learns."""
