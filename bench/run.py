@@ -38,6 +38,7 @@ BENCHES = (
     "data_labels",
     "data_faults",
     "forecast",
+    "deep",
     "deep_trainer",
     "deep_kills",
     "deep_texts",
