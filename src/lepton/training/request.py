@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lepton.core import ErrorCode, Role, UsageError, Work
+from lepton.core import ErrorCode, Kind, Role, UsageError, Work
 from lepton.core.lazy import LazyModule
 from lepton.data import Dataset
 from lepton.training.automl import SearchOptions
@@ -84,10 +84,9 @@ class Request:
             if self.files is not None and self.text is not None:
                 came = f"got text={self.text!r} beside {self.files!r}"
                 raise UsageError(ErrorCode.USAGE, came, wanted="one column to learn from")
-            what = "files" if self.text is None else "texts"
-            refuse_options(
-                what, series=self.series, horizon=self.horizon, group=self.group, time=self.time, **of_tables
-            )
+            of_tables |= {"series": self.series, "horizon": self.horizon, "time": self.time}
+            of_tables |= {"group": self.group} if self.text is not None else {}
+            refuse_options("files" if self.text is None else "texts", **of_tables)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -116,15 +115,14 @@ class Request:
             UsageError: no target, or several where one is wanted.
             BudgetError: no model keeps the limits.
         """
-        if self.target is None and (labels := table.schema.of_role(Role.TARGET)) and media.media_column(table, ()):
-            return replace(self, target=labels[0].name).learn(table, output=output, is_kept=is_kept, work=work)
+        if (of_files := self._of_files(table)) is not None:
+            return of_files.learn(table, output=output, is_kept=is_kept, work=work)
         if self.targets and self.kind != "multilabel":
             came = f"got {len(self.targets)} targets with task={self.task!r}"
             raise UsageError(ErrorCode.USAGE, came, wanted="one, or task='multilabel'")
         target = self.targets[0] if self.targets else None if self.target is None else str(self.target)
-        files = self.files or media.media_column(table, self.targets or (target or "",))
-        if (files is not None or self.text is not None) and target is not None and self.kind not in UNLABELLED:
-            self._learn_cells(table, files, target, output, work)
+        if (self.files is not None or self.text is not None) and target is not None and self.kind not in UNLABELLED:
+            self._learn_cells(table, target, output, work)
         elif self.kind in UNLABELLED:
             train_unlabelled(table, task=self.kind, target=target, output=output, work=work)
         elif target is None:
@@ -135,14 +133,26 @@ class Request:
             return self._learn_rows(table, target, output, is_kept, work)
         return table
 
-    def _learn_cells(self, table: Dataset, files: str | None, target: str, output: Path, work: Work) -> None:
+    def _of_files(self, table: Dataset) -> Request | None:
+        """The same request of pictures or sounds, where nobody said so and the table holds nothing else."""
+        if self.files is not None or self.text is not None or self.kind in UNLABELLED:
+            return None
+        if not any(column.kind in (Kind.IMAGE, Kind.AUDIO) for column in table.schema):
+            return None
+        labels = table.schema.of_role(Role.TARGET)
+        target = self.target or (labels[0].name if labels else None)
+        found = media.media_column(table, (target,) if isinstance(target, str) else tuple(target or ()))
+        return None if found is None or target is None else replace(self, files=found, target=target)
+
+    def _learn_cells(self, table: Dataset, target: str, output: Path, work: Work) -> None:
         """Pictures, sounds or texts of one column."""
         told: dict[str, Any] = {"target": self.targets or target, "task": self.kind, "metric": self.metric}
         told |= {"weight": self.weight, "work": work, "output": output}
-        if files is None:
+        if self.files is None:
             texts.train_texts(table, text=str(self.text), **told)
         else:
-            media.train_media(table, column=files, **told)
+            grouped = table if self.group is None else table.with_roles({self.group: "group"})
+            media.train_media(grouped, column=self.files, **told)
 
     def _forecast(self, table: Dataset, target: str, output: Path, work: Work) -> None:
         if callable(self.metric):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,16 +79,26 @@ class MediaLearner:
         several = "binary_crossentropy" if outputs > 1 else "mse"
         self.loss = "categorical_crossentropy" if targets.dtype.kind == "i" else several
         self.augment: Callable[..., Any] = LightAugment() if kind == "image" else augment_sounds
+        self.threads = 1
         self.batch = next((size for rows, size in _BATCHES if len(values) <= rows), _LARGEST_BATCH)
 
     def seconds_a_row(self) -> float:
-        """Of one pass, measured on a few batches of a network that is thrown away."""
+        """Of one pass, measured on a few batches of a network that is thrown away.
+
+        One thread and all of them are tried, and the quicker is kept: where others use the machine too, threads that
+        wait for each other are slower than one.
+        """
         few = np.arange(min(len(self.values), _TIMED_BATCHES * self.batch))
-        trainer = self._trainer(0)
-        self._fit(trainer, few[: self.batch], 1, self.work)  # the first step is slower than the others
-        started = time.perf_counter()
-        self._fit(trainer, few, 1, self.work)
-        return (time.perf_counter() - started) / len(few)
+        found: dict[int, float] = {}
+        for threads in sorted({1, self.work.resources.cpus}):
+            self.threads = threads
+            trainer = self._trainer(0)
+            self._fit(trainer, few[: self.batch], 1, self.work)  # the first step is slower than the others
+            started = time.perf_counter()
+            self._fit(trainer, few, 1, self.work)
+            found[threads] = (time.perf_counter() - started) / len(few)
+        self.threads = min(found, key=found.__getitem__)
+        return found[self.threads]
 
     def most_passes(self, num_rows: int) -> int:
         """Over so many rows, where the time allows them."""
@@ -109,7 +119,7 @@ class MediaLearner:
 
     def raw(self, net: FittedNet, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """What the network gives before it is made into answers [M, outputs], calibrated or not."""
-        trainer = Trainer(net.module, threads=self.work.resources.cpus).compile("adam", self.loss)
+        trainer = Trainer(net.module, threads=self.threads).compile("adam", self.loss)
         answers = np.asarray(trainer.predict(self.values[rows]), dtype=np.float64)
         return answers / float(net.module.temperatures[-1])
 
@@ -125,7 +135,7 @@ class MediaLearner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = LeptonNetModule(self.spec)
-        trainer = Trainer(module, seed=seed, threads=self.work.resources.cpus)
+        trainer = Trainer(module, seed=seed, threads=self.threads)
         return trainer.compile("adam", self.loss, learning_rate=_RATE)
 
     def _fit(self, trainer: Trainer, rows: NDArray[np.int64], passes: int, work: Work) -> Any:
@@ -135,7 +145,7 @@ class MediaLearner:
             batch_size=self.batch,
             epochs=passes,
             sample_weight=None if self.weight is None else self.weight[rows],
-            recipe=RECIPE,
+            recipe=RECIPE if self.loss != "mse" else replace(RECIPE, label_smoothing=0.0),
             augment=self.augment,
             verbose=0,
             work=work,
