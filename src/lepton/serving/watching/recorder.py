@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,16 +89,6 @@ class _Sample:
     at: float
 
 
-class _Note(NamedTuple):
-    """The answers to one request."""
-
-    watch: ModelWatch
-    request: str
-    at: float
-    predictions: NDArray[Any]
-    probabilities: NDArray[Any] | None
-
-
 @dataclass(slots=True)
 class _Pane:
     """The part of a window that grows."""
@@ -157,7 +147,9 @@ class ModelWatch:
         """Keep the answers to a request of which nothing else is kept."""
         predictions = answers.get(self.answer)
         if predictions is not None:
-            self._recorder.note(_Note(self, request, self._recorder.clock(), predictions, answers.get("probabilities")))
+            recorder = self._recorder
+            recorder.pending += len(predictions)
+            recorder.noted.append((self, request, recorder.clock(), predictions, answers.get("probabilities")))
         return respond(answers)
 
     def _keep(
@@ -196,6 +188,10 @@ class ModelWatch:
         self._share = share
 
 
+_Note = tuple[ModelWatch, str, float, NDArray[Any], NDArray[Any] | None]
+"""Whose answers, the id of the request, when, the predictions and, where they were given, the probabilities."""
+
+
 class Recorder:
     """Watches the models of a store.
 
@@ -206,6 +202,7 @@ class Recorder:
 
     Attributes:
         pending: rows that wait for the thread.
+        noted: answers to requests of which nothing else is kept; any thread appends.
         listeners: called with a watch whose report is new, in the thread.
         fed_listeners: called with a watch of whose answers new truths are known, in the thread.
     """
@@ -217,7 +214,7 @@ class Recorder:
         self.fed_listeners: list[Callable[[ModelWatch], None]] = []
         self._store = store
         self._queue: deque[_Sample] = deque()
-        self._noted: deque[_Note] = deque()
+        self.noted: deque[_Note] = deque()
         self._watches: dict[str, ModelWatch] = {}
         self._work = threading.Lock()
         self._ends = threading.Event()
@@ -242,11 +239,6 @@ class Recorder:
         """Queue a sample; from any thread."""
         self.pending += len(next(iter(sample.answers.values())))
         self._queue.append(sample)
-
-    def note(self, note: _Note) -> None:
-        """Queue the answers to a request of which nothing else is kept; from any thread."""
-        self.pending += len(note.predictions)
-        self._noted.append(note)
 
     def watch_of(self, served: ServedModel) -> ModelWatch | None:
         """What is watched of a version of a model; None where it is not open."""
@@ -399,9 +391,9 @@ class Recorder:
     def _put_noted(self) -> None:
         """Keep what was noted, in one piece for each model; those with probabilities apart from those without."""
         alike: dict[tuple[ModelWatch, bool], list[_Note]] = {}
-        for _ in range(len(self._noted)):
-            note = self._noted.popleft()
-            alike.setdefault((note.watch, note.probabilities is not None), []).append(note)
+        for _ in range(len(self.noted)):
+            note = self.noted.popleft()
+            alike.setdefault((note[0], note[4] is not None), []).append(note)
         for (watch, has_probabilities), notes in alike.items():
             _, requests, at, predictions, probabilities = zip(*notes, strict=True)
             self.state.put_batch(
