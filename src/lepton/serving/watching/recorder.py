@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -147,9 +148,11 @@ class ModelWatch:
         """Keep the answers to a request of which nothing else is kept."""
         predictions = answers.get(self.answer)
         if predictions is not None:
-            recorder = self._recorder
+            recorder, shares = self._recorder, answers.get("probabilities")
             recorder.pending += len(predictions)
-            recorder.noted.append((self, request, recorder.clock(), predictions, answers.get("probabilities")))
+            # No arrays: those of onnxruntime stand in its own memory, which grows with what is held of it.
+            kept = None if shares is None else shares.tolist()
+            recorder.noted.append((self, request, recorder.clock(), predictions.tolist(), kept))
         return respond(answers)
 
     def _keep(
@@ -188,7 +191,7 @@ class ModelWatch:
         self._share = share
 
 
-_Note = tuple[ModelWatch, str, float, NDArray[Any], NDArray[Any] | None]
+_Note = tuple[ModelWatch, str, float, list[Any], list[list[float]] | None]
 """Whose answers, the id of the request, when, the predictions and, where they were given, the probabilities."""
 
 
@@ -404,8 +407,8 @@ class Recorder:
                     requests,
                     at,
                     [len(each) for each in predictions],
-                    np.concatenate(predictions).tolist(),
-                    np.concatenate(probabilities).tolist() if has_probabilities else None,
+                    list(chain.from_iterable(predictions)),
+                    list(chain.from_iterable(probabilities)) if has_probabilities else None,
                 )
             )
 
