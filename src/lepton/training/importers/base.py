@@ -62,7 +62,12 @@ class FileHead:
             DataError: there is nothing, or nothing that can be read.
         """
         if path.is_dir():
-            return cls(path, b"", tuple(sorted(entry.name for entry in path.iterdir())))
+            try:
+                return cls(path, b"", tuple(sorted(entry.name for entry in path.iterdir())))
+            except OSError as error:
+                raise DataError(
+                    ErrorCode.NOT_A_FILE, f"the folder '{path.name}' cannot be read: {error.strerror}"
+                ) from None
         with open_read(path) as file:
             start = file.read(_HEAD)
             members: tuple[str, ...] = ()

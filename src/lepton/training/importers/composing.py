@@ -57,6 +57,8 @@ def bounded(model: Any) -> Any:
     version = versions.get("ai.onnx", OPSET)
     del model.opset_import[:]
     model.opset_import.append(onnx.helper.make_opsetid("", version))
+    if versions.get(ML_DOMAIN) == 1 and all(node.op_type != "LabelEncoder" for node in model.graph.node):
+        versions[ML_DOMAIN] = 2  # which differs in that operator alone, and has it as it is written here
     if ML_DOMAIN in versions:
         model.opset_import.append(onnx.helper.make_opsetid(ML_DOMAIN, versions[ML_DOMAIN]))
     if not 7 <= version <= OPSET:

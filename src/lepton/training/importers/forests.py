@@ -40,8 +40,8 @@ class Link:
     factor: float = 1.0
 
 
-def check_forest(forest: Forest) -> None:
-    """See that a forest is one: what came from a file may hold cycles, or point beyond itself.
+def check_forest(forest: Forest, num_features: int) -> None:
+    """See that a forest is one: what came from a file may hold cycles, or point beyond itself or its columns.
 
     Raises:
         DataError: UNREADABLE.
@@ -51,7 +51,7 @@ def check_forest(forest: Forest) -> None:
     lengths = {len(each) for each in (forest.thresholds, forest.left, forest.right, forest.missing_left)}
     fits = (
         lengths == {num_nodes}
-        and forest.num_features > 0
+        and forest.num_features == num_features > 0
         and (children < num_nodes).all()
         and (~children < num_leaves).all()
         and ((forest.features >= 0) & (forest.features < forest.num_features)).all()

@@ -56,10 +56,10 @@ class LightGBMImporter(Importer):
             link = _link(facts)
             forest = forest_from_text(text)
             features = _features(facts, text)
-            check_forest(forest)
+            check_forest(forest, len(features))
         except LeptonError:
             raise
-        except (KeyError, ValueError, IndexError, TypeError, OverflowError) as error:
+        except (LookupError, ValueError, TypeError, ArithmeticError) as error:
             raise unreadable(asked.path, f"is a text model of LightGBM that is damaged ({error!r})"[:300]) from None
         labels, boolean = _labels(asked.labels, classes, link, forest.num_targets)
         if "average_output" in facts:  # of boosting 'rf'

@@ -236,7 +236,7 @@ def arrays_of(sample: Any, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         given = dict(zip(names, given.values(), strict=True)) if len(names) == len(given) == 1 else given
     else:
         several = sample if isinstance(sample, tuple) else (sample,)
-        given = {name: _array(value) for name, value in zip(names, several, strict=len(names) == len(several))}
+        given = {name: _array(value) for name, value in zip(names, several, strict=False)}
     lengths = {len(array) if array.ndim else 0 for array in given.values()}
     if {*given} != {*names} or len(lengths) != 1 or not min(lengths):
         shown = ", ".join(f"{name} {array.dtype} {list(array.shape)}" for name, array in given.items())

@@ -18,6 +18,8 @@ from lepton.training.table_model import versions
 
 __all__ = ["ImportResult", "import_model"]
 
+_WITH_TARGET = frozenset({"regression", "binary", "multiclass"})
+
 
 @dataclass(frozen=True)
 class ImportResult:
@@ -149,7 +151,7 @@ def _importer(asked: Asked, framework: str | None) -> tuple[type[Importer], File
 def _target(imported: Imported, name: str | None) -> ColumnRecord | None:
     if imported.boolean:
         return ColumnRecord(name or "prediction", Kind.BOOLEAN, "bool", role=Role.TARGET)
-    if name is None:
+    if name is None or imported.task not in _WITH_TARGET:
         return None
     if imported.labels is None:
         return ColumnRecord(name, Kind.NUMBER, role=Role.TARGET)

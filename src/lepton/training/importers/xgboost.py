@@ -35,6 +35,7 @@ _LINKS = {
         ("reg:squarederror", "reg:squaredlogerror", "reg:absoluteerror", "reg:pseudohubererror"), Link("regression")
     ),
 }
+_MOST_FEATURES = 100_000
 _TOLERANCE = 2e-6  # XGBoost adds its leaves and takes the sigmoid in single precision
 
 
@@ -58,10 +59,10 @@ class XGBoostImporter(Importer):
             link = _link(learner)
             features = _features(learner)
             forest, offsets = _forest(learner, link, rounds)
-            check_forest(forest)
+            check_forest(forest, len(features))
         except LeptonError:
             raise
-        except (KeyError, ValueError, IndexError, TypeError, OverflowError, RecursionError, AttributeError) as error:
+        except (LookupError, ValueError, TypeError, ArithmeticError, RecursionError, AttributeError) as error:
             raise unreadable(asked.path, f"is a model of XGBoost that is damaged ({error!r})"[:300]) from None
         labels, boolean = None, False
         if link.task in {"binary", "multiclass"}:
@@ -180,6 +181,8 @@ def _link(learner: Mapping[str, Any]) -> Link:
 def _features(learner: Mapping[str, Any]) -> list[Coded]:
     """Columns, with the values of those that came as categories."""
     number = int(learner["learner_model_param"]["num_feature"])
+    if not 0 < number <= _MOST_FEATURES:
+        raise ValueError(f"{number} features")
     names = learner.get("feature_names") or [f"f{place}" for place in range(number)]
     types = learner.get("feature_types") or ["float"] * number
     known = learner["gradient_booster"].get("model", learner["gradient_booster"].get("gbtree", {}).get("model", {}))
@@ -196,6 +199,11 @@ def _values(encoded: Mapping[str, Any]) -> tuple[str, ...] | tuple[float, ...] |
     values, offsets = encoded.get("values", []), encoded.get("offsets")
     if offsets:
         data = bytes(value % 256 for value in values)
+        if not data.isascii():
+            raise cannot_hold(
+                "a column has categories beyond ASCII, whose ends XGBoost does not keep in its models",
+                "give them names in ASCII, or train with lepton.train",
+            )
         return tuple(data[start:end].decode("utf-8") for start, end in pairwise(offsets))
     return tuple(map(float, values)) or None
 
