@@ -224,11 +224,6 @@ def test_a_model_of_texts_is_trained_on_a_folder_and_reads_others(tmp_path):
     assert model.evaluate(tmp_path / "mails").metrics["accuracy"].value == 1.0
 
 
-def test_a_model_of_images_says_that_there_is_none_yet(tmp_path):
-    with pytest.raises(DataError, match="no learner takes images or sounds yet"):
-        train(photos(tmp_path, 8), target="label", within=5)
-
-
 @pytest.mark.parametrize("options", [{"delimiter": ";"}, {"header": True}, {"missing": ["?"]}, {"query": "select 1"}])
 def test_what_is_said_of_tables_is_refused_for_folders(tmp_path, options):
     with pytest.raises(UsageError, match="for a folder or archive of files"):
