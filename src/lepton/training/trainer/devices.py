@@ -93,7 +93,9 @@ def own_randomness(device: Any) -> Iterator[None]:
     """Leave the global generators, which dropout draws from, as they were; and have cuDNN choose without timing."""
     cuda = device.type == "cuda"
     state = torch.default_generator.get_state()
-    device_state = _device_module(device).get_rng_state() if device.type != "cpu" else None
+    device_state = None
+    if device.type != "cpu":
+        device_state = torch.cuda.get_rng_state(device) if cuda else torch.mps.get_rng_state()
     flags = (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic)
     if cuda:
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
@@ -101,9 +103,10 @@ def own_randomness(device: Any) -> Iterator[None]:
         yield
     finally:
         torch.default_generator.set_state(state)
-        if device_state is not None:
-            _device_module(device).set_rng_state(device_state)
+        if device.type == "mps":
+            torch.mps.set_rng_state(device_state)
         if cuda:
+            torch.cuda.set_rng_state(device_state, device)
             torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = flags
 
 
@@ -114,10 +117,6 @@ def seed_globally(device: Any, seed: int) -> None:
         torch.cuda.default_generators[device.index or 0].manual_seed(seed)
     elif device.type == "mps":
         torch.mps.manual_seed(seed)
-
-
-def _device_module(device: Any) -> Any:
-    return torch.cuda if device.type == "cuda" else torch.mps
 
 
 _ONE_ROW = "Expected more than 1 value per channel"

@@ -237,7 +237,7 @@ class Loop:
         self.trainer.history.stopped = came
         return TrainingError(
             ErrorCode.TRAINING_FAILED,
-            f"{came}; the module holds its weights of {self._good_place}",
+            f"{came}; the module has the weights back that it had {self._good_place}",
             fix=error.fix or "lower learning_rate, or limit gradients with clip=1.0; then fit again",
             details={"epoch": epoch, "step": batch},
         )
