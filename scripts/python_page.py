@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import lepton
-from lepton.bundle import Index
+from lepton.bundle.neighbours import Index
 from lepton.client import RemoteService, RemoteTask
 from lepton.data import Description
 from lepton.data.media.convert import Converted

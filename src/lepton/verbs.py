@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from lepton import bundle, data, store
+from lepton.bundle.neighbours import Index
 from lepton.core import (
     ColumnRecord,
     DataError,
@@ -185,7 +186,7 @@ class Model:
             )
         return self._predictor.outputs(self._rows(rows))["embedding"]
 
-    def index(self, rows: Any = None, *, saved: str | Path | None = None) -> bundle.Index:
+    def index(self, rows: Any = None, *, saved: str | Path | None = None) -> Index:
         """An index of the embeddings of `rows`, whose `nearest(rows, k=5)` finds those that are most alike.
 
         Args:
@@ -199,8 +200,8 @@ class Model:
         if (rows is None) == (saved is None):
             raise UsageError(ErrorCode.USAGE, "got rows and a saved index" if saved else "got no rows", wanted="either")
         if saved is not None:
-            return bundle.Index.open(saved, self.embed, self.model_id)
-        return bundle.Index(self.embed, self.model_id, self.embed(rows))
+            return Index.open(saved, self.embed, self.model_id)
+        return Index(self.embed, self.model_id, self.embed(rows))
 
     def _rows(self, rows: Any) -> Any:
         if not isinstance(rows, _TO_READ):

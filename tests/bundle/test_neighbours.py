@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lepton.bundle import Index, neighbours
+from lepton.bundle import neighbours
+from lepton.bundle.neighbours import Index
 from lepton.core import DataError, UsageError
 
 VECTORS = np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, 0.0], [1.0, 1.0]])

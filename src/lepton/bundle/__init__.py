@@ -1,5 +1,6 @@
 """The model file: written whole, checked whole before use, opened without running anything from it, and used."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from lepton.bundle.answer_columns import answer_columns, stated_coverage, stated_quantiles
@@ -11,11 +12,8 @@ from lepton.bundle.manifest import Manifest, MemberRecord, OutputRecord
 from lepton.bundle.measure import LatencyRecord, bundle_size, machine, measure_latency
 from lepton.bundle.migrate import migrate_bundle
 from lepton.bundle.model import Predictor, open_model
-from lepton.bundle.neighbours import Index, Neighbours
 from lepton.bundle.series import SeriesInputs
-from lepton.bundle.tensor_records import TensorRecord
-from lepton.bundle.tensors import TensorInputs
-from lepton.core.lazy import LazyModule
+from lepton.bundle.tensors import TensorInputs, TensorRecord
 
 if TYPE_CHECKING:
     from lepton.bundle.signing import SignatureRecord, SignatureReport, sign_bundle, verify_bundle
@@ -25,11 +23,9 @@ __all__ = [
     "CheckRecord",
     "CheckReport",
     "GraphBuilder",
-    "Index",
     "LatencyRecord",
     "Manifest",
     "MemberRecord",
-    "Neighbours",
     "OutputRecord",
     "Packed",
     "Predictor",
@@ -56,11 +52,9 @@ __all__ = [
     "write_bundle",
 ]
 
-_SIGNING = LazyModule("lepton.bundle.signing")
-
 
 def __getattr__(name: str) -> Any:
     """Names of `bundle.signing`, which needs cryptography: for those who ask for signatures."""
     if name not in __all__:
         raise AttributeError(f"module 'lepton.bundle' has no attribute {name!r}")
-    return getattr(_SIGNING, name)
+    return getattr(importlib.import_module("lepton.bundle.signing"), name)
