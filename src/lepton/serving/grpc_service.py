@@ -11,15 +11,16 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from itertools import starmap
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
 from lepton.core import ErrorCode, LeptonError, MissingExtraError, ServingError, printable
+from lepton.serving.grpc_calls import CALLS, STREAM, GrpcCall
 from lepton.serving.http import Cancellable, Handler, Limits
 from lepton.serving.http2.connection import Connection
 from lepton.serving.http2.hpack import literal
@@ -60,7 +61,6 @@ STATUSES: Mapping[int, str] = MappingProxyType(
 """The name of a status in gRPC for each status of HTTP in the catalogue."""
 
 _logger = logging.getLogger("lepton.serving")
-_MAX_NAME = 512
 _MAX_SAID = 2000  # what peers take of a message is bounded, as their metadata are
 _KEPT = 64
 _TICK = 0.25
@@ -86,140 +86,6 @@ def status_of(http_status: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
-    """One call of the service: which request it is over HTTP.
-
-    Attributes:
-        asks: the message of the request.
-        answers: the message of the answer.
-        method: of HTTP.
-        route: pattern of the address, whose rules hold before the message is there.
-        path: of the request, from its message.
-        body: of the request, from its message.
-        fields: of the answer, from a response's status and its JSON.
-    """
-
-    asks: str
-    answers: str
-    method: str
-    route: str
-    path: Callable[[Any], str]
-    body: Callable[[Any], Any] | None = None
-    fields: Callable[[int, Any], Mapping[str, Any]] | None = None
-
-
-def _taken(names: tuple[str, ...], _: int, value: Any) -> Mapping[str, Any]:
-    return {name: value[name] for name in names}
-
-
-def _whether(name: str, status: int, _: Any) -> Mapping[str, Any]:
-    return {name: status == 200}
-
-
-def _entries(_: int, value: Any) -> Mapping[str, Any]:
-    return {"models": value}
-
-
-def _nothing(_status: int, _value: Any) -> Mapping[str, Any]:
-    return {}
-
-
-def _load_body(message: Any) -> Any:
-    chosen = {name: value.WhichOneof("parameter_choice") for name, value in message.parameters.items()}
-    return {"parameters": {name: field or "" for name, field in chosen.items()}}  # their names alone are looked at
-
-
-def _control(verb: str) -> Callable[[Any], str]:
-    return lambda message: f"/v2/repository/models/{_quoted(message.model_name)}/{verb}"
-
-
-_CALLS: Mapping[str, _Call] = MappingProxyType(
-    {
-        "ServerLive": _Call(
-            "ServerLiveRequest",
-            "ServerLiveResponse",
-            "GET",
-            "/v2/health/live",
-            lambda _: "/v2/health/live",
-            fields=partial(_whether, "live"),
-        ),
-        "ServerReady": _Call(
-            "ServerReadyRequest",
-            "ServerReadyResponse",
-            "GET",
-            "/v2/health/ready",
-            lambda _: "/v2/health/ready",
-            fields=partial(_whether, "ready"),
-        ),
-        "ModelReady": _Call(
-            "ModelReadyRequest",
-            "ModelReadyResponse",
-            "GET",
-            "/v2/models/{model}/ready",
-            lambda message: _model_path(message.name, message.version, "/ready"),
-            fields=partial(_whether, "ready"),
-        ),
-        "ServerMetadata": _Call(
-            "ServerMetadataRequest",
-            "ServerMetadataResponse",
-            "GET",
-            "/v2",
-            lambda _: "/v2",
-            fields=partial(_taken, ("name", "version", "extensions")),
-        ),
-        "ModelMetadata": _Call(
-            "ModelMetadataRequest",
-            "ModelMetadataResponse",
-            "GET",
-            "/v2/models/{model}",
-            lambda message: _model_path(message.name, message.version, ""),
-            fields=partial(_taken, ("name", "versions", "platform", "inputs", "outputs")),
-        ),
-        "ModelInfer": _Call(
-            "ModelInferRequest",
-            "ModelInferResponse",
-            "POST",
-            "/v2/models/{model}/infer",
-            lambda message: _model_path(message.model_name, message.model_version, "/infer"),
-        ),
-        "ModelStreamInfer": _Call(
-            "ModelInferRequest",
-            "ModelInferResponse",
-            "POST",
-            "/v2/models/{model}/infer",
-            lambda message: _model_path(message.model_name, message.model_version, "/infer"),
-        ),
-        "RepositoryIndex": _Call(
-            "RepositoryIndexRequest",
-            "RepositoryIndexResponse",
-            "POST",
-            "/v2/repository/index",
-            lambda _: "/v2/repository/index",
-            lambda message: {"ready": message.ready},
-            _entries,
-        ),
-        "RepositoryModelLoad": _Call(
-            "RepositoryModelLoadRequest",
-            "RepositoryModelLoadResponse",
-            "POST",
-            "/v2/repository/models/{model}/load",
-            _control("load"),
-            _load_body,
-            _nothing,
-        ),
-        "RepositoryModelUnload": _Call(
-            "RepositoryModelUnloadRequest",
-            "RepositoryModelUnloadResponse",
-            "POST",
-            "/v2/repository/models/{model}/unload",
-            _control("unload"),
-            fields=_nothing,
-        ),
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
 class _Head:
     """What the headers of a call say; callers send the same again and again.
 
@@ -230,7 +96,7 @@ class _Head:
         refusal: headers that answer it whatever follows.
     """
 
-    call: _Call | None
+    call: GrpcCall | None
     headers: Mapping[str, str]
     timeout: float | None
     refusal: bytes = b""
@@ -251,7 +117,7 @@ class _Served:
     """
 
     head: _Head
-    call: _Call
+    call: GrpcCall
     request: Request | None
     held: int = 0
     under_way: Cancellable | None = None
@@ -327,7 +193,7 @@ class GrpcService:
         essence = headers.get("content-type", "").partition(";")[0]
         if headers.get(":method") != "POST" or essence not in _CONTENT_TYPES:
             return _Head(None, {}, None, _NO_CALL)
-        call = _CALLS.get(headers.get(":path", "").removeprefix(_PREFIX))
+        call = CALLS.get(headers.get(":path", "").removeprefix(_PREFIX))
         if call is None:
             return _Head(None, {}, None, _status("UNIMPLEMENTED", f"there is no such call; wanted: one of {SERVICE}"))
         if headers.get("grpc-encoding", "identity") != "identity":
@@ -410,7 +276,7 @@ class GrpcService:
 
     def _next(self, stream: Stream) -> bytes | None:
         """The next message of a call; None where the rest of it, or the end of the call, has not come."""
-        received, streams = stream.received, stream.call.call is _STREAM
+        received, streams = stream.received, stream.call.call is STREAM
         size = int.from_bytes(received[1:_PREFIX_SIZE], "big")
         if size > self.limits.max_body:
             raise ServingError(
@@ -496,7 +362,7 @@ class GrpcService:
         self._answer(stream, request, response)
         self.came(stream)
 
-    def _read_infer(self, call: _Call, request: Request, raw: bytes) -> None:
+    def _read_infer(self, call: GrpcCall, request: Request, raw: bytes) -> None:
         """Where a message is for, and itself; one that begins as another did is not taken apart again."""
         request.body = raw
         text = raw[: len(raw) - self._sizes.get(len(raw), 0)]
@@ -514,7 +380,7 @@ class GrpcService:
             self._sizes[len(raw)] = len(raw) - len(known)
             self._paths[known] = request.path
 
-    def _decoded(self, call: _Call, raw: bytes) -> Any:
+    def _decoded(self, call: GrpcCall, raw: bytes) -> Any:
         try:
             return message_class(call.asks).FromString(raw)
         except self._undecodable:
@@ -532,7 +398,7 @@ class GrpcService:
     def _answer(self, stream: Stream, request: Request, response: Response) -> None:
         """Answer one message: with it ends a call, but for a stream of messages, in which an error is said too."""
         served = stream.call
-        if served.call is not _STREAM:
+        if served.call is not STREAM:
             self._end(stream, request, response)
             return
         stream.began = self.loop.time()
@@ -564,7 +430,7 @@ class GrpcService:
         stream.connection.send(stream, b"\0" + len(data).to_bytes(4, "big") + data, trailers)
 
 
-def _converted(call: _Call, response: Response) -> bytes | dict[str, Any]:
+def _converted(call: GrpcCall, response: Response) -> bytes | dict[str, Any]:
     """The message of an answer, or what is said of an error."""
     if call.fields is None:
         if response.status == 200:
@@ -578,7 +444,7 @@ def _converted(call: _Call, response: Response) -> bytes | dict[str, Any]:
     return dict(value)
 
 
-def _request(call: _Call, head: _Head, stream: Stream) -> Request:
+def _request(call: GrpcCall, head: _Head, stream: Stream) -> Request:
     """A request of which nothing is there yet but what it came with; the rules of its route hold already."""
     identifier = request_id(head.headers.get("x-request-id"))
     client = stream.connection.client
@@ -597,26 +463,9 @@ def _status(name: str, said: str, *, headers: bool = True) -> bytes:
     return _HEADERS + block if headers else block
 
 
-_STREAM = _CALLS["ModelStreamInfer"]
 _HEADERS = literal(":status", "200") + literal("content-type", "application/grpc")
 _OK = literal("grpc-status", "0")
 _NO_CALL = literal(":status", "415")  # for what does not speak gRPC, it has no status
 _COMPRESSED = _status("UNIMPLEMENTED", "messages are not taken compressed") + literal(
     "grpc-accept-encoding", "identity"
 )
-
-
-def _model_path(name: str, version: str, ending: str) -> str:
-    if len(name) > _MAX_NAME or len(version) > _MAX_NAME:
-        raise ServingError(ErrorCode.UNKNOWN_MODEL, f"there is no model with a name of {len(name)} characters")
-    return _kept_path(name, version, ending)
-
-
-@lru_cache(_KEPT)
-def _kept_path(name: str, version: str, ending: str) -> str:
-    middle = f"/versions/{_quoted(version)}" if version else ""
-    return f"/v2/models/{_quoted(name)}{middle}{ending}"
-
-
-def _quoted(name: str) -> str:
-    return quote(name[:_MAX_NAME], safe="")

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
-from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-from lepton.serving.http import Limits
+from lepton.serving.http2.checks import Broken, as_mapping, check_length, unpadded
 from lepton.serving.http2.frames import (
     ACK,
     CANCEL,
@@ -44,10 +43,10 @@ from lepton.serving.http2.frames import (
     number_frame,
 )
 from lepton.serving.http2.hpack import Decoder, HpackError
+from lepton.serving.http2.service import Service
 from lepton.serving.http2.stream import Stream
-from lepton.serving.pulse import Pulse
 
-__all__ = ["Connection", "Service"]
+__all__ = ["Connection"]
 
 _WINDOW, _STREAM_WINDOW = 8 * 2**20, 2**20
 _PARKED = (
@@ -65,47 +64,6 @@ _FORGIVEN, _FORGIVEN_A_CALL = 25, 5
 _ENABLE_PUSH, _STREAMS, _INITIAL_WINDOW, _FRAME_SIZE, _LIST_SIZE = range(2, 7)
 _SETTING = struct.Struct(">HI")
 _KNOWN = 64  # blocks of headers of one connection whose meaning is kept
-
-
-class Service(Protocol):
-    """What answers the streams of a listening address.
-
-    Attributes:
-        limits: what peers may take.
-        loop: on which it runs.
-        pulse: of the loop.
-        connections: that are open.
-        draining: whether the server stops.
-    """
-
-    limits: Limits
-    loop: asyncio.AbstractEventLoop
-    pulse: Pulse
-    connections: set[Connection]
-    draining: bool
-
-    def understood(self, headers: Mapping[str, str] | None) -> Any:
-        """What headers mean; None are more of them than may be. It may be kept, and given again."""
-
-    def opened(self, stream: Stream, head: Any) -> None:
-        """A stream begins, with what its headers mean."""
-
-    def came(self, stream: Stream) -> None:
-        """Data came, or the end of the stream."""
-
-    def gone(self, stream: Stream) -> None:
-        """Nobody waits for the answer any more."""
-
-    def late(self, stream: Stream, now: float) -> None:
-        """Time passed; ends the stream if its message is overdue."""
-
-
-class _Broken(Exception):
-    """What the peer sent is not HTTP/2, or more than it may."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
 
 
 class Connection(asyncio.Protocol):
@@ -197,7 +155,7 @@ class Connection(asyncio.Protocol):
         try:
             if self._begun or self._begin():
                 self._take_frames()
-        except _Broken as error:
+        except Broken as error:
             self._break(error.code, str(error))
         except HpackError as error:
             self._break(COMPRESSION_ERROR, str(error))
@@ -210,12 +168,12 @@ class Connection(asyncio.Protocol):
         buffer = self._buffer
         if not buffer.startswith(PREFACE):
             if not PREFACE.startswith(buffer):
-                raise _Broken(PROTOCOL_ERROR, "this is not HTTP/2")
+                raise Broken(PROTOCOL_ERROR, "this is not HTTP/2")
             return False
         if len(buffer) < len(PREFACE) + HEAD:
             return False
         if buffer[len(PREFACE) + 3] != SETTINGS or buffer[len(PREFACE) + 4] & ACK:
-            raise _Broken(PROTOCOL_ERROR, "the first frame is none of settings")
+            raise Broken(PROTOCOL_ERROR, "the first frame is none of settings")
         self._buffer = buffer[len(PREFACE) :]
         self._begun = True
         return True
@@ -226,7 +184,7 @@ class Connection(asyncio.Protocol):
             while len(buffer) - at >= HEAD and not self._broken:
                 length = int.from_bytes(buffer[at : at + 3], "big")
                 if length > _LEAST_FRAME:
-                    raise _Broken(FRAME_SIZE_ERROR, f"a frame of {length} octets is larger than agreed")
+                    raise Broken(FRAME_SIZE_ERROR, f"a frame of {length} octets is larger than agreed")
                 end = at + HEAD + length
                 if end > len(buffer):
                     break
@@ -235,7 +193,7 @@ class Connection(asyncio.Protocol):
                 content = buffer[at + HEAD : end]
                 at = end
                 if self._block is not None and kind != CONTINUATION:
-                    raise _Broken(PROTOCOL_ERROR, "headers are not continued")
+                    raise Broken(PROTOCOL_ERROR, "headers are not continued")
                 if kind == DATA:
                     self._take_data(number, flags, content)
                 elif kind == HEADERS:
@@ -259,11 +217,11 @@ class Connection(asyncio.Protocol):
         stream = self._streams.get(number)
         if stream is None or stream.ended:
             if not 0 < number <= self._last or stream is not None:
-                raise _Broken(PROTOCOL_ERROR, "data on a stream that is not open")
+                raise Broken(PROTOCOL_ERROR, "data on a stream that is not open")
             return  # it was answered while they were on their way
         stream.credit -= len(content)
         if flags & PADDED:
-            content = _unpadded(content)
+            content = unpadded(content)
         if flags & END_STREAM:
             stream.ended = True
         if stream.answered:
@@ -281,10 +239,10 @@ class Connection(asyncio.Protocol):
 
     def _take_headers(self, number: int, flags: int, content: bytes) -> None:
         if flags & PADDED:
-            content = _unpadded(content)
+            content = unpadded(content)
         if flags & PRIORITY_FLAG:
             if len(content) < 5:
-                raise _Broken(FRAME_SIZE_ERROR, "headers without their priority")
+                raise Broken(FRAME_SIZE_ERROR, "headers without their priority")
             content = content[5:]
         if not flags & END_HEADERS:
             self._block = (number, flags, bytearray(content))
@@ -297,13 +255,13 @@ class Connection(asyncio.Protocol):
         head = known.get(block)
         if head is None:
             self._decoder.changed = False
-            head = self._service.understood(_as_mapping(self._decoder.decode(block)))
+            head = self._service.understood(as_mapping(self._decoder.decode(block)))
             if self._decoder.changed:
                 known.clear()  # what blocks mean hangs on the table
             elif len(known) < _KNOWN:
                 known[block] = head
         if not number & 1:
-            raise _Broken(PROTOCOL_ERROR, f"a stream of the number {number}")
+            raise Broken(PROTOCOL_ERROR, f"a stream of the number {number}")
         stream = self._streams.get(number)
         if stream is not None:
             self._take_trailers(stream, flags)
@@ -324,7 +282,7 @@ class Connection(asyncio.Protocol):
     def _take_trailers(self, stream: Stream, flags: int) -> None:
         """Headers behind the data of a stream, which no call has, end it."""
         if stream.ended or not flags & END_STREAM:
-            raise _Broken(STREAM_CLOSED, "headers in the middle of a stream")
+            raise Broken(STREAM_CLOSED, "headers in the middle of a stream")
         stream.ended = True
         if not stream.answered:
             self._service.came(stream)
@@ -337,33 +295,33 @@ class Connection(asyncio.Protocol):
         elif kind == SETTINGS:
             self._take_settings(number, flags, content)
         elif kind == PING:
-            _check_length(content, 8)
+            check_length(content, 8)
             if flags & ACK:
                 self._pinged = None
             else:
                 self._bear()
                 self._put(frame(PING, ACK, 0, content))
         elif kind == RST_STREAM:
-            _check_length(content, 4)
+            check_length(content, 4)
             self._bear()
             self._check_not_idle(number)
             stream = self._streams.get(number)
             if stream is not None:
                 self._forget(stream)
         elif kind == PUSH_PROMISE:
-            raise _Broken(PROTOCOL_ERROR, "a peer that calls cannot push")
+            raise Broken(PROTOCOL_ERROR, "a peer that calls cannot push")
         elif kind != GOAWAY:  # which ends when its calls do, as any connection
             if kind == PRIORITY:
-                _check_length(content, 5)
+                check_length(content, 5)
             self._bear()
 
     def _take_continuation(self, number: int, flags: int, content: bytes) -> None:
         if self._block is None or self._block[0] != number:
-            raise _Broken(PROTOCOL_ERROR, "a continuation of nothing")
+            raise Broken(PROTOCOL_ERROR, "a continuation of nothing")
         _, first, block = self._block
         block += content
         if not content or len(block) > 4 * self._limits.max_head:
-            raise _Broken(ENHANCE_YOUR_CALM, "the headers are far too large")
+            raise Broken(ENHANCE_YOUR_CALM, "the headers are far too large")
         if flags & END_HEADERS:
             self._block = None
             self._take_block(number, first, bytes(block))
@@ -371,30 +329,30 @@ class Connection(asyncio.Protocol):
     def _take_settings(self, number: int, flags: int, content: bytes) -> None:
         self._bear()
         if number or len(content) % _SETTING.size or (flags & ACK and content):
-            raise _Broken(FRAME_SIZE_ERROR, "settings that are none")
+            raise Broken(FRAME_SIZE_ERROR, "settings that are none")
         if flags & ACK:
             return
         settings: dict[int, int] = dict(_SETTING.iter_unpack(content))  # of those that stand twice, the last holds
         self._peer_frame = settings.get(_FRAME_SIZE, self._peer_frame)
         if not _LEAST_FRAME <= self._peer_frame <= _LARGEST_FRAME or settings.get(_ENABLE_PUSH, 0) > 1:
-            raise _Broken(PROTOCOL_ERROR, "settings that cannot be")
+            raise Broken(PROTOCOL_ERROR, "settings that cannot be")
         window = settings.get(_INITIAL_WINDOW, self._peer_stream_window)
         for stream in self._streams.values():
             stream.window += window - self._peer_stream_window
         if max((window, *(stream.window for stream in self._streams.values()))) > _MAX_WINDOW:
-            raise _Broken(FLOW_CONTROL_ERROR, "a window that is too large")
+            raise Broken(FLOW_CONTROL_ERROR, "a window that is too large")
         self._peer_stream_window = window
         self._put(frame(SETTINGS, ACK, 0))
         self._send_blocked()
 
     def _take_window(self, number: int, content: bytes) -> None:
-        _check_length(content, 4)
+        check_length(content, 4)
         self._restless += 1  # of the many that a quick reader sends, calls that are answered make up for
         self._check_restless()
         size = int.from_bytes(content, "big") & _MAX_WINDOW
         if not number:
             if not size or self._window + size > _MAX_WINDOW:
-                raise _Broken(FLOW_CONTROL_ERROR, "a window of the connection that cannot be")
+                raise Broken(FLOW_CONTROL_ERROR, "a window of the connection that cannot be")
             self._window += size
         else:
             self._check_not_idle(number)
@@ -409,7 +367,7 @@ class Connection(asyncio.Protocol):
 
     def _check_not_idle(self, number: int) -> None:
         if not 0 < number <= self._last:
-            raise _Broken(PROTOCOL_ERROR, f"a frame of the stream {number}, which was never opened")
+            raise Broken(PROTOCOL_ERROR, f"a frame of the stream {number}, which was never opened")
 
     def _bear(self) -> None:
         """Count a frame that brings nothing on."""
@@ -418,7 +376,7 @@ class Connection(asyncio.Protocol):
 
     def _check_restless(self) -> None:
         if self._restless > _RESTLESS:
-            raise _Broken(ENHANCE_YOUR_CALM, "many frames, and few calls that are waited for")
+            raise Broken(ENHANCE_YOUR_CALM, "many frames, and few calls that are waited for")
 
     # Answers
 
@@ -624,24 +582,3 @@ class Connection(asyncio.Protocol):
                 transport.write_eof()
         else:
             transport.close()
-
-
-def _as_mapping(found: list[tuple[str, str]] | None) -> Mapping[str, str] | None:
-    """Headers by name; those that stand several times are one list, as HTTP has it."""
-    if found is None:
-        return None
-    headers: dict[str, str] = {}
-    for name, value in found:
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
-
-
-def _unpadded(content: bytes) -> bytes:
-    if not content or content[0] >= len(content):
-        raise _Broken(PROTOCOL_ERROR, "more padding than there is room for")
-    return content[1 : len(content) - content[0]]
-
-
-def _check_length(content: bytes, wanted: int) -> None:
-    if len(content) != wanted:
-        raise _Broken(FRAME_SIZE_ERROR, f"a frame of {len(content)} octets in place of {wanted}")
