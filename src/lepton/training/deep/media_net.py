@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lepton.bundle import GraphBuilder
 from lepton.core import Work
 from lepton.training.deep.augment import augment_sounds
-from lepton.training.deep.fronts import Front
 from lepton.training.nets.augment import LightAugment
 from lepton.training.nets.exits import fit_temperature
-from lepton.training.nets.graph import write_logits
-from lepton.training.nets.keeping import members_of
 from lepton.training.nets.lepton_net import RECIPE
 from lepton.training.nets.net import LeptonNetModule
 from lepton.training.nets.spec import NetSpec
-from lepton.training.nets.writing import write_net
 from lepton.training.trainer import Trainer
 
-__all__ = ["FittedNet", "MediaLearner", "write"]
+__all__ = ["FittedNet", "MediaLearner"]
 
 _RATE = 3e-3
 _BATCHES = ((1_000, 16), (6_000, 32), (30_000, 64))
@@ -150,34 +144,3 @@ class MediaLearner:
             verbose=0,
             work=work,
         )
-
-
-def write(
-    path: Path,
-    *,
-    net: FittedNet,
-    front: Front,
-    scale: tuple[float, float],
-    **told: Any,
-) -> str:
-    """Write the network behind its front as a model file.
-
-    Args:
-        path: where to.
-        net: what has learned.
-        front: the nodes that make its rows of what the codec gives.
-        scale: factor and offset of numbers.
-        **told: what `write_net` takes beside.
-
-    Returns:
-        The `model_id`.
-    """
-
-    def nodes(builder: GraphBuilder, values: Mapping[str, str]) -> str:
-        logits = write_logits(builder, net.module, front.emit(builder, values[front.tensor.name]))
-        if told["task"] != "regression":
-            return logits
-        factor, offset = map(builder.constant, scale)
-        return str(builder.node("Add", [builder.node("Mul", [logits, factor]), offset]))
-
-    return write_net(path, net=nodes, tensors=[front.tensor], training=members_of(net.module), **told)

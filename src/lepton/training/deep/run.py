@@ -25,9 +25,11 @@ from lepton.training.tables import TrainingResult
 from lepton.training.tasks import Target, prepare_target, prepare_weight
 
 if TYPE_CHECKING:
-    from lepton.training.deep import media_choice, media_net
+    from lepton.training.deep import media_choice, media_net, media_writing
 else:
-    media_choice, media_net = map(LazyModule, ("lepton.training.deep.media_choice", "lepton.training.deep.media_net"))
+    media_choice, media_net, media_writing = (
+        LazyModule(f"lepton.training.deep.{name}") for name in ("media_choice", "media_net", "media_writing")
+    )
 
 __all__ = ["media_column", "train_media"]
 
@@ -101,7 +103,7 @@ def train_media(
     }
     front = asked.media.front
     record = ColumnRecord(column, asked.kind, "string")
-    model_id = media_net.write(
+    model_id = media_writing.write(
         output,
         net=choice.net,
         front=front,
