@@ -179,7 +179,11 @@ def against_keras(x: np.ndarray, y: np.ndarray, repeats: int) -> None:
             own = time.perf_counter() - began
             peer.stdin.write(net + "\n")
             peer.stdin.flush()
-            answer = json.loads(peer.stdout.readline())
+            line = peer.stdout.readline()
+            if not line:
+                print(f"keras: its process ended with {peer.wait(60)}")
+                return
+            answer = json.loads(line)
             if repeat:
                 ratios.append(answer["seconds"] / own)
         print(f"{net}: Keras {answer['version']} on torch takes {told(ratios)} of the trainer's time")
