@@ -74,7 +74,7 @@ def prints(parts):
 @pytest.fixture(scope="module")
 def probe(tmp_path_factory) -> Path:
     """A folder that counts as one of installed packages, with the code that tries to get out."""
-    folder = tmp_path_factory.mktemp("probe") / "site-packages"
+    folder: Path = tmp_path_factory.mktemp("probe") / "site-packages"
     folder.mkdir()
     (folder / "lepton_sandbox_probe.py").write_text(textwrap.dedent(PROBE))
     (folder.parent / "model.bin").write_text("model")

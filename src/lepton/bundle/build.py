@@ -91,7 +91,7 @@ class GraphBuilder:
         self._inputs.append(self._value_info(name, dtype, shape))
         return name
 
-    def constant(self, value: NDArray[Any] | Sequence[Any] | float | str) -> str:
+    def constant(self, value: NDArray[Any] | np.generic | Sequence[Any] | float | str) -> str:
         """A constant tensor; equal constants are stored once.
 
         Numbers keep the dtype of the array (a Python float is a double, an int int64); texts become a string tensor.

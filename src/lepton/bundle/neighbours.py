@@ -116,9 +116,10 @@ class Index:
 
 
 def _checked(k: Any) -> int:
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise UsageError(ErrorCode.USAGE, f"got k={k!r}", wanted="a whole number of at least 1")
-    return int(k)
+    whole = int(k) if isinstance(k, int | np.integer) and not isinstance(k, bool | np.bool_) else 0
+    if whole >= 1:
+        return whole
+    raise UsageError(ErrorCode.USAGE, f"got k={k!r}", wanted="a whole number of at least 1")
 
 
 def _header(raw: bytes, name: str) -> tuple[str, tuple[int, int]]:

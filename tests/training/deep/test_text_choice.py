@@ -52,4 +52,6 @@ def test_scores_of_each_task_are_scaled_and_moved(task: str) -> None:
     assert first > 0.2
     assert added < 0.3
     if task == "binary":
-        assert judged(problem, metric("accuracy", task), truth[:, 0], raw, 0).value > 0.75
+        score = judged(problem, metric("accuracy", task), truth[:, 0], raw, 0).value
+        assert score is not None
+        assert score > 0.75

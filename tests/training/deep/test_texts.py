@@ -47,7 +47,8 @@ def table() -> pl.DataFrame:
         kind=pl.when("good").then(pl.lit("yes")).when(words % 2 == 0).then(pl.lit("no")).otherwise(pl.lit("never")),
         tags=pl.when("good").then(pl.lit("warm")).otherwise(pl.lit("cold; harsh")),
     )
-    return frame[places.tolist()]
+    shuffled: pl.DataFrame = frame[places.tolist()]
+    return shuffled
 
 
 def dataset(frame: pl.DataFrame | None = None) -> Dataset:

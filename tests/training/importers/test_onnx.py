@@ -58,10 +58,10 @@ def test_a_graph_of_tensors_keeps_its_names_and_newer_versions_are_lowered(bring
 def test_labels_make_a_classifier(operator, note, bring):
     points = [value("x", FLOAT, ["N", 3])], [value("y", FLOAT, ["N", 3])]
     model = model_of([helper.make_node(operator, ["x"], ["y"])], *points, opset=13)
-    result, mine = bring(model, labels=("a", "b", "c"), sample=np.float32([[1, 2, 3], [9, -1, 0]]))
+    result, mine = bring(model, labels=("a", "b", "c"), sample=np.array([[1, 2, 3], [9, -1, 0]], np.float32))
     assert note in result.report["notes"][0]
-    assert mine.run({"x": np.float32([[1, 2, 3], [9, -1, 0]])})["prediction"].tolist() == ["c", "a"]
-    assert mine.run({"x": np.float32([[1, 2, 3]])})["probabilities"].sum() == pytest.approx(1.0)
+    assert mine.run({"x": np.array([[1, 2, 3], [9, -1, 0]], np.float32)})["prediction"].tolist() == ["c", "a"]
+    assert mine.run({"x": np.array([[1, 2, 3]], np.float32)})["probabilities"].sum() == pytest.approx(1.0)
     with pytest.raises(UsageError, match="got 2 labels"):
         bring(model, labels=("a", "b"))
 

@@ -84,11 +84,11 @@ def test_what_cannot_come_is_said(bring, tmp_path, fitted):
         b'{"learner":' * 99,
     ):
         path.write_bytes(cut)
-        with pytest.raises(LeptonError) as raised:
+        with pytest.raises(LeptonError) as damaged:
             bring(path)
-        assert raised.value.code == ErrorCode.UNREADABLE
+        assert damaged.value.code == ErrorCode.UNREADABLE
     found["learner"]["gradient_booster"]["model"]["trees"][0]["left_children"][0] = 0  # a cycle
     path.write_text(json.dumps(found))
-    with pytest.raises(LeptonError) as raised:
+    with pytest.raises(LeptonError) as cyclic:
         bring(path)
-    assert raised.value.code == ErrorCode.UNREADABLE
+    assert cyclic.value.code == ErrorCode.UNREADABLE
