@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import assume, given, strategies as st
 
 from lepton.evaluation import metric
 from lepton.training.base import Problem
@@ -13,6 +13,7 @@ from lepton.training.deep.text_choice import held_out, judged, mixed
 
 @given(st.lists(st.integers(0, 8), min_size=2, max_size=60), st.integers(0, 5))
 def test_equal_texts_stay_on_one_side(texts: list[int], seed: int) -> None:
+    assume(len(set(texts)) > 1)  # one text alone has to stand on both sides
     same = np.array([texts.index(text) for text in texts])
     classes = np.array(texts) % 3
     held = held_out(same, classes, seed)
