@@ -40,7 +40,8 @@ def _offence(call: ast.Call) -> str:
     owner = call.func.value.id if isinstance(call.func.value, ast.Name) else ""
     if owner == "os":
         nowhere = bool(call.args) and ast.unparse(call.args[0]) == "os.devnull"
-        return f"os.{name}" if name in _OS_CALLS and not nowhere else ""
+        named = name == "open" and any("os.O_PATH" in ast.unparse(flags) for flags in call.args[1:])  # reads nothing
+        return f"os.{name}" if name in _OS_CALLS and not nowhere and not named else ""
     if owner == "shutil":
         return f"shutil.{name}" if name in _SHUTIL_CALLS else ""
     if name in _PATH_METHODS and owner not in _STORE_NAMES:
