@@ -548,7 +548,10 @@ def train(
             limit = DEFAULT_WITHIN if within is None and max_trials is None else within
             work = Work(limit, seed=seed, reporter=progress)
         path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
-        table = request.learn(read(source).with_kinds(kinds), output=path, is_kept=bool(output), work=work)
+        table = read(source)
+        if kinds:  # a table that is read anew has no recipe behind it
+            table = table.with_kinds(kinds)
+        table = request.learn(table, output=path, is_kept=bool(output), work=work)
         model = Model(path, resources=work.resources)
         model._table = table if request.effort != "fast" else None  # what `choose` needs
         weakref.finalize(model.predictor, scratch.pop_all().close)  # copies of the model share it
