@@ -178,11 +178,11 @@ class Model:
             rows: as of `predict`.
 
         Raises:
-            UsageError: the model has no embedding; networks over pictures, sounds and texts have.
+            UsageError: the model has no embedding; those of texts with a network in them have.
         """
         if not any(output.name == "embedding" for output in self._predictor.manifest.outputs):
             raise UsageError(
-                ErrorCode.USAGE, "the model has no embedding", wanted="a network over pictures, sounds or texts"
+                ErrorCode.USAGE, "the model has no embedding", wanted="a model of texts with a network in it"
             )
         return self._predictor.outputs(self._rows(rows))["embedding"]
 

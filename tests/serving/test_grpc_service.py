@@ -369,7 +369,9 @@ class TestHostileMessages:
 
     @pytest.mark.parametrize("change", [typed(0, fp64_contents=[np.nan, 0, np.inf, 1]), raw(0, b"\xff" * 32)])
     def test_nan_is_a_missing_number(self, channel: grpc.Channel, change: Callable[[Any], object]) -> None:
-        ask(channel, "ModelInfer", changed(change))
+        answer = message_class("ModelInferResponse").FromString(ask(channel, "ModelInfer", changed(change))[0])
+        assert answer.outputs[0].name == "prediction"
+        assert list(answer.outputs[0].shape) == [2]
 
     def test_every_cut_of_a_message_is_refused_or_answered(self, channel: grpc.Channel) -> None:
         data = infer_request().SerializeToString()

@@ -457,6 +457,7 @@ class TestHostilePeers:
     def test_no_bytes_break_it(self, data: bytes) -> None:
         peer = Peer()
         peer.send(data)
+        assert (peer.code() is not None) == peer.transport.ended  # who is cut off is told why
 
     @given(
         st.lists(

@@ -163,6 +163,13 @@ def test_what_cannot_be_is_one_message(call, told):
         call()
 
 
+def test_no_rows_leave_a_net_that_can_still_learn():
+    net = _net()
+    with pytest.raises(LeptonError, match="no row"):
+        net.fit(np.zeros((0, *net.spec.input_shape), np.uint8), np.zeros(0, int), verbose=0)
+    assert np.isfinite(net.module.body.mean.numpy()).all()
+
+
 def test_a_net_that_has_not_learned_is_not_saved(tmp_path):
     with pytest.raises(TrainingError, match="fit"):
         _net().save(tmp_path / "none.lepton")

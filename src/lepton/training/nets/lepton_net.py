@@ -222,7 +222,7 @@ class LeptonNet:
             self.trainer.compile(**given)
 
     def _standardise_once(self, rows: NDArray[Any]) -> None:
-        if not self._standardised:
+        if len(rows) and not self._standardised:  # that there are none is said by the trainer
             self.module.body.standardise(rows)
             self._standardised = True
 
