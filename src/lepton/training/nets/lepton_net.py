@@ -38,7 +38,7 @@ class LeptonNet:
     """A network for pictures, spectrograms or series: classes, or a number.
 
     >>> net = LeptonNet(input_shape=(8, 8, 1), num_classes=2, width=0.25)
-    >>> net.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
+    >>> _ = net.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
     >>> pictures = np.random.default_rng(0).integers(0, 255, (32, 8, 8, 1), dtype=np.uint8)
     >>> history = net.fit(pictures, np.arange(32) % 2, epochs=1, verbose=0)
     >>> net.predict(pictures).shape
