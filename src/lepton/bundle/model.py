@@ -398,8 +398,8 @@ class Predictor:
 def _inputs_of(bundle: Bundle, session: Any) -> TableInputs | SeriesInputs | TensorInputs:
     manifest = bundle.manifest
     if manifest.tensors:
-        tokens = next((TOKEN_CODECS[codec]() for codec in manifest.codecs.values() if codec in TOKEN_CODECS), None)
-        return TensorInputs(manifest.tensors, manifest.inputs, manifest.codecs, tokens)
+        named = (TOKEN_CODECS[codec](bundle.member) for codec in manifest.codecs.values() if codec in TOKEN_CODECS)
+        return TensorInputs(manifest.tensors, manifest.inputs, manifest.codecs, next(named, None))
     if manifest.task != "forecast":
         return TableInputs(manifest.inputs, manifest.codecs)
     horizon = next(output.shape[1] for output in manifest.outputs if output.name == "forecast")

@@ -18,20 +18,24 @@ from lepton.bundle.codecs.text import (
     repaired_series,
     stable_hash,
 )
+from lepton.bundle.codecs.tokenizer import MAX_TOKENS, TOKENIZER_ASSET, TokenizerJson
 from lepton.bundle.codecs.tokens import TOKEN_CODECS, CodePoints, padded_length
 
 __all__ = [
     "CODECS",
     "MARKS",
     "MAX_CHARACTERS",
+    "MAX_TOKENS",
     "NUMBER_FORMATS",
     "SEPARATOR",
     "TIDYING",
+    "TOKENIZER_ASSET",
     "TOKEN_CODECS",
     "CodePoints",
     "DatetimeParser",
     "NumberParser",
     "TextTidier",
+    "TokenizerJson",
     "characters",
     "decode_picture",
     "decode_sound",
@@ -59,6 +63,7 @@ CODECS = (
     "parse-number/1",
     "stable-hash/1",
     "tidy-text/1",
+    "tokenizer-json/1",
     "wav-flac-to-f32/1",
 )
 """Names that a manifest may hold; `docs/reference/codecs.md` specifies each."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lepton.bundle.codecs.text import MAX_CHARACTERS, nfc_casefold
+from lepton.bundle.codecs.tokenizer import TOKENIZER_ASSET, TokenizerJson
 
 __all__ = ["TOKEN_CODECS", "CodePoints", "padded_length"]
 
@@ -27,8 +29,11 @@ class CodePoints:
         return [_points(text) for text in texts]
 
 
-TOKEN_CODECS = {"code-points/1": CodePoints}
-"""Codecs that give `tokens`, name → what encodes."""
+TOKEN_CODECS: Mapping[str, Callable[[Callable[[str], bytes]], Any]] = {
+    "code-points/1": lambda _: CodePoints(),
+    "tokenizer-json/1": lambda member: TokenizerJson(member(TOKENIZER_ASSET)),
+}
+"""Codecs that give `tokens`: name → function from the members of a model file to what encodes."""
 
 
 def padded_length(num_tokens: int) -> int:
