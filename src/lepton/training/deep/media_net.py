@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -57,6 +58,7 @@ class MediaLearner:
         outputs: classes, labels, or 1.
         weight: of the rows, or None.
         work: threads, seed, stop signal.
+        kind: of the rows, as `NetSpec` names it, where they are not pictures or spectrograms of sounds.
     """
 
     def __init__(
@@ -66,15 +68,26 @@ class MediaLearner:
         outputs: int,
         weight: NDArray[np.float32] | None,
         work: Work,
+        kind: str | None = None,
     ) -> None:
-        kind = "image" if values.ndim == 4 else "spectrogram"
+        self.augment: Callable[..., Any] | None = None  # of other numbers, nothing is known that leaves their meaning
+        if values.ndim == 4:
+            self.augment = LightAugment()
+        elif kind is None:
+            self.augment = augment_sounds
+        kind = kind or ("image" if values.ndim == 4 else "spectrogram")
         self.values, self.targets, self.weight, self.work = values, targets, weight, work
         self.spec = NetSpec.of(kind, values.shape[1:], outputs)
         several = "binary_crossentropy" if outputs > 1 else "mse"
         self.loss = "categorical_crossentropy" if targets.dtype.kind == "i" else several
-        self.augment: Callable[..., Any] = LightAugment() if kind == "image" else augment_sounds
         self.threads = 1
         self.batch = next((size for rows, size in _BATCHES if len(values) <= rows), _LARGEST_BATCH)
+
+    def of(self, spec: NetSpec) -> MediaLearner:
+        """What learns the same rows by another network."""
+        other = copy.copy(self)
+        other.spec = spec
+        return other
 
     def seconds_a_row(self) -> float:
         """Of one pass, measured on a few batches of a network that is thrown away.
@@ -114,8 +127,7 @@ class MediaLearner:
     def raw(self, net: FittedNet, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """What the network gives before it is made into answers [M, outputs], calibrated or not."""
         trainer = Trainer(net.module, threads=self.threads).compile("adam", self.loss)
-        answers = np.asarray(trainer.predict(self.values[rows]), dtype=np.float64)
-        return answers / float(net.module.temperatures[-1])
+        return np.asarray(trainer.predict(self.values[rows]), dtype=np.float64)
 
     def calibrate(self, net: FittedNet, rows: NDArray[np.int64]) -> float:
         """Divide its scores by what makes them probabilities of rows that it has not seen; by what."""

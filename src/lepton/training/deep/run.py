@@ -31,7 +31,7 @@ else:
         LazyModule(f"lepton.training.deep.{name}") for name in ("media_choice", "media_net", "media_writing")
     )
 
-__all__ = ["media_column", "train_media"]
+__all__ = ["Asked", "media_column", "train_media"]
 
 _CODECS = {Kind.IMAGE: "jpeg-png-to-rgb8/1", Kind.AUDIO: "wav-flac-to-f32/1"}
 _TASKS = ("binary", "multiclass", "multilabel", "regression")
@@ -80,7 +80,7 @@ def train_media(
     """
     work = Work.of(work)
     name = check_name(name or Path(output).stem, "name of the model")
-    asked = _Asked.of(dataset, column, target, task, weight, work)
+    asked = Asked.of(dataset, column, target, task, weight, work)
     problem = Problem(task=asked.target.task, num_classes=len(asked.target.labels or ()), num_rows=len(asked.truth))
     learner = media_net.MediaLearner(asked.media.values, asked.targets, max(problem.num_classes, 1), asked.weight, work)
     measured_by = metric_named(metric, problem.task)
@@ -121,11 +121,24 @@ def train_media(
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What is to be learned, of the rows whose file can be read and whose target is known."""
+class Asked:
+    """What is to be learned, of the rows whose file can be read and whose target is known.
+
+    Attributes:
+        kind: of the column.
+        media: the files as a network sees them.
+        files: the cells of the column, one for each row.
+        target: what is predicted.
+        truth: as metrics take it.
+        targets: as a network takes them.
+        scale: factor and offset of numbers.
+        weight: of the rows, or None.
+        notes: what was decided, for people.
+    """
 
     kind: Kind
     media: MediaRows
+    files: tuple[str, ...]
     target: Target
     truth: NDArray[Any]
     targets: NDArray[Any]
@@ -142,7 +155,13 @@ class _Asked:
         task: str | None,
         weight: str | None,
         work: Work,
-    ) -> _Asked:
+    ) -> Asked:
+        """Read the files and the target.
+
+        Raises:
+            DataError: see `train_media`.
+            UsageError: see `train_media`.
+        """
         record = dataset.schema[column]
         if record.kind not in _CODECS:
             raise DataError(
@@ -176,6 +195,7 @@ class _Asked:
         return cls(
             record.kind,
             media,
+            tuple(str(cells[place]) for place in media.places),
             found,
             truth,
             targets,
@@ -223,7 +243,7 @@ def _numbers(target: Target, values: NDArray[Any]) -> tuple[NDArray[Any], NDArra
     return whole, whole.astype(np.float32) if target.task == "multilabel" else whole, (1.0, 0.0)
 
 
-def _lineage(dataset: Dataset, board: Leaderboard, asked: _Asked, passes: int, work: Work) -> Mapping[str, Any]:
+def _lineage(dataset: Dataset, board: Leaderboard, asked: Asked, passes: int, work: Work) -> Mapping[str, Any]:
     ignored = [each.name for each in dataset.schema if each.role is not Role.TARGET]
     return {
         "dataset": {"fingerprint": dataset.fingerprint(), "num_rows": dataset.num_rows},
