@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from lepton.core import ErrorCode, TrainingError, UsageError, Work
+from lepton.core.memory import give_back, reusing_freed
 from lepton.report import TerminalProgress
 from lepton.training.trainer import devices, fitting, preparing, saving
 from lepton.training.trainer.averaging import copy_state, put_state
@@ -197,6 +198,7 @@ class Trainer:
         with self._session(batch_size), _watched(work, verbose) as watched:
             history = fitting.loop_of(self, options, watched).run()
             self.num_fits += 1
+        give_back()
         return history
 
     def evaluate(
@@ -326,8 +328,13 @@ class Trainer:
 
     @contextmanager
     def _session(self, rows: int) -> Iterator[None]:
-        """Threads, randomness and words for memory that ran out, for one call."""
-        with devices.own_threads(self._threads), devices.own_randomness(self.device), devices.told_failures(rows):
+        """Threads, randomness, memory and words for memory that ran out, for one call."""
+        with (
+            devices.own_threads(self._threads),
+            devices.own_randomness(self.device),
+            devices.told_failures(rows),
+            reusing_freed(),
+        ):
             yield
 
 
