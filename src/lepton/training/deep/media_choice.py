@@ -109,7 +109,7 @@ class MediaChoice:
         a_row = self._learner.seconds_a_row()
         left = _USED * max((self._work.remaining or 0.0) - _TO_WRITE, 0.0)
         both = int(left / (a_row * (num_rows + all_rows)))
-        if both >= _FEW_PASSES:
+        if both >= min(_FEW_PASSES, most):
             return min(both, most), True
         return int(np.clip(left / (a_row * num_rows), 1, most)), False
 
@@ -119,11 +119,11 @@ class MediaChoice:
             raw = raw[:, 1:] - raw[:, :1]
         if not len(held):
             self.notes.append("there are too few rows to hold any out: nothing is known of how good it is")
-            self._rows.append(_row("lepton-net", f"{net.passes} passes", None, net.seconds, True))
+            self._rows.append(_row(self._learner.name, f"{net.passes} passes", None, net.seconds, True))
             return
         seed = self._work.seed_for("media", "judged")
         estimate = judged(problem, self._metric, self._on_scale(truth), raw, seed, self._scale)
-        self._rows.append(_row("lepton-net", f"{net.passes} passes", estimate, net.seconds, True))
+        self._rows.append(_row(self._learner.name, f"{net.passes} passes", estimate, net.seconds, True))
         constant = judged(problem, self._metric, self._on_scale(truth), self._constant(len(held)), seed, self._scale)
         self._rows.append(_row("baseline", "the same answer for all", constant, 0.0, False))
         if problem.task in ("binary", "multiclass"):

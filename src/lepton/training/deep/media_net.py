@@ -43,7 +43,7 @@ class FittedNet:
         stopped: why it ended early, or "".
     """
 
-    module: LeptonNetModule
+    module: Any
     passes: int
     seconds: float
     stopped: str = field(default="")
@@ -60,6 +60,8 @@ class MediaLearner:
         work: threads, seed, stop signal.
         kind: of the rows, as `NetSpec` names it, where they are not pictures or spectrograms of sounds.
     """
+
+    name = "lepton-net"
 
     def __init__(
         self,
@@ -80,6 +82,7 @@ class MediaLearner:
         self.spec = NetSpec.of(kind, values.shape[1:], outputs)
         several = "binary_crossentropy" if outputs > 1 else "mse"
         self.loss = "categorical_crossentropy" if targets.dtype.kind == "i" else several
+        self.recipe = RECIPE if self.loss != "mse" else replace(RECIPE, label_smoothing=0.0)
         self.threads = 1
         self.batch = next((size for rows, size in _BATCHES if len(values) <= rows), _LARGEST_BATCH)
 
@@ -119,7 +122,7 @@ class MediaLearner:
         """
         started = time.perf_counter()
         trainer = self._trainer(work.seed_for("net", seed))
-        trainer.module.body.standardise(self.values[rows])
+        self._standardise(trainer.module, rows)
         history = self._fit(trainer, rows, passes, work)
         spent = time.perf_counter() - started
         return FittedNet(trainer.module, len(history), spent, history.stopped)
@@ -140,9 +143,17 @@ class MediaLearner:
     def _trainer(self, seed: int) -> Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            module = LeptonNetModule(self.spec)
-        trainer = Trainer(module, seed=seed, threads=self.threads)
+            module = self._module()
+        return self._compiled(Trainer(module, seed=seed, threads=self.threads))
+
+    def _module(self) -> Any:
+        return LeptonNetModule(self.spec)
+
+    def _compiled(self, trainer: Trainer) -> Trainer:
         return trainer.compile("adam", self.loss, learning_rate=_RATE)
+
+    def _standardise(self, module: Any, rows: NDArray[np.int64]) -> None:
+        module.body.standardise(self.values[rows])
 
     def _fit(self, trainer: Trainer, rows: NDArray[np.int64], passes: int, work: Work) -> Any:
         return trainer.fit(
@@ -151,7 +162,7 @@ class MediaLearner:
             batch_size=self.batch,
             epochs=passes,
             sample_weight=None if self.weight is None else self.weight[rows],
-            recipe=RECIPE if self.loss != "mse" else replace(RECIPE, label_smoothing=0.0),
+            recipe=self.recipe,
             augment=self.augment,
             verbose=0,
             work=work,

@@ -53,7 +53,9 @@ class MediaRows:
     notes: tuple[str, ...]
 
 
-def read_rows(cells: list[str | None], kind: Kind, references: References, work: Work) -> MediaRows:
+def read_rows(
+    cells: list[str | None], kind: Kind, references: References, work: Work, front: Front | None = None
+) -> MediaRows:
     """Decode the files of a column; those that cannot be read are left out and named.
 
     Args:
@@ -61,13 +63,16 @@ def read_rows(cells: list[str | None], kind: Kind, references: References, work:
         kind: image or audio.
         references: what a cell means.
         work: cancel, progress, threads, seed.
+        front: what the rows are to look like; None for what suits the files.
 
     Raises:
         DataError: more than half of them, or all, cannot be read; the first is named.
     """
-    looked = np.unique(np.linspace(0, len(cells) - 1, min(len(cells), _LOOKED_AT)).astype(int))
-    make: Callable[..., Front] = _picture_front if kind is Kind.IMAGE else _sound_front
-    front = make([cells[place] for place in looked], references, work)
+    is_given = front is not None
+    if front is None:
+        looked = np.unique(np.linspace(0, len(cells) - 1, min(len(cells), _LOOKED_AT)).astype(int))
+        make: Callable[..., Front] = _picture_front if kind is Kind.IMAGE else _sound_front
+        front = make([cells[place] for place in looked], references, work)
     run = run_front(front)
     decode = partial(_row, kind=kind, front=front, run=run, references=references)
     values: list[NDArray[Any]] = []
@@ -97,7 +102,7 @@ def read_rows(cells: list[str | None], kind: Kind, references: References, work:
         notes.append(f"left out {len(bad)} of {len(drawn)} files that cannot be read: " + ", ".join(bad[:3])
                      + (", …" if len(bad) > 3 else ""))  # fmt: skip
     array = np.stack(values)
-    if isinstance(front, PictureFront) and bool((array == array[..., :1]).all()):
+    if not is_given and isinstance(front, PictureFront) and bool((array == array[..., :1]).all()):
         front = PictureFront(front.height, front.width, 1)
         array = np.ascontiguousarray(array[..., :1])
         notes.append("the pictures are grey: one channel")

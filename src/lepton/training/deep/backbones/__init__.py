@@ -1,0 +1,1 @@
+"""Networks that others trained, as the beginning of one's own: from files of this machine, and safetensors alone."""
