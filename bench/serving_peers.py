@@ -131,9 +131,22 @@ def process(command: list[str], folder: Path, ports: list[int], **options: Any) 
                 wait_for(port, running)
             yield running
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(running.pid, signal.SIGKILL)
+            for pid in family(running.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             running.wait()
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that came of it; some peers' workers leave its group."""
+    parents = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
 
 
 def wait_for(port: int, running: subprocess.Popen[bytes]) -> None:
