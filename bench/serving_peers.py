@@ -36,10 +36,7 @@ import numpy as np
 from peers.environments import interpreter
 from serving_spine import COLUMNS, write_tree
 
-from lepton.bundle import Manifest, OutputRecord, Predictor, open_model, write_bundle
-from lepton.bundle.build import GraphBuilder
-from lepton.bundle.interface import INPUTS_KEY, describe_inputs
-from lepton.core import ColumnRecord, Kind
+from lepton.bundle import Predictor, open_model
 from serving import (
     ENVIRONMENTS,
     HERE,
@@ -50,6 +47,8 @@ from serving import (
     closed_loop,
     infer_request,
     json_request,
+    write_net,
+    write_resnet,
 )
 
 PEERS = {**ENVIRONMENTS, "bentoml": ["bentoml", "onnxruntime", "numpy"]}
@@ -72,41 +71,11 @@ sys.stdin.read()
 # --- models ------------------------------------------------------------------------------------------------------
 
 
-def write_net(path: Path, name: str, shape: tuple[int, int, int], layers: list[tuple[int, int]], width: int) -> None:
-    """Convolutions of 3 × 3 (channels, stride) with ReLU, a dense layer of `width`, one number."""
-    random = np.random.default_rng(0)
-    columns = tuple(ColumnRecord(f"pixel {number}", Kind.NUMBER) for number in range(WIDTHS[name]))
-    builder = GraphBuilder()
-    single = builder.node("Cast", [builder.input("numbers", "double", ["N", WIDTHS[name]])], to=1)
-    value = builder.node("Reshape", [single, builder.constant(np.array([-1, *shape]))])
-    channels, size = shape[0], shape[1]
-    for out, stride in layers:
-        kernel = random.normal(size=(out, channels, 3, 3)) / np.sqrt(9 * channels)
-        made = builder.node(
-            "Conv", [value, builder.constant(kernel.astype(np.float32))], pads=[1, 1, 1, 1], strides=[stride, stride]
-        )
-        if out == channels and stride == 1:
-            made = builder.node("Add", [made, value])
-        value, channels, size = builder.node("Relu", [made]), out, -(-size // stride)
-    if width:
-        value = builder.node("Reshape", [value, builder.constant(np.array([-1, channels * size * size]))])
-        dense = random.normal(size=(channels * size * size, width)) / np.sqrt(channels * size * size)
-        value = builder.node("Relu", [builder.node("MatMul", [value, builder.constant(dense.astype(np.float32))])])
-        value = builder.node("ReduceMean", [value, builder.constant(np.array([1]))], keepdims=0)
-    else:
-        value = builder.node("ReduceMean", [value, builder.constant(np.array([1, 2, 3]))], keepdims=0)
-    builder.output("prediction", builder.node("Cast", [value], to=11), "double", ["N"])
-    manifest = Manifest(
-        name=name, task="regression", inputs=columns, outputs=(OutputRecord("prediction", "double", ("N",)),)
-    )
-    write_bundle(path, manifest=manifest, graph=builder.finish({INPUTS_KEY: json.dumps(describe_inputs(columns))}))
-
-
 def write_models(folder: Path) -> None:
     """The bundles, and the graph of each alone for the peers."""
     write_tree(folder / "tree.lepton")
     write_net(folder / "cnn.lepton", "cnn", (1, 28, 28), [(16, 2), (32, 2)], 48)
-    write_net(folder / "resnet.lepton", "resnet", (3, 32, 32), [(48, 1)] * 18, 0)
+    write_resnet(folder / "resnet.lepton")
     for name in WIDTHS:
         (folder / f"{name}.onnx").write_bytes(open_model(folder / f"{name}.lepton").bundle.graph)
 

@@ -57,7 +57,8 @@ def main(rows: int, batch: int) -> None:
         net = line.strip()
         if net not in models:
             models[net] = {"depthwise": depthwise, "dense": dense}[net]()
-            models[net].compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            models[net].compile("adam", loss, metrics=["accuracy"])
         began = time.perf_counter()
         models[net].fit(x, y, batch_size=batch, epochs=1, verbose=0)
         print(json.dumps({"seconds": time.perf_counter() - began, "version": keras.__version__}), flush=True)
