@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lepton.data.media import decoded as files
     from lepton.data.versions import diff as differences, folder as folders, forget as forgetting, manifest
     from lepton.training import choosing, importers
+    from lepton.training.deep.architectures import asking as architectures
 else:
     # Who loads a model to predict does not wait for the rooms that train, judge and serve.
     evaluation, serving, training = map(LazyModule, ("lepton.evaluation", "lepton.serving", "lepton.training"))
@@ -46,6 +47,7 @@ else:
     files = LazyModule("lepton.data.media.decoded")
     forgetting, choosing = LazyModule("lepton.data.versions.forget"), LazyModule("lepton.training.choosing")
     importers = LazyModule("lepton.training.importers")
+    architectures = LazyModule("lepton.training.deep.architectures.asking")
 
 __all__ = [
     "Model",
@@ -61,6 +63,7 @@ __all__ = [
     "predict",
     "read",
     "rows_for",
+    "search",
     "serve",
     "suggest",
     "train",
@@ -68,6 +71,7 @@ __all__ = [
 ]
 
 DEFAULT_WITHIN = "60s"
+DEFAULT_SEARCH = "10m"
 _SHOWN_INPUTS = 50
 
 P = ParamSpec("P")
@@ -467,6 +471,8 @@ def train(
     image: str | None = None,
     audio: str | None = None,
     text: str | None = None,
+    backbone: str | None = None,
+    tuning: str | None = None,
     workdir: str | Path | None = None,
     resume: bool = False,
     max_trials: int | None = None,
@@ -509,6 +515,10 @@ def train(
         image: column of pictures to learn from: paths, data URIs or base64. A folder of pictures needs no word.
         audio: the same for sounds.
         text: column of texts that a network is to learn from, and from nothing else.
+        backbone: for texts and pictures, a pre-trained network to begin with: `"hf:…"` or `"timm:…"` and a folder with
+            its files, or the name of one whose files are on this machine. Nothing is fetched.
+        tuning: what of the backbone learns: `full`, everything, the default but for very large ones; `lora`, adapters
+            of few numbers; or `frozen`, nothing but what stands behind it.
         workdir: folder in which the search is kept, for going on with it and for `Model.choose`; by default one in
             Lepton's cache, which keeps the latest ones.
         resume: go on with the search in `workdir`, of the same table: what was tried is not tried again.
@@ -540,6 +550,8 @@ def train(
         horizon=horizon,
         files=image or audio,
         text=text,
+        backbone=backbone,
+        tuning=tuning,
     )
     kinds = {name: kind for name, kind in ((image, Kind.IMAGE), (audio, Kind.AUDIO)) if name is not None}
     with contextlib.ExitStack() as stack, contextlib.ExitStack() as scratch:
@@ -555,6 +567,88 @@ def train(
         model = Model(path, resources=work.resources)
         model._table = table if request.effort != "fast" else None  # what `choose` needs
         weakref.finalize(model.predictor, scratch.pop_all().close)  # copies of the model share it
+    return model
+
+
+def search(
+    source: Any,
+    *,
+    target: str | Sequence[str] | None = None,
+    max_latency: str | float | None = None,
+    within: str | float | None = None,
+    max_size: str | int | None = None,
+    image: str | None = None,
+    audio: str | None = None,
+    kind: str | None = None,
+    task: str | None = None,
+    metric: str | Callable[..., float] | None = None,
+    weight: str | None = None,
+    workdir: str | Path | None = None,
+    resume: bool = False,
+    max_trials: int | None = None,
+    output: str | Path | None = None,
+    seed: int = 0,
+    work: Work | None = None,
+) -> Model:
+    """The best network of LeptonNet's family for pictures, sounds or arrays that answers in time on this machine.
+
+    Designs of many widths, depths, kernels, strides, layers and exits are measured first; those within the limits are
+    trained briefly, the better ones longer, and the best learns all rows in full. `Model.pareto` holds the designs
+    that no other beats in score, time, size and multiply-adds.
+
+    Args:
+        source: pictures or sounds as `lepton.train` takes them; or (x, y) of arrays: pictures [N, H, W, C], series
+            [N, T, F], and classes [N] or decimals to predict.
+        target: column to predict; by default the folder that a file lies in.
+        max_latency: of one row, its decoding included, on one thread, at the 99th percentile, `"2ms"`.
+        within: time allowed, `"30m"`; over by at most 10 % or 2 s. By default 10 minutes.
+        max_size: of the file without what training and reports keep in it, `"200KB"`.
+        image: column of pictures, where the table holds other columns too.
+        audio: the same for sounds.
+        kind: of arrays, where their axes do not say it: `image`, `series` or `spectrogram`.
+        task: `binary`, `multiclass`, `multilabel` or `regression`; by default what the target says.
+        metric: what to choose by; by default accuracy of classes, else the task's own.
+        weight: column of sample weights.
+        workdir: folder in which the search is kept, with a model file of every design that was trained for long.
+        resume: go on with the search in `workdir`, of the same rows: what was tried is not tried again.
+        max_trials: end the search after so many trainings, those of earlier parts included.
+        output: where to save; by default a temporary file that lasts as long as the model object (see `Model.save`).
+        seed: decides everything that is drawn; what is measured on the machine has its say too.
+        work: cancel, progress and resources; replaces `within` and `seed`.
+
+    Raises:
+        DataError: the rows or the target cannot be learned from; the message says why.
+        BudgetError: no design keeps `max_size` or `max_latency`; the one that needs least is saved in `output`.
+        Interrupted: the time was over before anything was learned.
+    """
+    request = architectures.ArchitectureRequest(
+        target=target,
+        image=image,
+        audio=audio,
+        weight=weight,
+        kind=kind,
+        task=task,
+        metric=metric,
+        max_latency=max_latency,
+        max_size=max_size,
+        workdir=None if workdir is None else Path(workdir),
+        resume=resume,
+        max_trials=max_trials,
+    )
+    with contextlib.ExitStack() as stack, contextlib.ExitStack() as scratch:
+        if work is None:
+            progress = stack.enter_context(TerminalProgress(quiet=not sys.stderr.isatty()))
+            limit = DEFAULT_SEARCH if within is None and max_trials is None else within
+            work = Work(limit, seed=seed, reporter=progress)
+        path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
+        given = source
+        if not isinstance(source, tuple):
+            kinds = {name: kind for name, kind in ((image, Kind.IMAGE), (audio, Kind.AUDIO)) if name is not None}
+            given = read(source).with_kinds(kinds) if kinds else read(source)
+        verdicts = request.search(given, output=path, work=work)
+        training.check_verdicts(verdicts, output)
+        model = Model(path, resources=work.resources)
+        weakref.finalize(model.predictor, scratch.pop_all().close)
     return model
 
 

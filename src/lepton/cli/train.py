@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lepton.cli.model_options import ModelOptions
 from lepton.cli.options import Injected, Output, ReadOptions, Seed, Workers
@@ -19,7 +19,7 @@ else:
     # Who asks for help does not wait for what training needs.
     data, verbs = map(LazyModule, ("lepton.data", "lepton.verbs"))
 
-__all__ = ["train"]
+__all__ = ["default_model_file", "time_verdict", "train"]
 
 _NO_TRUTH = frozenset({"forecast", "anomaly", "clustering"})  # tasks whose answers rows cannot be compared with
 
@@ -44,6 +44,8 @@ def train(
     image: str | None = None,
     audio: str | None = None,
     text: str | None = None,
+    backbone: str | None = None,
+    tuning: Literal["full", "lora", "frozen"] | None = None,
     asked: ModelOptions | None = None,
     search: SearchArguments | None = None,
     reading: ReadOptions | None = None,
@@ -78,6 +80,10 @@ def train(
         image: column of pictures to learn from: paths, data URIs or base64.
         audio: column of sounds to learn from, as of pictures.
         text: column of texts that a network is to learn from, and from nothing else.
+        backbone: for texts and pictures, a pre-trained network to begin with: hf: or timm: and a folder with its files,
+            or the name of one whose files are on this machine. Nothing is fetched.
+        tuning: what of the backbone learns: full (everything; the default but for very large ones), lora (adapters of
+            few numbers) or frozen (nothing but what stands behind it).
         asked: weights of classes, costs of mistakes, directions of columns.
         search: how the search is kept, goes on and ends.
         reading: how to read the table.
@@ -91,7 +97,7 @@ def train(
     with context.work(limit, seed=seed, workers=workers) as work:
         table = (reading or ReadOptions()).read(source, work)
         roles = {name: role for name, role in ((weight, "weight"), (group, "group"), (time, "time")) if name}
-        path = output or Path(f"{_stem(source)}.lepton")
+        path = output or default_model_file(source)
         replaced = path.exists()
         table = table.with_roles(roles)
         model = verbs.train(
@@ -107,12 +113,14 @@ def train(
             image=image,
             audio=audio,
             text=text,
+            backbone=backbone,
+            tuning=tuning,
             **(asked or ModelOptions()).arguments(),
             **search.arguments(),
             output=path,
             work=work,
         )
-        error = _verdict(work, path)
+        error = time_verdict(work, path)
         spent = work.elapsed
     told = (f"{path} was there and has been replaced",) if replaced else ()
     return _result(model, path, spent, error, report, told)
@@ -149,13 +157,13 @@ def _result(
     )
 
 
-def _stem(source: str) -> str:
-    """What a model of the table at `source` is called: `data/houses.csv.gz` gives `houses`, a glob `model`."""
+def default_model_file(source: str) -> Path:
+    """Where a model of the table at `source` is written: `data/houses.csv.gz` gives `houses.lepton`, a glob `model`."""
     stem = Path(data.safe_address(source)).name.split(".", 1)[0]
-    return "model" if not stem or set("*?[") & set(stem) else stem
+    return Path(f"{'model' if not stem or set('*?[') & set(stem) else stem}.lepton")
 
 
-def _verdict(work: Work, path: Path) -> LeptonError | None:
+def time_verdict(work: Work, path: Path) -> LeptonError | None:
     """What is to be said of a model that was saved all the same."""
     if work.cancel.is_set():
         return Interrupted(ErrorCode.INTERRUPTED, f"stopped by Ctrl-C; the best so far is saved in {path}")

@@ -21,8 +21,10 @@ from lepton.training.unlabelled import UNLABELLED, refuse_options, train_unlabel
 
 if TYPE_CHECKING:
     from lepton.training.deep import run as media, texts
+    from lepton.training.deep.backbones import run as backbones
 else:  # networks are for those who have pictures, sounds or texts
     media, texts = map(LazyModule, ("lepton.training.deep.run", "lepton.training.deep.texts"))
+    backbones = LazyModule("lepton.training.deep.backbones.run")
 
 __all__ = ["Request"]
 
@@ -48,6 +50,8 @@ class Request:
         horizon: for forecasts.
         files: column of pictures or sounds to learn from.
         text: column of texts to learn from, and from nothing else.
+        backbone: pre-trained network to begin with, for pictures and texts.
+        tuning: what of it learns.
 
     Raises:
         UsageError: one cannot be meant, or the task has no use for it.
@@ -69,8 +73,12 @@ class Request:
     horizon: int | None = None
     files: str | None = None
     text: str | None = None
+    backbone: str | None = None
+    tuning: str | None = None
 
     def __post_init__(self) -> None:
+        if self.tuning is not None and self.backbone is None:
+            raise UsageError(ErrorCode.USAGE, f"got tuning={self.tuning!r} without a backbone", wanted="backbone= too")
         Limits(self.max_size, self.max_latency)  # what is no size or no time is refused before all else
         search = {"workdir": None if self.search.workdir is None else str(self.search.workdir)}
         of_tables: dict[str, Any] = {"max_size": self.max_size, "max_latency": self.max_latency, **search}
@@ -117,6 +125,10 @@ class Request:
         """
         if (of_files := self._of_files(table)) is not None:
             return of_files.learn(table, output=output, is_kept=is_kept, work=work)
+        if self.backbone is not None and self.files is None and self.text is None:
+            came = f"got backbone={self.backbone!r} for a table"
+            fix = "text= (--text) or image= (--image) names the column to learn from"
+            raise UsageError(ErrorCode.USAGE, came, wanted="texts or pictures", fix=fix)
         if self.targets and self.kind != "multilabel":
             came = f"got {len(self.targets)} targets with task={self.task!r}"
             raise UsageError(ErrorCode.USAGE, came, wanted="one, or task='multilabel'")
@@ -148,7 +160,12 @@ class Request:
         """Pictures, sounds or texts of one column."""
         told: dict[str, Any] = {"target": self.targets or target, "task": self.kind, "metric": self.metric}
         told |= {"weight": self.weight, "work": work, "output": output}
-        if self.files is None:
+        if self.backbone is not None:
+            column, is_text = self.files or str(self.text), self.files is None
+            backbones.train_backbone(
+                table, column=column, texts=is_text, backbone=self.backbone, tuning=self.tuning, **told
+            )
+        elif self.files is None:
             texts.train_texts(table, text=str(self.text), **told)
         else:
             grouped = table if self.group is None else table.with_roles({self.group: "group"})

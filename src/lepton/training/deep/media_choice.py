@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lepton.bundle import machine
 from lepton.core import Interrupted, Work
 from lepton.evaluation import Estimate, Metric, metric as metric_named
 from lepton.training.answers import probabilities_of
 from lepton.training.base import Problem
 from lepton.training.deep.text_choice import held_out, judged
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
+from lepton.training.tasks import Target
 
 if TYPE_CHECKING:
     from lepton.training.deep.media_net import FittedNet, MediaLearner
@@ -65,6 +68,23 @@ class MediaChoice:
         """The network and what it is held against: the same answer for every row."""
         rows = sorted(self._rows, key=lambda row: self._order(row.metric))
         return Leaderboard(self._metric.name, self._metric.greater_is_better, tuple(rows), (*before, *self.notes))
+
+    def report(self, board: Leaderboard, target: Target) -> dict[str, Any]:
+        """What the report `training` of the model says."""
+        several = target.task == "multilabel"
+        return {
+            **board.to_dict(),
+            "task": target.task,
+            "target": list(target.labels or ()) if several else target.column.name,
+            "num_rows": self._problem.num_rows,
+            "num_features": 1,
+            "within": self._work.within,
+            "seconds": self._work.elapsed,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "cpus": self._work.resources.cpus,
+            "machine": machine(),
+            **({} if self.confusion is None else {"confusion": self.confusion}),
+        }
 
     def _order(self, value: float | None) -> float:
         if value is None or not np.isfinite(value):

@@ -43,7 +43,7 @@ class FittedNet:
         stopped: why it ended early, or "".
     """
 
-    module: Any
+    module: LeptonNetModule
     passes: int
     seconds: float
     stopped: str = field(default="")

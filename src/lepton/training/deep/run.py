@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lepton.bundle import machine
 from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Role, UsageError, Work, check_name, printable
 from lepton.core.lazy import LazyModule
 from lepton.data import Dataset
 from lepton.evaluation import metric as metric_named
 from lepton.training.base import Problem
+from lepton.training.deep.fronts import Front
 from lepton.training.deep.media_rows import MediaRows, read_rows
 from lepton.training.further import spelt_out
 from lepton.training.leaderboard import Leaderboard
@@ -31,9 +30,9 @@ else:
         LazyModule(f"lepton.training.deep.{name}") for name in ("media_choice", "media_net", "media_writing")
     )
 
-__all__ = ["Asked", "media_column", "train_media"]
+__all__ = ["CODECS", "Asked", "media_column", "numbers_of", "train_media"]
 
-_CODECS = {Kind.IMAGE: "jpeg-png-to-rgb8/1", Kind.AUDIO: "wav-flac-to-f32/1"}
+CODECS = {Kind.IMAGE: "jpeg-png-to-rgb8/1", Kind.AUDIO: "wav-flac-to-f32/1"}
 _TASKS = ("binary", "multiclass", "multilabel", "regression")
 _LEAST_ROWS = 4
 
@@ -41,7 +40,7 @@ _LEAST_ROWS = 4
 def media_column(dataset: Dataset, targets: Sequence[str]) -> str | None:
     """The one column of files that a table is about: nothing else in it has the role of a feature. Else None."""
     features = [column for column in dataset.schema.of_role(Role.FEATURE) if column.name not in targets]
-    return features[0].name if len(features) == 1 and features[0].kind in _CODECS else None
+    return features[0].name if len(features) == 1 and features[0].kind in CODECS else None
 
 
 def train_media(
@@ -88,19 +87,6 @@ def train_media(
     board = choice.board(asked.notes)
     work.report(1, 1, "files", note="saving")
     several = problem.task == "multilabel"
-    told = {
-        **board.to_dict(),
-        "task": problem.task,
-        "target": list(asked.target.labels or ()) if several else asked.target.column.name,
-        "num_rows": problem.num_rows,
-        "num_features": 1,
-        "within": work.within,
-        "seconds": work.elapsed,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpus": work.resources.cpus,
-        "machine": machine(),
-        **({} if choice.confusion is None else {"confusion": choice.confusion}),
-    }
     front = asked.media.front
     record = ColumnRecord(column, asked.kind, "string")
     model_id = media_writing.write(
@@ -112,10 +98,10 @@ def train_media(
         task=problem.task,
         labels=asked.target.labels,
         column=record,
-        codecs={column: _CODECS[asked.kind]},
+        codecs={column: CODECS[asked.kind]},
         target=None if several else replace(asked.target.column, role=Role.TARGET),
         lineage=_lineage(dataset, board, asked, choice.net.passes, work),
-        reports={"training": told},
+        reports={"training": choice.report(board, asked.target)},
     )
     return TrainingResult(Path(output), model_id, board.rows, board.notes)
 
@@ -155,15 +141,16 @@ class Asked:
         task: str | None,
         weight: str | None,
         work: Work,
+        front: Front | None = None,
     ) -> Asked:
-        """Read the files and the target.
+        """Read the files and the target; `front` says what pictures are to look like, where files do not.
 
         Raises:
             DataError: see `train_media`.
             UsageError: see `train_media`.
         """
         record = dataset.schema[column]
-        if record.kind not in _CODECS:
+        if record.kind not in CODECS:
             raise DataError(
                 ErrorCode.WRONG_KIND,
                 f"the column '{printable(column)}' is of kind {record.kind}",
@@ -179,7 +166,7 @@ class Asked:
         frame = dataset.frame(wanted)
         found = prepare_target(frame, dataset.schema.select(wanted), names[0], task)
         cells = frame[column].cast(pl.String)[found.rows].to_list()
-        media = read_rows(cells, record.kind, references, work)
+        media = read_rows(cells, record.kind, references, work, front)
         if len(media.places) < _LEAST_ROWS:
             came = f"there are {len(media.places)} files that can be read and have a target"
             raise DataError(ErrorCode.TOO_FEW_ROWS, came, wanted=f"at least {_LEAST_ROWS}")
@@ -189,7 +176,7 @@ class Asked:
                 media = replace(media, same=_together(media.same, groups))
         values = found.values[media.places]
         _, weights = prepare_weight(frame, dataset.schema.select(wanted), found.rows[media.places])
-        truth, targets, scale = _numbers(found, values)
+        truth, targets, scale = numbers_of(found, values)
         others = [each.name for each in dataset.schema.of_role(Role.FEATURE) if each.name not in (column, *names)]
         left = (f"columns that were not looked at: {', '.join(map(repr, others[:10]))}",) if others else ()
         return cls(
@@ -233,7 +220,7 @@ def _targets(
     return dataset, several or (str(target),), task
 
 
-def _numbers(target: Target, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], tuple[float, float]]:
+def numbers_of(target: Target, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], tuple[float, float]]:
     """Truth as metrics take it, targets as the network does, and factor and offset of numbers."""
     if target.task == "regression":
         offset, factor = float(values.mean()), float(values.std()) or 1.0

@@ -60,9 +60,9 @@ class PictureBody(nn.Module):  # type: ignore[misc]
         size: of the features.
     """
 
-    def __init__(self, model: Any, size: int, sides: Sequence[int], mean: Any, spread: Any, *, scale: float) -> None:
+    def __init__(self, model: Any, sides: Sequence[int], mean: Any, spread: Any, *, scale: float) -> None:
         super().__init__()
-        self.model, self.size = model, size
+        self.model, self.size = model, 0
         self.height, self.width = sides
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32) / scale)
         self.register_buffer("spread", torch.tensor(spread, dtype=torch.float32) / scale)
@@ -84,7 +84,8 @@ def text_body(checkpoint: Checkpoint) -> TextBody:
     """
     model = _transformer(checkpoint)
     with _refused(checkpoint, "takes no texts alone"):
-        body = TextBody(model).eval()
+        body = TextBody(model)
+        body.eval()
         with torch.no_grad():
             body(torch.ones((1, 4), dtype=torch.int64), torch.ones((1, 4), dtype=torch.int64))
     return body
@@ -93,10 +94,11 @@ def text_body(checkpoint: Checkpoint) -> TextBody:
 def picture_body(checkpoint: Checkpoint) -> PictureBody:
     """The network of a checkpoint, as one of pictures; as `text_body`."""
     with _refused(checkpoint, "takes no pictures alone"):
-        made = _of_timm(checkpoint) if checkpoint.library == "timm" else _of_transformers(checkpoint)
+        body = _of_timm(checkpoint) if checkpoint.library == "timm" else _of_transformers(checkpoint)
+        body.eval()
         with torch.no_grad():
-            made.size = int(made(torch.zeros((1, made.height, made.width, 3))).shape[1])
-    return made
+            body.size = int(body(torch.zeros((1, body.height, body.width, 3))).shape[1])
+    return body
 
 
 def _of_transformers(checkpoint: Checkpoint) -> PictureBody:
@@ -109,7 +111,7 @@ def _of_transformers(checkpoint: Checkpoint) -> PictureBody:
     plain = not told.get("do_normalize", True)
     mean = [0.0] * 3 if plain else told.get("image_mean", _USUAL_MEAN)
     spread = [1.0] * 3 if plain else told.get("image_std", _USUAL_SPREAD)
-    return PictureBody(model, 0, _sides(size), mean, spread, scale=scale).eval()
+    return PictureBody(model, _sides(size), mean, spread, scale=scale)
 
 
 def _of_timm(checkpoint: Checkpoint) -> PictureBody:
@@ -134,7 +136,7 @@ def _of_timm(checkpoint: Checkpoint) -> PictureBody:
     _check_complete(checkpoint, found.missing_keys)
     sides = told.get("input_size", [3, _USUAL_SIDE, _USUAL_SIDE])[1:]
     mean, spread = told.get("mean", _USUAL_MEAN), told.get("std", _USUAL_SPREAD)
-    return PictureBody(model, 0, _sides(sides), mean, spread, scale=1 / 255).eval()
+    return PictureBody(model, _sides(sides), mean, spread, scale=1 / 255)
 
 
 def _sides(size: Any) -> tuple[int, int]:

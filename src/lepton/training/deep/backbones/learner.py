@@ -92,8 +92,10 @@ class BackboneLearner(MediaLearner):
 
     def whole(self, fitted: FittedNet) -> BackboneNet:
         """Body and head of what has learned."""
-        net = fitted.module
-        return (BackboneNet(self.body, net) if isinstance(net, Head) else net).eval()
+        module: Any = fitted.module
+        net: BackboneNet = BackboneNet(self.body, module) if self.tuning == "frozen" else module
+        net.eval()
+        return net
 
     def _module(self) -> Any:
         head = Head(self.body.size, self.outputs)

@@ -68,7 +68,7 @@ class Answers(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.net = net
 
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores and features, of the body's own inputs."""
-        features = self.net.body(*inputs)
+    def forward(self, rows: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Scores and features, of pixels or of tokens and their mask."""
+        features = self.net.body(rows) if mask is None else self.net.body(rows, mask)
         return self.net.head(features), features
