@@ -41,6 +41,7 @@ GROUPS = {
         "consensus_labels",
         "find_leakage",
         "train",
+        "search",
         "import_model",
         "load",
         "predict",

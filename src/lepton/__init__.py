@@ -14,7 +14,7 @@ _HOMES = {
     "lepton.training.estimators": "KMeans LinearRegression LogisticRegression Ridge",
     "lepton.training.trainer": "Trainer",
     "lepton.verbs": "Model check compare describe diff evaluate find_label_errors forget import_model load predict "
-    "read serve suggest train versions",
+    "read search serve suggest train versions",
     "lepton.version": "__version__",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}

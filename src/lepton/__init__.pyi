@@ -31,6 +31,7 @@ from lepton.verbs import (
     load as load,
     predict as predict,
     read as read,
+    search as search,
     serve as serve,
     suggest as suggest,
     train as train,

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from lepton.cli.main import run
-from lepton.cli.train import _stem
+from lepton.cli.train import default_model_file
 from tests.store.web import body, serving
 
 TABLE = b"rooms,price\n" + b"".join(b"%d,%d\n" % (i % 5, i * 10) for i in range(50))
@@ -68,4 +68,4 @@ def test_no_password_is_shown(source, output, capsys):
     ],
 )
 def test_a_model_is_called_like_its_table_and_never_like_a_password(source, stem):
-    assert _stem(source) == stem
+    assert default_model_file(source) == Path(f"{stem}.lepton")

@@ -33,6 +33,7 @@ GROUPS: dict[str, tuple[CommandRecord, ...]] = {
     ),
     "Models, from files": (
         _command("train", "train:train", "Train a model from a table, within a time."),
+        _command("search", "search:search", "Search for a network for pictures or sounds that answers in time."),
         _command("import", "import_model:import_model", "A model of another framework, as a model file."),
         _command("choose", "choose:choose", "Another model from the search of a model: smaller, or quicker."),
         _command("evaluate", "evaluate:evaluate", "Metrics of a model on a table, with intervals."),

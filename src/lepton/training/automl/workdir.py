@@ -26,7 +26,7 @@ from lepton.training.options import Options
 from lepton.training.portfolio import Candidate
 from lepton.version import __version__
 
-__all__ = ["FORMAT", "Asked", "SearchFolder"]
+__all__ = ["FORMAT", "Asked", "SearchFolder", "damaged", "json_text", "read_json"]
 
 FORMAT = 1
 
@@ -149,7 +149,7 @@ class SearchFolder:
         for position, fold in enumerate(folds):
             arrays |= {f"train-{position}": fold.train, f"valid-{position}": fold.valid}
         write_bytes(path / _FOLDS, _packed(arrays))
-        write_text(path / _HEADER, _json({"format": FORMAT, "lepton": __version__, **asdict(asked)}))
+        write_text(path / _HEADER, json_text({"format": FORMAT, "lepton": __version__, **asdict(asked)}))
         return cls(path, asked, folds)
 
     @classmethod
@@ -165,9 +165,9 @@ class SearchFolder:
                 f"there is no search in the folder '{printable(path.name)}'",
                 wanted="a folder that an earlier search was given as its workdir",
             )
-        found = _read_json(path / _HEADER)
+        found = read_json(path / _HEADER)
         if found.pop("format", None) != FORMAT:
-            raise _damaged(path / _HEADER, f"wanted format {FORMAT}")
+            raise damaged(path / _HEADER, f"wanted format {FORMAT}")
         asked = _asked(path / _HEADER, found)
         arrays = _unpacked(path / _FOLDS)
         try:
@@ -178,7 +178,7 @@ class SearchFolder:
         except (KeyError, ValueError):
             folds = []
         if not folds:
-            raise _damaged(path / _FOLDS, "folds are missing")
+            raise damaged(path / _FOLDS, "folds are missing")
         return cls(path, asked, folds)
 
     @property
@@ -197,7 +197,7 @@ class SearchFolder:
             scores = {f"fold-{fold}": raw for fold, raw in enumerate(candidate.raw)}
             write_bytes(self.path / f"{name}.npz", _packed(scores))
         # The facts come last: a trial without them was not finished being written, and is not there.
-        write_text(self.path / f"{name}.json", _json(_facts(candidate)))
+        write_text(self.path / f"{name}.json", json_text(_facts(candidate)))
 
     def _count(self) -> int:
         return max((int(file.stem.partition("-")[2]) for file in self._trials()), default=0)
@@ -229,9 +229,9 @@ class SearchFolder:
 
     def _all_facts(self) -> Iterator[tuple[Path, dict[str, Any]]]:
         for file in self._trials():
-            facts = _read_json(file)
+            facts = read_json(file)
             if not isinstance(facts.get("learner"), str):
-                raise _damaged(file, "the learner of the trial is missing")
+                raise damaged(file, "the learner of the trial is missing")
             yield file, facts
 
     def _candidate(
@@ -255,7 +255,7 @@ class SearchFolder:
             )
             num_folds = int(facts["num_folds"])
         except (KeyError, TypeError, ValueError, IndexError):
-            raise _damaged(file, "a fact of the trial is missing or of another type") from None
+            raise damaged(file, "a fact of the trial is missing or of another type") from None
         if num_folds:
             arrays = _unpacked(file.with_suffix(".npz"))
             candidate.raw = [self._raw(file, arrays, fold, num_scores) for fold in range(num_folds)]
@@ -265,7 +265,7 @@ class SearchFolder:
         raw = arrays.get(f"fold-{fold}")
         shape = (len(self.folds[fold].valid) if fold < len(self.folds) else -1, num_scores)
         if raw is None or raw.dtype != np.float64 or raw.shape != shape or not np.isfinite(raw).all():
-            raise _damaged(file.with_suffix(".npz"), f"the scores of fold {fold} are not there, or not of its rows")
+            raise damaged(file.with_suffix(".npz"), f"the scores of fold {fold} are not there, or not of its rows")
         return raw
 
 
@@ -298,10 +298,11 @@ def _unpacked(file: Path) -> dict[str, NDArray[Any]]:
         with open_read(file) as handle, np.load(handle, allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
     except (ValueError, EOFError, OSError, KeyError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise _damaged(file, str(error)) from None
+        raise damaged(file, str(error)) from None
 
 
-def _json(value: Mapping[str, Any]) -> str:
+def json_text(value: Mapping[str, Any]) -> str:
+    """JSON as people read it, with numbers of numpy as plain ones."""
     return json.dumps(_plain(value), ensure_ascii=False, indent=1) + "\n"
 
 
@@ -314,13 +315,14 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """The JSON object in a file of a search folder; `DataError` where there is none."""
     with open_read(file) as handle:
         told = handle.read(_MOST_JSON + 1)
     try:
         return dict(_mapping(json.loads(told[:_MOST_JSON])))
     except (ValueError, TypeError, RecursionError):
-        raise _damaged(file, "it is no JSON object") from None
+        raise damaged(file, "it is no JSON object") from None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -335,9 +337,9 @@ def _asked(file: Path, found: Mapping[str, Any]) -> Asked:
         columns = {name: (str(kind), str(role)) for name, (kind, role) in asked.columns.items()}
         whole = all(isinstance(getattr(asked, name), str) for name in ("fingerprint", "target", "task", "metric"))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise _damaged(file, "something that was asked is missing") from None
+        raise damaged(file, "something that was asked is missing") from None
     if not whole or not isinstance(asked.seed, int) or not isinstance(asked.options, dict):
-        raise _damaged(file, "something that was asked is of another type")
+        raise damaged(file, "something that was asked is of another type")
     return Asked(**{**asdict(asked), "columns": columns})
 
 
@@ -347,7 +349,8 @@ def _positions(array: NDArray[Any]) -> NDArray[np.int64]:
     return array
 
 
-def _damaged(file: Path, reason: str) -> DataError:
+def damaged(file: Path, reason: str) -> DataError:
+    """What is raised for a file of a search folder that is not as it was written."""
     return DataError(
         ErrorCode.UNREADABLE,
         f"'{printable(file.name)}' of the search folder cannot be read: {printable(reason, 200)}",

@@ -25,7 +25,7 @@ from lepton.training.nets.net import LeptonNetModule
 from lepton.training.nets.spec import NetSpec
 from lepton.training.nets.writing import write_net
 
-__all__ = ["KeptNet", "members_of", "read_net", "write_lepton_net"]
+__all__ = ["KeptNet", "input_of", "members_of", "read_net", "write_lepton_net"]
 
 _KIND, _SPEC, _WEIGHTS = "kind", "spec.json", "weights.safetensors"
 _LEPTON_NET = b"lepton-net"
@@ -51,7 +51,7 @@ def write_lepton_net(
 ) -> str:
     """Write the widest form of the net, with its exits, as a bundle; its `model_id`."""
     spec = module.spec
-    tensor, column, codecs = _input_of(spec)
+    tensor, column, codecs = input_of(spec)
     return write_net(
         path,
         name=name,
@@ -110,7 +110,8 @@ def read_net(path: str | Path) -> KeptNet:
     return KeptNet(module, bundle.manifest.name, tuple(bundle.manifest.labels or ()))
 
 
-def _input_of(spec: NetSpec) -> tuple[TensorRecord, ColumnRecord | None, dict[str, str]]:
+def input_of(spec: NetSpec) -> tuple[TensorRecord, ColumnRecord | None, dict[str, str]]:
+    """The tensor that a net takes, the column that it is known by, and the codec of that column."""
     if spec.kind == "image":
         column = ColumnRecord("image", Kind.IMAGE, "string")
         codecs = {"image": "jpeg-png-to-rgb8/1"} if spec.input_shape[2] in (1, 3) else {}
