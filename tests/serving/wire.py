@@ -132,6 +132,9 @@ class Echo:
         if self.refusal is not None and self.refusal.code is ErrorCode.RATE_LIMITED:
             raise self.refusal
 
+    def shortcut(self, request: Request) -> None:
+        return None
+
     def runs_inline(self, request: Request) -> bool:
         return request.path != "/slow"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Literal
@@ -70,6 +70,11 @@ class TableInputs:
         self._text = {column.name: TextEncoder(column, codec=self.codecs.get(column.name)) for column in self.strings}
         self._all_numbers = all(column.kind is Kind.NUMBER for column in self.columns)
         self._of_row = itemgetter(*self.names) if len(self.names) > 1 else None
+
+    @property
+    def of_row(self) -> Callable[[Mapping[str, Any]], tuple[Any, ...]] | None:
+        """What takes the `numbers` out of a dict that holds numbers alone; None where a row is more than these."""
+        return self._of_row if self._all_numbers else None
 
     def pack(
         self, rows: Any, extra: Literal["refuse", "ignore"] = "refuse", *, ignored: Collection[str] = ()

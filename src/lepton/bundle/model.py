@@ -27,6 +27,7 @@ from lepton.bundle.files import Bundle, read_bundle
 from lepton.bundle.frequency import Frequency
 from lepton.bundle.inputs import TableInputs
 from lepton.bundle.manifest import Manifest
+from lepton.bundle.prepared import PreparedRun
 from lepton.bundle.series import SeriesInputs
 from lepton.bundle.tensor_records import NUMPY_TYPES
 from lepton.bundle.tensors import TensorInputs, TensorRows, num_bytes
@@ -286,6 +287,20 @@ class Predictor:
         with ThreadPoolExecutor(min(self._cpus, len(chunks)), thread_name_prefix="lepton-predict") as pool:
             parts = list(pool.map(lambda chunk: self._call(names, chunk, options), chunks))
         return {name: np.concatenate([part[index] for part in parts]) for index, name in enumerate(names)}
+
+    def prepared(self, outputs: Sequence[str]) -> PreparedRun | None:
+        """What runs the graph for one row after the other with less ado, for one thread; None where nothing does.
+
+        Args:
+            outputs: names of the outputs to compute.
+        """
+        if not self._is_plain or not isinstance(self._session, onnxruntime.InferenceSession):
+            return None
+
+        def run(numbers: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+            return self.run({"numbers": numbers}, outputs)
+
+        return PreparedRun.of(self._session, "numbers", len(self.inputs.numbers), run)
 
     def _run_shapes(self, tensors: Tensors, names: Sequence[str], options: Any) -> dict[str, NDArray[Any]]:
         """`run` for rows of unequal shape: those of one shape together, so that no row depends on the others."""

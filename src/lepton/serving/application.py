@@ -8,12 +8,14 @@ from typing import cast
 
 from lepton.core import ErrorCode, LeptonError, ServingError
 from lepton.serving.allowances import Allowance
-from lepton.serving.dispatch import CHEAP_SECONDS, Dispatcher, answer_safely
+from lepton.serving.dispatch import Dispatcher, answer_safely
 from lepton.serving.guard import Guard, unsupported
 from lepton.serving.http import Cancellable
+from lepton.serving.model_store import CHEAP_SECONDS
 from lepton.serving.protocols.base import Request, Response, error_response
 from lepton.serving.protocols.media import is_form
 from lepton.serving.protocols.oip import InferenceProtocol
+from lepton.serving.protocols.shortcuts import Shortcut
 from lepton.serving.watching.hub import Watching
 from lepton.serving.watching.logs import access_line
 from lepton.serving.watching.tracing import Tracing
@@ -22,9 +24,6 @@ __all__ = ["Application"]
 
 _access = logging.getLogger("lepton.serving.access")
 
-_CHEAP_ROWS = 256
-_BYTES_PER_VALUE = 8
-_SURELY_CHEAP, _LARGE = 4096, 32 * 1024
 _BEHIND = error_response(ServingError(ErrorCode.OVERLOADED, "more comes than the server can read", fix="try again"))
 
 
@@ -78,8 +77,11 @@ class Application:
             return True
         if served.rests or served.row_seconds > CHEAP_SECONDS or served.decodes or is_form(request.headers):
             return False
-        size = len(request.body)
-        return size <= _SURELY_CHEAP or size <= min(_CHEAP_ROWS * _BYTES_PER_VALUE * served.row_values, _LARGE)
+        return len(request.body) <= served.cheap_bytes
+
+    def shortcut(self, request: Request) -> Shortcut | None:
+        """What may answer requests with the same head at once, without `runs_inline` and `handle`; on the loop."""
+        return self.protocol.shortcut_of(request)
 
     def handle(self, request: Request) -> Response:
         """The response to a complete request; never raises."""

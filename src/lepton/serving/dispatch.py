@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from lepton.core import LeptonError, printable
 from lepton.serving.allowances import DEFAULT_PRIORITY
 from lepton.serving.batching import Job, Lane, late, overloaded, run_alone, run_together
-from lepton.serving.model_store import ServedModel
+from lepton.serving.model_store import CHEAP_SECONDS, ServedModel
 from lepton.serving.protocols.base import Request, Response, error_response, internal_error
 from lepton.serving.protocols.call import Call
 from lepton.serving.protocols.media import is_form
@@ -24,12 +24,9 @@ from lepton.serving.protocols.oip import InferenceProtocol
 from lepton.serving.residency import wait_for
 from lepton.serving.watchdog import Watchdog
 
-__all__ = ["CHEAP_SECONDS", "Dispatcher", "Ticket", "answer_safely"]
+__all__ = ["Dispatcher", "Ticket", "answer_safely"]
 
 _logger = logging.getLogger("lepton.serving")
-
-CHEAP_SECONDS = 0.5e-3
-"""Time of a row up to which a model is run where the request was read, and never in batches."""
 
 _READ_ON_LOOP = 32 * 1024
 P = ParamSpec("P")

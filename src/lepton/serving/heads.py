@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from lepton.serving.allowances import Allowance
-from lepton.serving.protocols.base import Request
+from lepton.serving.protocols.base import Request, Response
 
-__all__ = ["Head", "KnownHeads"]
+__all__ = ["Head", "KnownHeads", "Shortcut"]
 
 _MOST, _LONGEST = 1_024, 2_048
 _NOT_PLAIN = ("transfer-encoding", "expect", "upgrade")
@@ -36,6 +36,7 @@ class Head:
         keep_alive: whether the connection stays open.
         match: as of `Request`.
         allowance: as of `Request`.
+        shortcut: what may answer requests with it in fewer steps.
     """
 
     length: int
@@ -48,6 +49,14 @@ class Head:
     keep_alive: bool
     match: Any = None
     allowance: Allowance | None = None
+    shortcut: Shortcut | None = None
+
+
+class Shortcut(Protocol):
+    """Answers requests with one head, if it can."""
+
+    def answer(self, request: Request) -> Response | None:
+        """The response; None where it cannot."""
 
 
 class KnownHeads:
@@ -65,7 +74,9 @@ class KnownHeads:
         head = self._heads.get(data[: data.find(b"\r\n\r\n", 0, _LONGEST) + 4])
         return head if head is not None and len(data) == head.length + head.size else None
 
-    def learn(self, data: bytes, request: Request, version: str, *, keep_alive: bool) -> None:
+    def learn(
+        self, data: bytes, request: Request, version: str, *, keep_alive: bool, shortcut: Shortcut | None = None
+    ) -> None:
         """Remember the head of `data`, which the parser has read as this one request and nothing else, and admitted."""
         length = data.find(b"\r\n\r\n", 0, _LONGEST) + 4
         size = len(request.body)
@@ -88,4 +99,5 @@ class KnownHeads:
             keep_alive,
             request.match,
             request.allowance,
+            shortcut,
         )

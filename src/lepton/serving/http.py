@@ -19,7 +19,7 @@ import httptools
 
 from lepton.core import ErrorCode, LeptonError, ServingError, printable
 from lepton.serving.framing import AnswerWriter, has_body, target_path, too_large
-from lepton.serving.heads import Head, KnownHeads
+from lepton.serving.heads import Head, KnownHeads, Shortcut
 from lepton.serving.protocols.base import Request, Response, error_response, internal_error, request_id
 from lepton.serving.pulse import Pulse
 from lepton.serving.restraint import Restraint
@@ -81,6 +81,9 @@ class Handler(Protocol):
 
     def admit_again(self, head: Request) -> None:
         """The same for one whose head is, byte for byte, one that was admitted before."""
+
+    def shortcut(self, request: Request) -> Shortcut | None:
+        """What may answer requests with the head of one that was admitted in fewer steps."""
 
     def runs_inline(self, request: Request) -> bool:
         """Whether `handle` is quick enough for the event loop."""
@@ -277,12 +280,21 @@ class Connection(asyncio.Protocol):
             self._hold_body(turn)
             self._queue.append(turn)
             self._pump()
+        elif head.shortcut is None or turn.refusal is not None or service.pulse.late:
+            self._answer(turn)
         else:
-            self._answer(turn)  # as mostly, and then nothing waits
+            started = time.monotonic()
+            response = head.shortcut.answer(request)
+            if response is None:
+                self._answer(turn)
+            else:
+                self._send(turn, response, started)  # as mostly, and then nothing waits
 
     def _learn(self, data: bytes, turn: _Turn) -> None:
         if turn.refusal is None:
-            self._service.heads.learn(data, turn.request, turn.version, keep_alive=turn.keep_alive)
+            service, request = self._service, turn.request
+            shortcut = service.handler.shortcut(request)
+            service.heads.learn(data, request, turn.version, keep_alive=turn.keep_alive, shortcut=shortcut)
 
     def _admit(self, turn: _Turn, *, has_body: bool) -> None:
         try:

@@ -7,7 +7,7 @@ import os
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.bundle import Predictor, SeriesInputs, TensorInputs, open_model
+from lepton.bundle import Predictor, PreparedRun, SeriesInputs, TensorInputs, open_model
 from lepton.core import (
     ErrorCode,
     LeptonError,
@@ -30,13 +30,19 @@ from lepton.core import (
 )
 from lepton.serving.datatypes import datatype_of
 
-__all__ = ["ModelState", "ModelStore", "Residency", "ServedModel", "TensorRecord", "named"]
+__all__ = ["CHEAP_SECONDS", "ModelState", "ModelStore", "Residency", "ServedModel", "TensorRecord", "named"]
 
 VERSION = "1"
 """The version that the first model of a name has."""
 
 _logger = logging.getLogger("lepton.serving")
 _KEPT_RUNS = 100_000
+_KEPT_PREPARED = 16
+_CHEAP_ROWS = 256
+_BYTES_PER_VALUE = 8
+_SURELY_CHEAP, _LARGE = 4096, 32 * 1024
+CHEAP_SECONDS = 0.5e-3
+"""Time of a row up to which a model is run where the request was read, and never in batches."""
 
 
 class Residency(Protocol):
@@ -106,6 +112,9 @@ class ServedModel:
         counts: what is counted of it; see `lepton.serving.watching`.
         forms: of requests in JSON, by their text without its numbers; see `lepton.serving.protocols.forms`.
         byte_forms: of requests whose numbers stand as bytes behind their text, by that.
+        row_form: of one row in JSON, False where there is none, None until that is known.
+        prepared: what runs it for one row, by the names of the outputs; for the thread of the loop alone.
+        at_once: bytes of a body up to which it answers on the loop; -1 where it never does.
         watch: what keeps samples of its rows and answers, False where none are wanted, None until that is known.
     """
 
@@ -132,6 +141,9 @@ class ServedModel:
     watch: Any = field(default=None, repr=False)
     forms: dict[bytes, Any] = field(default_factory=dict, repr=False)
     byte_forms: dict[bytes, Any] = field(default_factory=dict, repr=False)
+    row_form: Any = field(default=None, repr=False)
+    prepared: dict[tuple[str, ...], PreparedRun | None] = field(default_factory=dict, repr=False)
+    at_once: int = -1
     _predictor: Predictor | None = field(default=None, repr=False)
     _described: Predictor | None = field(default=None, repr=False)
 
@@ -196,6 +208,23 @@ class ServedModel:
         else:
             self._predictor, self._described = predictor, predictor.description()
             self.state, self.reason = ModelState.READY, ""
+            if residency is None and self.row_seconds <= CHEAP_SECONDS and not self.decodes:
+                self.at_once = self.cheap_bytes
+
+    @property
+    def cheap_bytes(self) -> int:
+        """Bytes of a body that surely holds few rows, whatever is in it."""
+        return max(_SURELY_CHEAP, min(_CHEAP_ROWS * _BYTES_PER_VALUE * self.row_values, _LARGE))
+
+    def prepared_for(self, outputs: Sequence[str]) -> PreparedRun | None:
+        """What runs it for one row and these outputs, made when it is asked for first; None where nothing does."""
+        key = tuple(outputs)
+        if key not in self.prepared:
+            if len(self.prepared) >= _KEPT_PREPARED:
+                self.prepared.clear()
+            is_small = self.at_once >= 0 and self.row_seconds <= CHEAP_SECONDS
+            self.prepared[key] = self.predictor.prepared(outputs) if is_small else None
+        return self.prepared[key]
 
     def put(self, predictor: Predictor | None) -> None:
         """Have the opened model, or none, while its state stays: for a residency."""
@@ -204,6 +233,7 @@ class ServedModel:
     def fail(self, error: LeptonError) -> None:
         """Say why the model cannot be opened."""
         self._predictor = self._described = None
+        self.at_once = -1
         self.state, self.reason, self.error = ModelState.FAILED, str(error), error
         _logger.error("the model '%s' is not ready: %s", self.name, printable(self.reason, 1000))
 
@@ -284,6 +314,10 @@ class ModelStore:
                 details={"model": name[:128]},
             )
         return model
+
+    def answering(self, name: str) -> ServedModel | None:
+        """The same; None where there is no such model."""
+        return self._answering.get(name)
 
     def version(self, name: str, version: str) -> ServedModel:
         """One version of a model.

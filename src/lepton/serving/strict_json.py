@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from lepton.core import ErrorCode, ServingError, printable
 
-__all__ = ["MAX_DEPTH", "dump", "numbers", "parse"]
+__all__ = ["MAX_DEPTH", "are_short", "are_small", "dump", "flat_list", "numbers", "parse"]
 
 MAX_DEPTH = 64
 """Arrays and objects may stand in each other this deep."""
@@ -43,7 +43,7 @@ _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _STRING = re.compile(rb'"[^"]*"')
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
 _ROUND_TO_SQUARE = bytes.maketrans(b"{}", b"[]")
-_MAX_DIGITS = 400
+_MAX_DIGITS = 1_100  # a double that is written out has up to 1,077
 
 
 def parse(body: bytes, what: str = "the body") -> Any:
@@ -77,21 +77,47 @@ def numbers(text: bytes) -> NDArray[np.float64] | None:
     Returns:
         None where the text holds anything else, or nothing, or what `parse` might refuse.
     """
-    if text.translate(None, _NUMBERS_AND_SPACES) or not _are_short(text):
-        return None
-    try:
-        values = orjson.loads(b"[%b]" % text)
-    except orjson.JSONDecodeError:
-        return None
+    values = flat_list(b"[%b]" % text)
     if not values:
         return None
-    # Several times quicker than `numpy.array`, which looks at the type of each.
-    array: NDArray[np.float64] = np.frombuffer(struct.pack(f"{len(values)}d", *values))
-    lowest, highest = (min(values), max(values)) if len(values) <= _FEW else (array.min(), array.max())
-    return array if lowest > -_TOO_LARGE and highest < _TOO_LARGE else None
+    try:
+        # Several times quicker than `numpy.array`, which looks at the type of each.
+        array: NDArray[np.float64] = np.frombuffer(struct.pack(f"{len(values)}d", *values))
+    except struct.error:
+        return None
+    return array if are_small(values, array) else None
 
 
-def _are_short(text: bytes) -> bool:
+def flat_list(text: bytes) -> list[Any] | None:
+    """The items of a JSON array that holds numbers, if `struct` packs all of them as doubles and they `are_small`.
+
+    Other items may be in it, but no `true` and no `false`, which alone beside numbers could be packed.
+
+    Returns:
+        None where the text is no such array, or has a number of so many digits that `parse` might refuse it.
+    """
+    if text.find(b"t") >= 0 or text.find(b"f") >= 0 or not are_short(text):
+        return None
+    try:
+        values = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return values if type(values) is list else None
+
+
+def are_small(values: list[Any], array: NDArray[np.float64]) -> bool:
+    """Whether no number is as large as 2⁶³, where `parse` begins to refuse integers.
+
+    Args:
+        values: what `flat_list` has given; numbers.
+        array: the same.
+    """
+    if len(values) <= _FEW:
+        return math.hypot(*values) < _TOO_LARGE  # at least as large as the largest
+    return bool(array.min() > -_TOO_LARGE and array.max() < _TOO_LARGE)
+
+
+def are_short(text: bytes) -> bool:
     """Whether each piece between two commas is surely shorter than the longest number."""
     start, end = 0, len(text) - _MAX_DIGITS
     while start < end:

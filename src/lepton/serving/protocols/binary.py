@@ -6,6 +6,7 @@ Source: the binary tensor data extension of the Open Inference Protocol, as NVID
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ HEADER = "inference-header-content-length"
 
 _SIZE = "binary_data_size"
 _PREFIX = 4
+_IS_LITTLE = sys.byteorder == "little"
 
 
 def split_body(body: bytes, headers: Mapping[str, str]) -> tuple[bytes, BinaryReader | None]:
@@ -120,9 +122,9 @@ def read_bytes(
 
 def as_bytes(array: NDArray[Any]) -> bytes:
     """An array as it travels: little-endian, row by row; texts with their lengths before them."""
-    if datatype_of(array) == "BYTES":
-        return _prefixed(array.ravel().tolist())
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    if array.dtype.kind in "biuf":
+        return array.tobytes() if _IS_LITTLE else array.byteswap().tobytes()
+    return _prefixed(array.ravel().tolist())
 
 
 def write_binary(answers: Iterable[tuple[str, NDArray[Any]]]) -> tuple[list[dict[str, Any]], list[bytes]]:

@@ -15,13 +15,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lepton.bundle import PreparedRun
 from lepton.serving.datatypes import DATATYPES
 from lepton.serving.model_store import ServedModel
 from lepton.serving.protocols.base import Response
+from lepton.serving.protocols.binary import as_bytes
 from lepton.serving.protocols.call import Answers, Call
-from lepton.serving.strict_json import dump, numbers, parse
+from lepton.serving.strict_json import are_small, dump, flat_list, numbers, parse
 
-__all__ = ["Form", "Repeated", "learn_bytes", "learn_numbers", "recall_bytes", "recall_numbers"]
+__all__ = [
+    "Form",
+    "Repeated",
+    "RepeatedBytes",
+    "learn_bytes",
+    "learn_numbers",
+    "prepare_bytes",
+    "prepare_numbers",
+    "recall_bytes",
+    "recall_numbers",
+]
 
 _MOST, _LONGEST = 256, 4_096
 _LARGE = 128 * 2**10  # what is larger is rarely sent twice in one shape, and learning takes as long as reading
@@ -42,6 +54,7 @@ class Form:
         respond: makes the response of the answers.
         timeout: as of `Call`.
         priority: as of `Call`.
+        prepared: what runs the model for it, where it is one row of a small one; for the thread of the loop alone.
     """
 
     name: str
@@ -52,6 +65,7 @@ class Form:
     respond: Callable[[Answers], Response]
     timeout: float | None
     priority: int
+    prepared: PreparedRun | None
 
     @classmethod
     def of(cls, call: Call, respond: Callable[[Answers], Response]) -> Form | None:
@@ -62,7 +76,11 @@ class Form:
         if tensor.dtype.kind not in "fiu":
             return None
         shape = tensor.shape
-        return cls(name, tensor.dtype, shape, math.prod(shape), call.outputs, respond, call.timeout, call.priority)
+        prepared = None
+        if shape[0] == 1 and tensor.dtype == _DOUBLES:
+            prepared = call.model.prepared_for(call.outputs)
+        count = math.prod(shape)
+        return cls(name, tensor.dtype, shape, count, call.outputs, respond, call.timeout, call.priority, prepared)
 
     def call(self, served: ServedModel, values: NDArray[Any]) -> Call:
         """The call that these numbers make."""
@@ -78,6 +96,18 @@ def recall_numbers(served: ServedModel, body: bytes) -> Call | None:
         return None
     values = numbers(body[start:end])
     return form.call(served, values) if values is not None and len(values) == form.count else None
+
+
+def prepare_numbers(served: ServedModel, body: bytes) -> Form | None:
+    """The form of a body in JSON, if it is known and prepared; its numbers are what is run next then."""
+    start, end = _place(body)
+    form: Form | None = served.forms.get(body[:start] + body[end:])
+    if form is None or form.prepared is None:
+        return None
+    values, prepared = flat_list(body[start - 1 : end + 1]), form.prepared
+    if values is None or not prepared.take(values) or not are_small(values, prepared.values):
+        return None
+    return form
 
 
 def learn_numbers(body: bytes, call: Call, respond: Callable[[Answers], Response]) -> None:
@@ -109,6 +139,15 @@ def recall_bytes(served: ServedModel, text: bytes, body: bytes) -> Call | None:
         return None
     values: NDArray[Any] = np.frombuffer(body, form.dtype, form.count, len(text))
     return form.call(served, values if values.flags.aligned else values.copy())
+
+
+def prepare_bytes(served: ServedModel, text: bytes, body: bytes) -> Form | None:
+    """The form of a body whose numbers stand as bytes, if it is known and prepared; they are what is run next then."""
+    form: Form | None = served.byte_forms.get(text)
+    if form is None or form.prepared is None or len(body) - len(text) != form.prepared.memory.nbytes:
+        return None
+    form.prepared.memory[:] = memoryview(body)[len(text) :]
+    return form
 
 
 def learn_bytes(text: bytes, datatype: str, call: Call, respond: Callable[[Answers], Response]) -> None:
@@ -149,6 +188,29 @@ class Repeated:
         for answer, text in zip(answers.values(), texts[1:], strict=True):
             parts += (dump(answer.ravel().tolist()), text)
         return Response(200, b"".join(parts))
+
+
+class RepeatedBytes:
+    """Makes answers whose outputs all stand as bytes behind a text that is the same as long as their shapes are.
+
+    Args:
+        respond: makes an answer of these outputs in the long way.
+    """
+
+    def __init__(self, respond: Callable[[Answers], Response]) -> None:
+        self._respond = respond
+        self._known: tuple[list[tuple[int, ...]], Response, bytes] = ([], Response(200, b""), b"")
+
+    def __call__(self, answers: Answers) -> Response:
+        """The response."""
+        found = [answer.shape for answer in answers.values()]
+        parts = [as_bytes(answer) for answer in answers.values()]
+        shapes, like, text = self._known
+        if found != shapes:
+            like = self._respond(answers)
+            text = like.body[: len(like.body) - sum(map(len, parts))]
+            self._known = found, like, text
+        return Response(200, b"".join((text, *parts)), like.content_type, like.headers)
 
 
 def _place(body: bytes) -> tuple[int, int]:

@@ -21,7 +21,14 @@ from lepton.serving.protocols.binary import BINARY, HEADER, BinaryReader, split_
 from lepton.serving.protocols.call import Answers, Call
 from lepton.serving.protocols.cells import cell_tensors
 from lepton.serving.protocols.classification import PARAMETER, classified, read_count
-from lepton.serving.protocols.forms import Repeated, learn_bytes, learn_numbers, recall_bytes, recall_numbers
+from lepton.serving.protocols.forms import (
+    Repeated,
+    RepeatedBytes,
+    learn_bytes,
+    learn_numbers,
+    recall_bytes,
+    recall_numbers,
+)
 from lepton.serving.protocols.tensors import Tensor, is_binary, plain_doubles, read_tensor, write_tensor
 from lepton.serving.strict_json import dump, parse
 
@@ -102,11 +109,19 @@ def _learn(call: Call, outputs: Outputs, text: bytes, inputs: Sequence[Mapping[s
     """Remember what a request was like that was read, if it is one of those of which many come."""
     if len(inputs) != 1 or call.tensors.keys() != {inputs[0]["name"]} or outputs.classes:
         return
-    respond = call.respond if outputs.as_bytes else Repeated(partial(_emptied, call.model))
+    respond = call.respond
+    if not outputs.as_bytes:
+        respond = Repeated(partial(_emptied, call.model))
+    elif len(outputs.as_bytes) == len(outputs.names) and not _give_texts(call):
+        respond = RepeatedBytes(call.respond)
     if is_plain and inputs[0]["datatype"] == "FP64":
         learn_numbers(text, call, respond)
     elif not is_plain:
         learn_bytes(text, inputs[0]["datatype"], call, respond)
+
+
+def _give_texts(call: Call) -> bool:
+    return any(record.datatype == "BYTES" and record.name in call.outputs for record in call.model.outputs)
 
 
 def check_id(identifier: object) -> None:

@@ -126,6 +126,25 @@ class ModelWatch:
         self.report: DriftReport | None = None
         self.fed = False  # truths came since they were last looked at
 
+    def passes(self) -> bool:
+        """Whether `note` is all that may have to be done for the answer to one more request; counts it then."""
+        if (self._skip <= 1 and self._left) or self._recorder.options.keep_rows:
+            return False
+        self.seen += 1
+        self._skip -= 1
+        return True
+
+    def note(self, request: str, answers: Answers) -> None:
+        """Keep the answers to a request of which nothing else is kept, if answers of this model are kept at all."""
+        recorder = self._recorder
+        predictions = answers.get(self.answer) if self.keeps_answers and recorder.pending < _PENDING else None
+        if predictions is not None:
+            shares = answers.get("probabilities")
+            recorder.pending += len(predictions)
+            # No arrays: those of onnxruntime stand in its own memory, which grows with what is held of it.
+            kept = None if shares is None else shares.tolist()
+            recorder.noted.append((self, request, recorder.clock(), predictions.tolist(), kept))
+
     def observe(self, call: Call, request: Request) -> None:
         """Have the answers to a call kept, if it is one of those."""
         self.seen += 1
@@ -145,14 +164,7 @@ class ModelWatch:
         call.respond = partial(self._keep, kept, call.respond, request.id if named else "", drawn)
 
     def _note(self, respond: Callable[[Answers], Response], request: str, answers: Answers) -> Response:
-        """Keep the answers to a request of which nothing else is kept."""
-        predictions = answers.get(self.answer)
-        if predictions is not None:
-            recorder, shares = self._recorder, answers.get("probabilities")
-            recorder.pending += len(predictions)
-            # No arrays: those of onnxruntime stand in its own memory, which grows with what is held of it.
-            kept = None if shares is None else shares.tolist()
-            recorder.noted.append((self, request, recorder.clock(), predictions.tolist(), kept))
+        self.note(request, answers)
         return respond(answers)
 
     def _keep(
