@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -254,19 +254,39 @@ class Client:
         body = None if value is None else to_json(value)
         return self._send(method, path, body, {"content-type": "application/json"})[0]
 
+    def stream(self, path: str, value: Any) -> Iterator[Any]:
+        """The items of a method of a service that gives one after the other, as they come.
+
+        Args:
+            path: of the method.
+            value: its parameters.
+
+        Raises:
+            LeptonError: the server's refusal, the error that the items end with, or that they break off.
+        """
+        headers = {**self._headers, "content-type": "application/json", "accept": "application/x-ndjson"}
+        for status, line in self._connections.lines("POST", path, to_json(value), headers):
+            record = self._read(line, status)
+            if status != 200 or "result" not in record:
+                raise error_of(record, status)
+            yield record["result"]
+
     def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[Any, bytes]:
         """The JSON of the answer, and the bytes of the tensors behind it."""
         status, length, data = self._connections.exchange(method, path, body, {**self._headers, **headers})
+        split = len(data) if length is None or not length.isdecimal() else int(length)
+        answer = self._read(data[:split], status)
+        if status not in {200, 202}:
+            raise error_of(answer, status)
+        return answer, data[split:]
+
+    def _read(self, text: bytes, status: int) -> Any:
         try:
-            split = len(data) if length is None else int(length)
-            answer = json.loads(data[:split])
+            return json.loads(text)
         except ValueError:
             raise ServingError(
                 ErrorCode.BAD_REQUEST, f"{self.url} answers {status} without JSON", fix="is it a Lepton server?"
             ) from None
-        if status not in {200, 202}:
-            raise error_of(answer, status)
-        return answer, data[split:]
 
 
 def _address(model: str) -> str:

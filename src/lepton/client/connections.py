@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -85,8 +86,30 @@ class Connections:
             ServingError: NOT_READY, nothing answers; REQUEST_TIMEOUT.
             SecurityError: UNTRUSTED, the server's certificate.
         """
-        try:
+        with self._errors():
             return self._exchange(*request)
+
+    def lines(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Iterator[tuple[int, bytes]]:
+        """Send a request over a connection of its own; gives the status and each line of the answer as it comes.
+
+        Raises:
+            ServingError: NOT_READY, nothing answers, or the answer breaks off; REQUEST_TIMEOUT, no line came in time.
+            SecurityError: UNTRUSTED, the server's certificate.
+        """
+        with self._errors(), contextlib.closing(self._new()) as connection:
+            connection.request(method, self._prefix + path, body, headers)
+            response = connection.getresponse()
+            while line := response.readline():
+                if line.strip():
+                    yield response.status, line
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """What goes wrong on the way as errors of ours."""
+        try:
+            yield
         except TimeoutError:
             raise ServingError(
                 ErrorCode.REQUEST_TIMEOUT, f"{self._url} gave no answer in {self._timeout:g} s"
@@ -98,6 +121,8 @@ class Connections:
                 wanted="one for this name, of an authority that is known",
                 fix="give the file with its authority: Client(url, authority=FILE)",
             ) from None
+        except http.client.IncompleteRead:
+            raise ServingError(ErrorCode.NOT_READY, f"the answer of {self._url} breaks off", fix="try again") from None
         except (OSError, http.client.HTTPException) as error:
             raise ServingError(
                 ErrorCode.NOT_READY,

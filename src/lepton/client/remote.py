@@ -59,6 +59,8 @@ class RemoteModel:
 class RemoteService:
     """The methods of one service of a server; `Client` gives it.
 
+    A method that gives items one by one is iterated over; one that gives a task gives a `RemoteTask`.
+
     Attributes:
         doc: what the service says of itself.
         methods: what each method takes and gives, as JSON schema, by name.
@@ -80,6 +82,8 @@ class RemoteService:
             )
 
         def call(**parameters: Any) -> Any:
+            if method.get("stream"):
+                return self._client.stream(method["address"], parameters)
             answer = self._client.ask("POST", method["address"], parameters)
             return RemoteTask(self._client, answer) if method["task"] else answer["result"]
 

@@ -152,7 +152,10 @@ class _UnderWay:
         self._done = done
 
     def answered(self, response: Response) -> None:
-        self._leave()
+        if response.stream is None:
+            self._leave()
+        else:
+            response.stream.at_end(self._leave)
         self._done(response)
 
     def cancel(self) -> None:

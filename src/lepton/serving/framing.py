@@ -35,7 +35,7 @@ class AnswerWriter:
     def written(
         self, response: Response, request_id: str, *, keep_alive: bool = True, version: str = "1.1", head: bool = False
     ) -> bytes:
-        """An answer as it goes over the wire.
+        """An answer as it goes over the wire; of one that is streamed, what stands before its parts.
 
         Args:
             response: the answer.
@@ -48,12 +48,14 @@ class AnswerWriter:
         plain = response.status == 200 and response.content_type == JSON and not response.headers
         if plain and keep_alive and version == "1.1" and not head:  # nearly all
             return b"%b%d\r\nx-request-id: %b\r\n\r\n%b" % (self._ok, len(body), request_id.encode("ascii"), body)
+        framing = f"content-length: {len(body)}\r\n"
+        if response.stream is not None:
+            framing = "" if version == "1.0" else "transfer-encoding: chunked\r\n"
         lines = [
             _STATUS_LINES.get(response.status) or f"HTTP/1.1 {response.status} \r\n".encode(),
             _FIXED_HEADERS if response.content_type[:9] != "text/html" else _PAGE_HEADERS,
             self._date,
-            f"content-type: {response.content_type}\r\ncontent-length: {len(body)}\r\n"
-            f"x-request-id: {request_id}\r\n".encode("ascii"),
+            f"content-type: {response.content_type}\r\n{framing}x-request-id: {request_id}\r\n".encode("ascii"),
         ]
         lines += [f"{name}: {value}\r\n".encode("ascii") for name, value in response.headers]
         if not keep_alive:

@@ -21,8 +21,10 @@ from lepton.core import ErrorCode, LeptonError, ServingError, printable
 from lepton.serving.framing import AnswerWriter, has_body, target_path, too_large
 from lepton.serving.heads import Head, KnownHeads, Shortcut
 from lepton.serving.protocols.base import Request, Response, error_response, internal_error, request_id
+from lepton.serving.protocols.streamed import Streamed
 from lepton.serving.pulse import Pulse
 from lepton.serving.restraint import Restraint
+from lepton.serving.streaming import Outlet
 
 __all__ = ["Cancellable", "Connection", "Handler", "HttpService", "Limits"]
 
@@ -179,6 +181,7 @@ class Connection(asyncio.Protocol):
         self._queue: deque[_Turn] = deque()
         self._busy = False  # a thread works for this peer
         self._under_way: Cancellable | None = None
+        self._outlet: Outlet | None = None  # while an answer goes out part by part
         self._full = False  # the peer reads more slowly than it is answered
         self._deaf = False  # nothing more is read: the last answer is on its way
         self._ended = False  # the peer sends no more
@@ -318,6 +321,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The peer has read."""
         self._full = False
+        if self._outlet is not None:
+            self._outlet.resume()
         self._pump()
 
     # What httptools calls
@@ -436,8 +441,7 @@ class Connection(asyncio.Protocol):
         if self._ended and self._under_way is not None and self._probes < _PROBES:
             # Whether it only sends no more, or is gone, is seen by writing to it: what every client must pass over.
             self._probes += 1
-            self._written += len(_CONTINUE)
-            transport.write(_CONTINUE)
+            self._write(_CONTINUE if self._outlet is None else self._outlet.probe())
             return
         if left := transport.get_write_buffer_size():
             self._check_reader(transport, now, self._written - left)
@@ -523,9 +527,44 @@ class Connection(asyncio.Protocol):
 
     def _answered(self, turn: _Turn, started: float, response: Response) -> None:
         self._busy, self._under_way = False, None
-        if self._transport is not None:
+        if response.stream is not None:
+            self._stream(turn, response, response.stream, started)
+        elif self._transport is not None:
             self._send(turn, response, started)
             self._pump()
+
+    def _stream(self, turn: _Turn, response: Response, stream: Streamed, started: float) -> None:
+        """Send an answer whose parts come one after the other; the connection is busy until the last of them."""
+        if self._transport is None:
+            stream.cancel()
+            return
+        service, chunked = self._service, turn.version != "1.0"
+        turn.keep_alive = turn.keep_alive and chunked and not service.draining
+        self._write(
+            service.answers.written(response, turn.request.id, keep_alive=turn.keep_alive, version=turn.version)
+        )
+        ended = partial(self._streamed, turn, response, stream, started)
+        self._busy, self._probes = True, 0
+        self._under_way = self._outlet = Outlet(stream, self._write, ended, chunked=chunked)
+        stream.start(self._outlet)
+
+    def _streamed(self, turn: _Turn, response: Response, stream: Streamed, started: float) -> None:
+        """All parts of an answer are sent."""
+        self._busy, self._under_way, self._outlet = False, None, None
+        self._hold(-turn.held)
+        turn.held = 0
+        now = self._service.pulse.ended = time.monotonic()
+        self._service.handler.finished(turn.request, response._replace(code=stream.code), now - started)
+        if not turn.keep_alive:
+            self._end_after(turn)
+        self._pump()
+
+    def _write(self, data: bytes) -> bool:
+        """Send bytes; whether the peer reads as fast as they come."""
+        self._written += len(data)
+        if self._transport is not None:
+            self._transport.write(data)
+        return not self._full
 
     def _send(self, turn: _Turn, response: Response, started: float) -> None:
         transport = self._transport
@@ -543,12 +582,18 @@ class Connection(asyncio.Protocol):
             turn.held = 0
         now = service.pulse.ended = time.monotonic()
         service.handler.finished(request, response, now - started)
-        if keep_alive:
-            return
+        if not keep_alive:
+            self._end_after(turn)
+
+    def _end_after(self, turn: _Turn) -> None:
+        """Let the peer close, as the answer to this was the last."""
+        transport = self._transport
         self._queue.clear()
         self._deaf = True
         # Closing with bytes unread would reset the connection, and the peer could lose the answer: let it close first.
         self._deadline = self._service.loop.time() + _LINGER
+        if transport is None:
+            return
         if not self._ended and transport.can_write_eof():
             transport.write_eof()
         elif turn.refusal is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +37,7 @@ class Shop(lepton.Service):
 
     def __init__(self):
         self.well: bool | str = True
+        self.told = -1
 
     def check(self):
         if self.well == "hang":
@@ -104,6 +107,39 @@ class Shop(lepton.Service):
     def hold(self, marker: str) -> bool:
         _wait_for(marker)
         return True
+
+    @lepton.method
+    def tell(self, to: int, size: int = 1, ends: str = "", work: lepton.Work = None) -> Iterator[str]:  # type: ignore[assignment]
+        """Texts, one after the other."""
+        if ends == "first":
+            raise DataError(ErrorCode.BAD_VALUE, "got a town on the moon", wanted="one on earth")
+        try:
+            for number in range(to):
+                work.check()
+                yield str(number) * size
+            if ends == "raises":
+                raise RuntimeError("secret")
+            if ends == "dies":
+                os._exit(7)
+            if ends == "wrong":
+                yield 5  # type: ignore[misc]
+        finally:
+            self.told = number
+
+    @lepton.method(timeout="300ms")
+    def tell_no_more(self) -> Iterator[int]:
+        yield 0
+        time.sleep(600)
+
+    @lepton.method
+    async def tell_later(self, to: int) -> AsyncIterator[int]:
+        for number in range(to):
+            await asyncio.sleep(0)
+            yield number
+
+    @lepton.method
+    def last_told(self) -> int:
+        return self.told
 
     @lepton.method(task=True)
     def count(self, steps: int, marker: str | None = None, work: lepton.Work = None) -> int:  # type: ignore[assignment]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ def test_a_service_is_described_from_its_annotations_and_docstrings():
         "timeout": 30.0,
         "safe": False,
         "task": False,
+        "stream": False,
     }
     assert methods["count"]["parameters"]["required"] == ["steps"]
     assert "work" not in methods["count"]["parameters"]["properties"]
@@ -104,13 +106,34 @@ def _methods() -> list[Any]:
     async def later(self: Any) -> None: ...
 
     @lepton.method
-    def stream(self: Any) -> Any:
+    def stream(self: Any) -> int:  # type: ignore[misc]
+        yield 1
+
+    @lepton.method(batch=2)
+    def stream_in_batches(self: Any) -> Iterator[int]:
+        yield 1
+
+    @lepton.method(task=True)
+    def stream_as_task(self: Any) -> Iterator[int]:
         yield 1
 
     @lepton.method
     def _private(self: Any) -> None: ...
 
-    return [no_annotation, many, more, positional, odd, odd_result, unknown, later, stream, _private]
+    return [
+        no_annotation,
+        many,
+        more,
+        positional,
+        odd,
+        odd_result,
+        unknown,
+        later,
+        stream,
+        stream_in_batches,
+        stream_as_task,
+        _private,
+    ]
 
 
 @pytest.mark.parametrize("function", _methods(), ids=lambda function: function.__name__)
@@ -124,3 +147,29 @@ def test_methods_that_cannot_be_called_by_name_are_refused(function: Any):
 def test_a_service_without_methods_is_refused():
     with pytest.raises(UsageError, match=r"mark at least one with @lepton\.method"):
         handlers_of(type("Empty", (lepton.Service,), {}))
+
+
+def test_what_gives_items_is_known_by_its_annotation_or_because_it_yields():
+    class Teller(lepton.Service):
+        @lepton.method
+        def plain(self) -> Iterator[int]:
+            return iter([1])
+
+        @lepton.method
+        async def later(self) -> AsyncIterator[list[str]]:
+            yield []
+
+        @lepton.method
+        def silent(self):  # type: ignore[no-untyped-def]
+            yield 1
+
+        @lepton.method
+        def whole(self) -> list[int]:
+            return [1]
+
+    found = {name: (each.stream, each.result.schema()) for name, each in handlers_of(Teller).items()}
+    assert found["plain"][0]
+    assert found["plain"][1]["type"] == "integer"
+    assert found["later"] == (True, {"type": "array", "items": {"type": "string"}})
+    assert found["silent"] == (True, {})
+    assert found["whole"][0] is False

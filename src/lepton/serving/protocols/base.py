@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from lepton.core import ErrorCode, LeptonError, ServingError
 from lepton.serving.allowances import Allowance
+from lepton.serving.protocols.streamed import Streamed
 from lepton.serving.strict_json import dump
 
 __all__ = ["JSON", "Request", "Response", "error_response", "internal_error", "json_response", "request_id"]
@@ -59,13 +60,17 @@ class Request:
 
 
 class Response(NamedTuple):
-    """One response; `headers` beside those that every response has, `code` of the error that it tells."""
+    """One response; `headers` beside those that every response has, `code` of the error that it tells.
+
+    A `stream` is the body of an answer that comes part by part, in place of `body`.
+    """
 
     status: int
     body: bytes
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
     code: str = ""
+    stream: Streamed | None = None
 
 
 def json_response(value: Any, status: int = 200) -> Response:

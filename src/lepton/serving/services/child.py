@@ -28,8 +28,10 @@ from lepton.core import (
     printable,
 )
 from lepton.serving.protocols.base import error_response
+from lepton.serving.services.annotations import ResultError
 from lepton.serving.services.base import Service
 from lepton.serving.services.description import Handler, describe, handlers_of
+from lepton.serving.services.flow import Flow, items_of
 from lepton.serving.services.frames import MAX_PART, BadFrame, Frames, frame
 from lepton.serving.strict_json import dump, parse
 
@@ -147,11 +149,17 @@ class Runner:
         self._tasks = ThreadPoolExecutor(1, "task")
         self._checks = ThreadPoolExecutor(1, "check")
         self._cancels: dict[int, threading.Event] = {}
+        self._flows: dict[int, Flow] = {}
 
     def take(self, head: dict[str, Any], parts: list[bytes]) -> None:
         """Begin what one frame asks for."""
         kind, number = head["kind"], head.get("id", 0)
-        if kind == "call":
+        if kind == "call" and self._handlers[head["method"]].stream:
+            flow = self._flows[number] = Flow(head["over"])
+            self._calls.submit(
+                self._stream, number, self._handlers[head["method"]], head["requests"][0], parts[0], flow
+            )
+        elif kind == "call":
             self._calls.submit(self._call, number, self._handlers[head["method"]], head["requests"], parts)
         elif kind == "task":
             cancel = self._cancels[number] = threading.Event()
@@ -163,6 +171,8 @@ class Runner:
             self._answer(number, handler, head["requests"], [answer])
         elif kind == "cancel" and number in self._cancels:
             self._cancels[number].set()
+        elif kind in {"cancel", "more"} and (reading := self._flows.get(number)) is not None:
+            reading.cancel() if kind == "cancel" else reading.add(head["size"])
         elif kind == "check":
             self._checks.submit(lambda: self._link.send({"kind": "health", "health": self.health()}))
 
@@ -193,6 +203,26 @@ class Runner:
         answer = _safely(handler, request, partial(self._one, handler, body, extra))
         del self._cancels[number]
         self._answer(number, handler, [request], [answer])
+
+    def _stream(self, number: int, handler: Handler, request: str, body: bytes, flow: Flow) -> None:
+        """Send the items of a method as they come; its answer says how they ended."""
+        answer = _safely(handler, request, partial(self._items, number, handler, body, flow))
+        del self._flows[number]
+        self._answer(number, handler, [request], [answer])
+
+    def _items(self, number: int, handler: Handler, body: bytes, flow: Flow) -> bytes:
+        arguments = handler.read(parse(body) if body else {})
+        if handler.work is not None:
+            arguments[handler.work] = Work(cancel=flow.cancelled)
+        with contextlib.closing(items_of(getattr(self._service, handler.name)(**arguments))) as items:
+            for item in items:
+                data = _result(handler, item)
+                if len(data) > MAX_PART:
+                    raise ResultError(f"an item of {handler.name} has {len(data)} bytes")
+                if not flow.spend(len(data)):
+                    break
+                self._link.send({"kind": "item", "id": number}, [data])
+        return b""
 
     def _answer(self, number: int, handler: Handler, requests: list[str], answers: list[Answer]) -> None:
         if sum(len(body) for _, body in answers) > MAX_PART:

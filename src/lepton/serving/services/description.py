@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from lepton.serving.services.annotations import Kind, check_names, kind_of, obje
 from lepton.serving.services.base import MethodOptions, Service, options_of
 
 __all__ = ["Handler", "describe", "handlers_of"]
+
+_STREAMS = (Iterator, Iterable, Generator, AsyncIterator, AsyncIterable, AsyncGenerator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Handler:
         result: what it gives.
         work: name of the parameter that takes a `Work`, if there is one.
         doc: its docstring.
+        stream: whether it gives items one by one; `result` is what each is.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Handler:
     result: Kind
     work: str | None
     doc: str
+    stream: bool = False
 
     def read(self, values: Any) -> dict[str, Any]:
         """Arguments of one call from its JSON; `ServingError` where they do not fit."""
@@ -63,6 +67,7 @@ class Handler:
             "timeout": options.timeout,
             "safe": options.safe,
             "task": options.task,
+            "stream": self.stream,
         }
 
 
@@ -98,8 +103,8 @@ def describe(cls: type[Service], handlers: Mapping[str, Handler]) -> dict[str, A
 def _handler(where: str, name: str, function: Any, options: MethodOptions) -> Handler:
     if name.startswith("_"):
         raise UsageError(ErrorCode.BAD_SERVICE, f"{where} is marked, but its name says that it is private")
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-        raise UsageError(ErrorCode.BAD_SERVICE, f"{where} is no plain function", wanted="def, and return")
+    if inspect.iscoroutinefunction(function):
+        raise UsageError(ErrorCode.BAD_SERVICE, f"{where} is a coroutine", wanted="def and return, or yield")
     try:
         hints = typing.get_type_hints(function, include_extras=True)
     except NameError as error:
@@ -117,6 +122,29 @@ def _handler(where: str, name: str, function: Any, options: MethodOptions) -> Ha
         parameters[parameter.name] = kind_of(hints[parameter.name], place)
         if parameter.default is not parameter.empty:
             defaults[parameter.name] = parameter.default
-    result = kind_of(hints.get("return", Any), f"the result of {where}")
+    stream, annotation = _items_in(hints.get("return", Any))
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        if not stream and annotation is not Any:
+            raise UsageError(
+                ErrorCode.BAD_SERVICE,
+                f"{where} yields, and its annotation is of one result",
+                wanted="-> Iterator[…], with the type of an item",
+            )
+        stream = True
+    if stream and (options.batch is not None or options.task):
+        raise UsageError(
+            ErrorCode.BAD_SERVICE,
+            f"{where} gives items one by one, and is a batch or a task",
+            fix="leave out batch and task",
+        )
+    result = kind_of(annotation, f"the result of {where}")
     needed = frozenset(parameters.keys() - defaults.keys())
-    return Handler(name, options, parameters, needed, defaults, result, work, inspect.cleandoc(function.__doc__ or ""))
+    doc = inspect.cleandoc(function.__doc__ or "")
+    return Handler(name, options, parameters, needed, defaults, result, work, doc, stream)
+
+
+def _items_in(annotation: Any) -> tuple[bool, Any]:
+    """Whether a result is given item by item, and the annotation of one."""
+    if (typing.get_origin(annotation) or annotation) not in _STREAMS:
+        return False, annotation
+    return True, next(iter(typing.get_args(annotation)), Any)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from lepton.core import ErrorCode, LeptonError, Resources, ServingError, printable
 from lepton.serving.protocols.base import Request, Response, error_response
 from lepton.serving.services.process import ServiceProcess, ServiceSource
+from lepton.serving.services.streams import ItemStream, size_over
 
 __all__ = ["Host", "HostLimits", "Pending", "ServiceState"]
 
@@ -21,6 +24,7 @@ _logger = logging.getLogger("lepton.serving")
 
 _STABLE = 10.0  # seconds after which a process that ends is one that had started well
 _STATUSES = range(200, 600)
+_FIRST_ERROR = 400
 
 
 class ServiceState(StrEnum):
@@ -64,6 +68,9 @@ class Pending:
         came: when it did, by the clock of the loop.
         attempts: how often it was run already, in processes that died.
         progress: takes what a task reports.
+        stop: ends the run of a stream whose caller is gone.
+        stream: that it is answered by, once the first item came.
+        gone: whether nobody reads the rest of that.
     """
 
     request: Request
@@ -73,11 +80,27 @@ class Pending:
     attempts: int = 0
     progress: Callable[[Mapping[str, Any]], None] | None = None
     waits_in: deque[Pending] | None = None
+    stop: Callable[[], None] | None = None
+    stream: ItemStream | None = None
+    gone: bool = False
 
     def cancel(self) -> None:
-        """The caller is gone: what was not begun need not be."""
+        """The caller is gone: what was not begun need not be, and a stream need not go on."""
         if self.waits_in is not None and self in self.waits_in:
             self.waits_in.remove(self)
+        if self.stop is not None:
+            self.stop()
+
+    def answer(self, response: Response) -> None:
+        """Give the response, or what ends the stream that was begun."""
+        if self.gone:
+            return
+        if self.stream is None:
+            self.done(response)
+        elif response.status < _FIRST_ERROR:
+            self.stream.end()
+        else:
+            self.stream.fail(response)
 
 
 @dataclass(slots=True, eq=False)
@@ -252,13 +275,58 @@ class Host:
         run = self._runs[number] = _Run(calls, kind)
         for call in calls:
             call.waits_in = None
-        if method["timeout"] is not None:
-            run.timer = self._loop.call_later(method["timeout"], self._expire, number)
+        if method["stream"]:
+            calls[0].stop = partial(self._stop_stream, number)
+        self._set_timer(number, run)
         requests = [call.request.id for call in calls]
         head = {"kind": kind, "id": number, "method": method["name"], "requests": requests}
+        if method["stream"]:
+            head["over"] = size_over(calls[0].request)
         if self._process is not None:
             self._process.send(head, [call.request.body for call in calls])
         return number
+
+    def _set_timer(self, number: int, run: _Run) -> None:
+        """End a run that takes too long; of a stream, one whose next item does."""
+        if run.timer is not None:
+            run.timer.cancel()
+        method, stream = run.calls[0].method, run.calls[0].stream
+        waits = method["timeout"] is None or (stream is not None and stream.waits)
+        run.timer = None if waits else self._loop.call_later(method["timeout"], self._expire, number)
+
+    def _take_item(self, number: int, run: _Run, item: bytes) -> None:
+        """An item of a stream; the first begins the answer."""
+        call = run.calls[0]
+        if not call.gone:
+            self._stream_of(number, call).put(item)
+            self._set_timer(number, run)
+
+    def _stream_of(self, number: int, call: Pending) -> ItemStream:
+        if call.stream is None:
+            stop = partial(self._stop_stream, number)
+            call.stream = ItemStream(call.request, partial(self._feed_stream, number), stop)
+            call.done(call.stream.response)
+        return call.stream
+
+    def _take_answer(self, number: int, call: Pending, status: int, body: bytes) -> None:
+        if call.method["stream"] and status < _FIRST_ERROR and not call.gone:
+            self._stream_of(number, call)  # of no item, maybe
+        call.answer(Response(status, body, code="" if status < _FIRST_ERROR else _code_of(body)))
+
+    def _feed_stream(self, number: int, size: int) -> None:
+        """A caller has read so much of a stream."""
+        run = self._runs.get(number)
+        if run is not None and self._process is not None:
+            self._process.send({"kind": "more", "id": number, "size": size})
+            self._set_timer(number, run)
+
+    def _stop_stream(self, number: int) -> None:
+        """Nobody reads the rest of a stream: it is closed at its next item, and ended if none comes in time."""
+        run = self._runs.get(number)
+        if run is not None and self._process is not None:
+            self._process.send({"kind": "cancel", "id": number})
+            run.calls[0].stream, run.calls[0].gone = None, True
+            self._set_timer(number, run)
 
     def _expire(self, number: int) -> None:
         """A run takes too long: nothing but the end of its process ends it."""
@@ -269,7 +337,7 @@ class Host:
             f"{printable(self.name)}.{method['name']} was ended after its timeout of {method['timeout']:g} s",
         )
         for call in run.calls:
-            call.done(error_response(error))
+            call.answer(error_response(error))
         if self._process is not None:
             self._process.end(f"{method['name']} took longer than its timeout of {method['timeout']:g} s")
 
@@ -281,8 +349,11 @@ class Host:
             if run.timer is not None:
                 run.timer.cancel()
             for call, status, body in zip(run.calls, head["statuses"], parts, strict=True):
-                call.done(Response(int(status) if status in _STATUSES else 500, body))
+                self._take_answer(head["id"], call, int(status) if status in _STATUSES else 500, body)
             self._pump()
+        elif kind == "item":
+            if (streaming := self._runs.get(head["id"])) is not None:
+                self._take_item(head["id"], streaming, parts[0])
         elif kind == "progress":
             reporting = self._runs.get(head["id"])
             if reporting is not None and reporting.calls[0].progress is not None:
@@ -370,13 +441,19 @@ class Host:
             if run.timer is not None:
                 run.timer.cancel()
             for call in run.calls:
-                if call.method["safe"] and run.kind == "call" and not call.attempts and not self._stopping.is_set():
+                if (
+                    call.method["safe"]
+                    and call.stream is None
+                    and run.kind == "call"
+                    and not call.attempts
+                    and not self._stopping.is_set()
+                ):
                     call.attempts += 1
                     again.append(call)
                 else:
                     name = f"{printable(self.name)}.{call.method['name']}"
                     text = f"the process of the service ended while it ran {name}"
-                    call.done(error_response(ServingError(ErrorCode.SERVICE_DIED, text, fix="try again")))
+                    call.answer(error_response(ServingError(ErrorCode.SERVICE_DIED, text, fix="try again")))
         for call in reversed(again):
             self._queues.put(call, first=True)
         if not was_ready:
@@ -385,3 +462,11 @@ class Host:
     def _refuse(self, calls: list[Pending]) -> None:
         for call in calls:
             call.done(error_response(self.not_ready()))
+
+
+def _code_of(body: bytes) -> str:
+    """The code of the catalogue that an error of the process has."""
+    try:
+        return str(json.loads(body)["code"])
+    except (ValueError, LookupError, TypeError):
+        return str(ErrorCode.INTERNAL)

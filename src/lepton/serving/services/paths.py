@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lepton.serving.protocols.base import JSON
+from lepton.serving.services.streams import EVENTS, LINES
 
 __all__ = ["method_paths"]
 
@@ -34,6 +35,7 @@ def method_paths(services: Mapping[str, Mapping[str, Any]], errors: Mapping[str,
 def _operation(service: str, method: Mapping[str, Any], errors: Mapping[str, Any]) -> dict[str, Any]:
     result = {"type": "object", "required": ["result"], "properties": {"result": method["result"]}}
     status, answer = ("202", _TASK) if method["task"] else ("200", result)
+    media = (LINES, EVENTS) if method["stream"] else (JSON,)
     return {
         "operationId": f"{service}_{method['name']}",
         "summary": method["doc"].partition("\n")[0],
@@ -43,5 +45,8 @@ def _operation(service: str, method: Mapping[str, Any], errors: Mapping[str, Any
             "required": bool(method["parameters"]["required"]),
             "content": {JSON: {"schema": method["parameters"]}},
         },
-        "responses": {**errors, status: {"description": "The answer", "content": {JSON: {"schema": answer}}}},
+        "responses": {
+            **errors,
+            status: {"description": "The answer", "content": {each: {"schema": answer} for each in media}},
+        },
     }

@@ -31,7 +31,7 @@ def access_line(request: Request, response: Response, seconds: float) -> str:
         "status": response.status,
         "ms": round(seconds * 1e3, 3),
         "bytes_in": len(request.body),
-        "bytes_out": len(response.body),
+        "bytes_out": len(response.body) if response.stream is None else response.stream.size,
     }
     if response.code:
         record["code"] = response.code
