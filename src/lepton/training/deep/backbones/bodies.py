@@ -117,8 +117,8 @@ def _of_transformers(checkpoint: Checkpoint) -> PictureBody:
 def _of_timm(checkpoint: Checkpoint) -> PictureBody:
     try:
         import timm  # noqa: PLC0415 - optional
-    except ImportError:
-        raise MissingExtraError("timm", "", "A backbone of timm") from None
+    except ImportError as error:  # torchvision may be what is missing
+        raise MissingExtraError((error.name or "timm").split(".")[0], "", "A backbone of timm") from None
     except RuntimeError as error:  # torchvision of another build than torch's
         raise DataError(
             ErrorCode.UNREADABLE,
