@@ -9,7 +9,7 @@ import platform
 import re
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ def measure_latency(
     *,
     blocks: int = BLOCKS,
     calls: int = CALLS,
+    clock: Callable[[], float] = time.perf_counter,
     work: Work | None = None,
 ) -> LatencyRecord:
     """Time single rows through a model: packed, run on one thread, every output computed.
@@ -76,6 +77,8 @@ def measure_latency(
         reference: a model to measure in turns with it, block by block, so that both see the same machine.
         blocks: of how many blocks the median is taken.
         calls: calls of each block.
+        clock: that tells seconds; `time.thread_time` leaves out what else the machine does meanwhile, and what other
+            threads do for the call.
         work: checked between blocks.
 
     Raises:
@@ -86,12 +89,12 @@ def measure_latency(
     models = [predictor] if reference is None else [predictor, reference]
     samples = _single_rows(rows)
     for model in models:
-        _time_calls(model, samples, min(calls, 100))  # the first calls allocate
+        _time_calls(model, samples, min(calls, 100), clock)  # the first calls allocate
     times: list[list[NDArray[np.float64]]] = [[] for _ in models]
     for block in range(blocks):
         work.check()
         for model, blocks_of_model in zip(models, times, strict=True):
-            blocks_of_model.append(_time_calls(model, samples, calls))
+            blocks_of_model.append(_time_calls(model, samples, calls, clock))
         work.report(block + 1, blocks, "blocks", note="measuring latency")
     here = machine()
     other = None if reference is None else _record(times[1], here, None)
@@ -143,16 +146,18 @@ def _single_rows(rows: Any) -> list[Any]:
     return samples
 
 
-def _time_calls(model: Predictor, samples: Sequence[Any], calls: int) -> NDArray[np.float64]:
+def _time_calls(
+    model: Predictor, samples: Sequence[Any], calls: int, clock: Callable[[], float]
+) -> NDArray[np.float64]:
     """Seconds of each of `calls` calls, garbage collection held off."""
     times = np.empty(calls)
     collecting = gc.isenabled()
     gc.disable()
     try:
         for call, sample in zip(range(calls), itertools.cycle(samples), strict=False):
-            begin = time.perf_counter()
+            begin = clock()
             model.outputs(sample)
-            times[call] = time.perf_counter() - begin
+            times[call] = clock() - begin
     finally:
         if collecting:
             gc.enable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ _BLOCKS = 5
 _BLOCK = 0.03  # seconds
 _CALLS = (20, 300)
 _REPEATS = 3
+_LEAST_TICK = 1e-7  # seconds: of a clock that is coarse, a call may seem to take none
 _NO_ROW_LEAVES = 1.0  # no probability of floating point is above it, and few are equal
 _BATCH = 256
 
@@ -30,22 +32,25 @@ _BATCH = 256
 class Meter:
     """Measures networks on one row, one thread, in turns with one and the same reference.
 
-    A machine that is busy slows both, so the middle call is told in units of the reference, times what that takes when
-    nothing disturbs it. The slowest calls are told as they were: noise only ever adds to them, so what seems too slow
-    is measured again.
+    Times are those of the processor in the calling thread, which other work on the machine does not make longer as it
+    does those of the clock; the last word, on the finished file, has the clock. A machine whose caches and speed are
+    disturbed slows both, so times are told in units of the reference, times what that took when the search began. Noise
+    only ever adds to the slowest calls, so what seems too slow is measured again.
 
     Args:
         subject: what is written around a network.
         reference: the design to measure in turns with.
         folder: for files.
-        quiet: seconds of the reference's middle call, if they are known.
+        quiet: seconds of the reference's middle and slowest call, if they are known.
         work: stop signal.
     """
 
-    def __init__(self, subject: Subject, reference: NetSpec, folder: Path, quiet: float | None, work: Work) -> None:
+    def __init__(
+        self, subject: Subject, reference: NetSpec, folder: Path, quiet: tuple[float, float] | None, work: Work
+    ) -> None:
         self._subject, self._folder, self._work = subject, folder, work
         self._reference = self._opened(FittedNet(untrained(reference), 0, 0.0), "reference")
-        self.quiet = quiet or self._record(self._reference, None).p50
+        self.quiet = quiet or self._least(self._reference)
 
     def of_design(self, spec: NetSpec, allowed: float | None) -> Cost:
         """The cost of a design that has not been trained; rows go all the way through its exits.
@@ -67,14 +72,18 @@ class Meter:
         found, slowest = [], []
         for _ in range(_REPEATS):
             record = self._record(model, self._reference)
-            reference = record.p50 if record.reference is None else record.reference.p50
-            found.append(record.p50 / reference * self.quiet)
-            slowest.append(record.p99)
-            if allowed is None or record.p99 <= allowed or min(found) > allowed:
+            beside = record.reference or record
+            found.append(max(record.p50, _LEAST_TICK) / max(beside.p50, _LEAST_TICK) * self.quiet[0])
+            slowest.append(min(record.p99, record.p99 / max(beside.p99, _LEAST_TICK) * self.quiet[1]))
+            if allowed is None or slowest[-1] <= allowed or min(found) > allowed:
                 break
         parameters = sum(each.numel() for each in module.parameters())
         size = bundle_size(self._folder / "measured.lepton")
         return Cost(float(np.median(found)), min(slowest), size, multiply_adds, parameters)
+
+    def _least(self, model: Predictor) -> tuple[float, float]:
+        records = [self._record(model, None) for _ in range(_REPEATS)]
+        return max(min(r.p50 for r in records), _LEAST_TICK), max(min(r.p99 for r in records), _LEAST_TICK)
 
     def _opened(self, net: FittedNet, name: str) -> Predictor:
         path = self._folder / f"{name}.lepton"
@@ -83,9 +92,10 @@ class Meter:
 
     def _record(self, model: Predictor, reference: Predictor | None) -> Any:
         quick = Work(cancel=self._work.cancel)
-        first = measure_latency(model, self._subject.samples, blocks=1, calls=3, work=quick).p50
-        calls = int(np.clip(_BLOCK / first, *_CALLS))
-        return measure_latency(model, self._subject.samples, reference, blocks=_BLOCKS, calls=calls, work=quick)
+        told: dict[str, Any] = {"clock": time.thread_time, "work": quick}
+        first = measure_latency(model, self._subject.samples, blocks=1, calls=3, **told).p50
+        calls = int(np.clip(_BLOCK / max(first, _LEAST_TICK), *_CALLS))
+        return measure_latency(model, self._subject.samples, reference, blocks=_BLOCKS, calls=calls, **told)
 
 
 def untrained(spec: NetSpec) -> LeptonNetModule:

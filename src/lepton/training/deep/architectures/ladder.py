@@ -18,12 +18,16 @@ __all__ = ["STEP", "best_first", "fronts", "is_beaten", "next_to_rise", "of_rung
 STEP = 3
 """How much longer each rung is than the one below, and one in how many designs rises."""
 
+_LEAST_PASSES = 3  # of the lowest rung, where there is time: after one, whatever learns quickest looks best
+_SAME_TIME = math.log(1.05)  # of two rows: what is nearer is noise
+
 Loss = Callable[[Trial], float]
 
 
 def rungs_of(passes: int) -> tuple[int, ...]:
     """How many passes each rung takes, rising to `passes`."""
-    return tuple(sorted({max(1, round(passes / STEP**below)) for below in (0, 1, 2)}))
+    least = min(passes, _LEAST_PASSES)
+    return tuple(sorted({max(least, round(passes / STEP**below)) for below in (0, 1, 2)}))
 
 
 def of_rung(trials: Iterable[Trial], rung: int) -> list[Trial]:
@@ -35,11 +39,16 @@ def fronts(trials: Sequence[Trial], loss: Loss) -> list[list[Trial]]:
     """The trials that none beats in loss and time of a row, then the same of the others, and so on."""
     left, found = list(trials), []
     while left:
-        costs = [(loss(trial), trial.cost.row) for trial in left]
+        costs = [(loss(trial), _time(trial)) for trial in left]
         first = [t for t, cost in zip(left, costs, strict=True) if not any(is_beaten(cost, other) for other in costs)]
         found.append(first)
         left = [trial for trial in left if trial not in first]
     return found
+
+
+def _time(trial: Trial) -> int:
+    """Of a row, in steps of 5 %."""
+    return round(math.log(trial.cost.row) / _SAME_TIME)
 
 
 def is_beaten(costs: Sequence[float], other: Sequence[float]) -> bool:
@@ -49,7 +58,7 @@ def is_beaten(costs: Sequence[float], other: Sequence[float]) -> bool:
 
 def on_front(trials: Sequence[Trial], loss: Loss) -> list[bool]:
     """Of each trial, whether none beats it in loss, time of a row, size and multiply-adds together."""
-    costs = [(loss(t), t.cost.row, t.cost.size, t.cost.multiply_adds) for t in trials]
+    costs = [(loss(t), _time(t), t.cost.size, t.cost.multiply_adds) for t in trials]
     return [math.isfinite(cost[0]) and not any(is_beaten(cost, other) for other in costs) for cost in costs]
 
 

@@ -63,14 +63,15 @@ class Learning:
 
     Attributes:
         rows: which do what.
-        seconds_a_row: of a pass of the family's member of width 1; 0 until `measure_pace`.
+        paced: the design whose pace was measured.
+        seconds_a_row: of a pass of that design; 0 until `measure_pace`.
     """
 
     def __init__(self, subject: Subject, metric: Metric, work: Work) -> None:
         self.subject, self.metric = subject, metric
         self._learner, self._seed = subject.learner(work), work.seed_for("architectures", "judged")
         self.rows = Parts.of(subject, work.seed_for("architectures", "parts"))
-        self.seconds_a_row = 0.0
+        self.seconds_a_row, self.paced = 0.0, self.family
 
     @property
     def family(self) -> NetSpec:
@@ -92,9 +93,11 @@ class Learning:
         """Whether early exits are of use: for classes, with enough rows to set them by."""
         return self.subject.problem.task in ("binary", "multiclass") and len(self.rows.choose) >= _LEAST_FOR_EXITS
 
-    def measure_pace(self) -> None:
-        """Measure how quickly rows are learned here, and by how many threads they are learned quickest."""
-        self.seconds_a_row = self._learner.seconds_a_row()
+    def measure_pace(self, spec: NetSpec) -> None:
+        """Measure how quickly rows are learned by a design here, and by how many threads they are learned quickest."""
+        learner = self._learner.of(spec)
+        self.seconds_a_row, self.paced = learner.seconds_a_row(), spec
+        self._learner.threads = learner.threads
 
     def most_passes(self) -> int:
         """Over the rows, where there is time."""

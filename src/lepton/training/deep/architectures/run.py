@@ -25,6 +25,8 @@ _TO_WRITE = 1.5  # seconds
 _CHECKED_CALLS = 8_000  # of the finished file, see `Limits.check`
 _SHARE_TO_CHECK = 0.05
 _TRAININGS = 8.0  # in full, that the time should suffice for: some 18 designs, and the last one on all rows
+_FEWEST_TRAININGS = 3.0  # that it is made to suffice for, if only
+_FEW_PASSES = 10  # are had
 _USED = 0.9
 
 
@@ -79,9 +81,9 @@ def search_architectures(
             subject = read(work)
             learning = Learning(subject, _metric(metric, subject.problem.task), work)
             work.check()
-            if work.within is not None:
-                learning.measure_pace()
             reference = designs.first_designs(learning.family)[0]
+            if work.within is not None:
+                learning.measure_pace(reference)
             quiet = None if found is None else found.asked.reference
             meter = Meter(subject, reference, scratch, quiet, work)
             fingerprint = subject.fingerprint
@@ -111,12 +113,13 @@ def _metric(asked: str | Callable[..., float] | None, task: str) -> Metric:
 
 
 def _rungs(learning: Learning, work: Work) -> tuple[int, ...]:
-    """How many passes each rung takes: what the time allows for `_TRAININGS`, and not more than are of use."""
+    """How many passes each rung takes: what the time allows for some trainings, and not more than are of use."""
     most, remaining = learning.most_passes(), work.remaining
     if remaining is None:
         return ladder.rungs_of(most)
-    a_pass = learning.seconds_a_row * learning.num_rows
-    return ladder.rungs_of(max(1, min(most, int(_USED * max(remaining, 0.0) / (a_pass * _TRAININGS)))))
+    passes = _USED * max(remaining, 0.0) / (learning.seconds_a_row * learning.num_rows)
+    affordable = max(passes / _TRAININGS, min(passes / _FEWEST_TRAININGS, _FEW_PASSES))
+    return ladder.rungs_of(max(1, min(most, int(affordable))))
 
 
 def _reserve(limits: Limits, work: Work) -> float:

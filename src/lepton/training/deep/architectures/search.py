@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -23,6 +25,7 @@ _DRAWS = 60  # of new designs, until one is found that is new and within the lim
 _PARENTS = 4
 _SAME_FOR_ALL = 0.3  # of a training's time does not grow with multiply-adds
 _LEAST_PART = 1.0  # seconds
+_BESIDE = 1.0
 
 
 class ArchitectureSearch:
@@ -54,6 +57,7 @@ class ArchitectureSearch:
         self._before = max((trial.after for trial in folder.trials), default=0.0)
         self.passes = folder.asked.passes
         self.infeasible = False
+        self._beside = _BESIDE  # seconds of a step apart from its training
         self.first = designs.first_designs(learning.family)
 
     @property
@@ -85,6 +89,13 @@ class ArchitectureSearch:
     def _step(self) -> bool:
         """Train one network; whether there may be another."""
         self._work.check()
+        started, known = time.monotonic(), len(self.trials)
+        go_on = self._next()
+        spent = time.monotonic() - started - sum(trial.seconds for trial in self.trials[known:])
+        self._beside = (self._beside + spent) / 2
+        return go_on
+
+    def _next(self) -> bool:
         left = self._trainings_left()
         top = len(self.passes) - 1
         if left == 0:
@@ -130,7 +141,7 @@ class ArchitectureSearch:
         guess = self._guess(spec)
         others = [self._pace(trial) / self._guess(trial.spec) for trial in made if self._guess(trial.spec) > 0]
         pace = max(own) if own else guess * (statistics.median(others) if others else 1.0)
-        return pace * rows * passes
+        return pace * rows * passes + self._beside
 
     def _pace(self, trial: Trial) -> float:
         """Seconds of a row in one pass."""
@@ -138,8 +149,7 @@ class ArchitectureSearch:
 
     def _guess(self, spec: NetSpec) -> float:
         """The same, as far as multiply-adds tell it."""
-        family = self.learning.family
-        share = untrained(spec).multiply_adds()[-1] / untrained(family).multiply_adds()[-1]
+        share = _multiply_adds(spec) / _multiply_adds(self.learning.paced)
         return self.learning.seconds_a_row * (_SAME_FOR_ALL + (1 - _SAME_FOR_ALL) * share)
 
     def last_training(self, spec: NetSpec) -> float:
@@ -199,12 +209,9 @@ class ArchitectureSearch:
         return None
 
     def _parents(self) -> list[Trial]:
-        """The best quarter, and on the lowest rung those that none beats in score and time of a row."""
+        """The best quarter of the designs, those that were trained longer first."""
         order = self.best_first()
-        best = {trial.design for trial in order[: max(_PARENTS, len(order) // _PARENTS)]}
-        front = ladder.fronts(ladder.of_rung(self.trials, 0), self.loss)[:1]
-        best |= {trial.design for each in front for trial in each}
-        return [trial for trial in order if trial.design in best]
+        return order[: max(_PARENTS, len(order) // _PARENTS)]
 
     @property
     def _most_seconds(self) -> float | None:
@@ -280,3 +287,9 @@ class ArchitectureSearch:
     def metric(self) -> Metric:
         """What is chosen by."""
         return self.learning.metric
+
+
+@lru_cache(maxsize=4096)
+def _multiply_adds(spec: NetSpec) -> int:
+    """Of a row that goes all the way."""
+    return int(untrained(spec).multiply_adds()[-1])

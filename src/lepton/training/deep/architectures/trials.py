@@ -32,7 +32,7 @@ class Cost:
 
     Attributes:
         row: seconds of the middle one of many calls, as of a machine that does nothing else.
-        slowest: seconds of the 99th percentile, as it was measured; what `max_latency` speaks of.
+        slowest: seconds of the 99th percentile, which `max_latency` speaks of.
         size: bytes of the model file, as `max_size` counts them.
         multiply_adds: of a row; with exits, of the mean row.
         parameters: numbers that are learned.
@@ -105,7 +105,7 @@ class Asked:
         metric: by name.
         seed: reaches everything random.
         passes: of each rung, rising.
-        reference: seconds of a row through the first design when the search began.
+        reference: seconds of a row through the first design when the search began: the middle one, the slowest.
         machine: where that was.
     """
 
@@ -114,7 +114,7 @@ class Asked:
     metric: str
     seed: int
     passes: tuple[int, ...]
-    reference: float
+    reference: tuple[float, float]
     machine: Mapping[str, Any]
 
 
@@ -174,8 +174,14 @@ class TrialFolder:
         try:
             asked = Asked(**{each.name: found[each.name] for each in fields(Asked)})
             passes = tuple(int(each) for each in asked.passes)
-            asked = Asked(**{**asdict(asked), "passes": passes, "reference": float(asked.reference)})
-        except (KeyError, TypeError, ValueError):
+            asked = Asked(
+                **{
+                    **asdict(asked),
+                    "passes": passes,
+                    "reference": (float(asked.reference[0]), float(asked.reference[1])),
+                }
+            )
+        except (KeyError, TypeError, ValueError, IndexError):
             raise damaged(header, "something that was asked is missing or of another type") from None
         if not passes or min(passes) < 1:
             raise damaged(header, "no passes")
