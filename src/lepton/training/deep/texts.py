@@ -31,7 +31,7 @@ __all__ = ["train_texts"]
 CODEC = "code-points/1"
 TENSORS = (TensorRecord("tokens", "int64", (None, None)), TensorRecord("mask", "int64", (None, None)))
 
-_STRENGTHS = (1.0, 3.0)
+_STRENGTHS = (1.0, 3.0, 10.0)  # of linear scores; the larger is tried where the one before it was the better
 _CELLS = 8_000_000  # coefficients of linear scores
 _PIECES = (5_000, 200_000)
 _EMBEDDED = 100_000
@@ -181,8 +181,9 @@ class _Choice:
             linear = self._linear(learned, known, strength)
             found = linear.scores(unseen)
             self._judge("n-grams", f"strength {strength:g}", (found, None), held, time.monotonic() - start)
-            if scores is None or self.best is self.candidates[-1]:
-                scores, self.strength, self._parts.linear = found, strength, linear
+            if scores is not None and self.best is not self.candidates[-1]:
+                break
+            scores, self.strength, self._parts.linear = found, strength, linear
         if self._work.stopped:
             return
         self._linear_seconds = time.monotonic() - start
