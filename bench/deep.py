@@ -2,6 +2,8 @@
 
     python bench/deep.py --quick        # MNIST twice and with exits, X-rays, colour pictures: about 12 minutes
     python bench/deep.py --full         # five seeds of each, 1 M parameters, exits of several promises, three families
+    python bench/deep.py --full --only hands            # of these the trainings on one set: 20 minutes for hands
+    python bench/deep.py --quick --seeds 5 --only mnist
 
 Every training runs in a process of its own, with one thread, two at a time. Nothing is chosen on test rows, and all
 sets have the same settings. Times of single trainings are those of one core beside another training.
@@ -160,15 +162,15 @@ def one(task, shared, rows):
     print(json.dumps(run((x[:rows], y[:rows], x_test, y_test), task["seed"], task["epochs"], task["options"])))
 
 
-def tasks_of(full):
+def tasks_of(full, seeds, sets):
     """What is trained, the longest first."""
 
     def task(name, seed=0, epochs=10, **options):
         return {"set": name, "seed": seed, "epochs": epochs, "options": options}
 
-    seeds = range(5 if full else 1)
+    seeds = range(seeds or (5 if full else 1))
     tasks = [task("mnist", width=3.5)] if full else []
-    tasks += [task("mnist", seed) for seed in range(5 if full else 2)]
+    tasks += [task("mnist", seed) for seed in (range(2) if len(seeds) == 1 else seeds)]
     tasks += [task("mnist", exits=promise) for promise in ((0.0, 0.001, "40%") if full else (0.001,))]
     tasks += [task(name, seed) for name in SETS[1:] for seed in seeds]
     tasks += [task("mnist", seed, epochs=1) for seed in seeds]
@@ -176,7 +178,7 @@ def tasks_of(full):
         for width in (0.25, 0.5, 1.0):
             tasks += [task(name, width=width), task(name, width=width, exits=0.001)]
             tasks += [task(name, width=width, family=family) for family in FAMILIES]
-    return tasks
+    return [task for task in tasks if task["set"] in sets]
 
 
 def told(task, found):
@@ -195,6 +197,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--only", action="append", choices=SETS, help="this set, once for each; all by default")
+    parser.add_argument("--seeds", type=int, help="of each training; 1 with --quick, but 2 of MNIST, and 5 with --full")
     parser.add_argument("--data", type=Path, default=SHARED, help="the folder of the data sets")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rows", type=int, help="learn from the first rows only: to try the bench itself")
@@ -216,7 +220,7 @@ def main():
 
     start = time.monotonic()
     with ThreadPoolExecutor(arguments.processes) as pool:
-        results = list(pool.map(run, tasks_of(arguments.full)))
+        results = list(pool.map(run, tasks_of(arguments.full, arguments.seeds, arguments.only or SETS)))
     print()
     for name in SETS:
         for epochs in sorted({task["epochs"] for task, _ in results if task["set"] == name}):
