@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 import lepton
 from lepton.core import BudgetError, DataError, Interrupted, LeptonError, UsageError
-from lepton.training.deep.architectures import costs, learning
+from lepton.training.deep.architectures import costs, learning, run
 from lepton.training.deep.architectures.ladder import is_beaten
 from lepton.training.deep.architectures.trials import NEVER_TRAINED, Cost, TrialFolder
 from tests.training.deep.architectures.conftest import one_core, stripes
@@ -31,7 +32,7 @@ def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(workdir: Path) -> lepton.Model:
-    return search(max_latency="500ms", max_size="2MB", max_trials=7, workdir=workdir)
+    return search(max_latency="500ms", max_size="2MB", max_trials=6, workdir=workdir)
 
 
 def test_the_best_design_becomes_a_model_that_answers(found: lepton.Model) -> None:
@@ -40,7 +41,7 @@ def test_the_best_design_becomes_a_model_that_answers(found: lepton.Model) -> No
     assert np.mean(np.array(found.predict(x)) == y) == 1.0
     report = found.reports()["training"]
     assert {name: each["limit"] for name, each in report["limits"].items()} == {"size": 2_000_000, "latency": 0.5}
-    assert "designs in 7 trainings" in " ".join(found.leaderboard().notes)
+    assert "designs in 6 trainings" in " ".join(found.leaderboard().notes)
     assert "rows that had no say" in " ".join(found.leaderboard().notes)
     assert "96 rows were learned in 8 passes" in found.leaderboard().notes[-1]
     assert "chosen: lepton-net (stem" in found.how().text()
@@ -142,19 +143,24 @@ def test_the_best_so_far_is_saved_when_it_is_stopped(tmp_path: Path) -> None:
             cancel.set()
 
     path = tmp_path / "best.lepton"
-    model = search(work=one_core(cancel=cancel, reporter=stop_after_one), output=path)
+    model = search(work=one_core("600s", cancel=cancel, reporter=stop_after_one), output=path)
     assert path.exists()
     assert "the network that was judged is kept" in model.leaderboard().notes[-1]
     assert len(model.predict(ROWS[0][:3])) == 3
 
 
-def test_too_little_time_says_so_or_gives_what_there_is(tmp_path: Path) -> None:
+def test_too_little_time_says_so() -> None:
     with pytest.raises(Interrupted, match=r"before a first network had learned"):
         search(work=one_core("1ms"))
-    path = tmp_path / "some.lepton"
-    work = one_core("2.5s")
-    search(work=work, output=path)
-    assert work.elapsed < 2.5 + 2.0 or not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("within", "rungs"),
+    [(None, (9, 27, 80)), ("1s", (1,)), ("40s", (3, 10)), ("160s", (3, 6, 18)), ("2h", (9, 27, 80))],
+)
+def test_passes_follow_from_the_time_and_the_pace(within: str | None, rungs: tuple[int, ...]) -> None:
+    rows: Any = SimpleNamespace(seconds_a_row=0.01, num_rows=100, most_passes=lambda: 80)
+    assert run._rungs(rows, one_core(within)) == rungs
 
 
 def series(count: int = 64) -> tuple[Any, Any]:
@@ -238,7 +244,7 @@ def test_tables_without_pictures_and_targets_are_refused(tmp_path: Path) -> None
 
 
 def test_a_folder_goes_on_with_its_own_rows_only(found: lepton.Model, workdir: Path) -> None:
-    assert found.path
+    assert len(found.pareto().rows) > 0
     with pytest.raises(UsageError, match=r"holds a search already"):
         search(workdir=workdir)
     with pytest.raises(DataError, match=r"not those"):
