@@ -20,11 +20,9 @@ from lepton.training.tables import train
 from lepton.training.unlabelled import UNLABELLED, refuse_options, train_unlabelled
 
 if TYPE_CHECKING:
-    from lepton.training.deep import run as media, texts
-    from lepton.training.deep.backbones import run as backbones
+    from lepton.training.deep import cells, run as media
 else:  # networks are for those who have pictures, sounds or texts
-    media, texts = map(LazyModule, ("lepton.training.deep.run", "lepton.training.deep.texts"))
-    backbones = LazyModule("lepton.training.deep.backbones.run")
+    cells, media = map(LazyModule, ("lepton.training.deep.cells", "lepton.training.deep.run"))
 
 __all__ = ["Request"]
 
@@ -158,18 +156,20 @@ class Request:
 
     def _learn_cells(self, table: Dataset, target: str, output: Path, work: Work) -> None:
         """Pictures, sounds or texts of one column."""
-        told: dict[str, Any] = {"target": self.targets or target, "task": self.kind, "metric": self.metric}
-        told |= {"weight": self.weight, "work": work, "output": output}
-        if self.backbone is not None:
-            column, is_text = self.files or str(self.text), self.files is None
-            backbones.train_backbone(
-                table, column=column, texts=is_text, backbone=self.backbone, tuning=self.tuning, **told
-            )
-        elif self.files is None:
-            texts.train_texts(table, text=str(self.text), **told)
-        else:
-            grouped = table if self.group is None else table.with_roles({self.group: "group"})
-            media.train_media(grouped, column=self.files, **told)
+        cells.train_cells(
+            table,
+            files=self.files,
+            text=self.text,
+            group=self.group,
+            backbone=self.backbone,
+            tuning=self.tuning,
+            target=self.targets or target,
+            task=self.kind,
+            metric=self.metric,
+            weight=self.weight,
+            work=work,
+            output=output,
+        )
 
     def _forecast(self, table: Dataset, target: str, output: Path, work: Work) -> None:
         if callable(self.metric):
