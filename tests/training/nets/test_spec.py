@@ -27,6 +27,11 @@ def test_the_stem_brings_pictures_of_any_size_to_one_size(side, halvings):
     assert NetSpec.of("image", (side, side * 2, 3), 10).halvings == halvings
 
 
+@pytest.mark.parametrize(("bands", "halvings"), [(8, 0), (16, 0), (40, 2), (64, 2)])
+def test_the_stem_brings_spectrograms_to_fewer_places(bands, halvings):
+    assert NetSpec.of("spectrogram", (bands, 100), 10).halvings == halvings
+
+
 def test_channels_are_multiples_of_eight():
     assert [round_channels(c) for c in (0.1, 8, 11.9, 12, 100)] == [8, 8, 8, 16, 104]
 

@@ -17,6 +17,7 @@ _CHANNELS = (32, 64, 96)
 _BLOCKS = (2, 2, 1)
 _EXPANSIONS = (1, 2, 2)
 _FIRST_SIDE = 20  # the stem halves pictures until their shorter side is at most this
+_FIRST_BANDS = 16  # spectrograms until they have at most so many bands or frames
 _FIRST_LENGTH = 128  # and series until they have at most so many steps
 _LAYERS = ("convolution", "recurrent")
 
@@ -180,7 +181,8 @@ def round_channels(channels: float) -> int:
 
 
 def _halvings(kind: str, shape: tuple[int | None, ...]) -> int:
-    sides, most = (shape[:1], _FIRST_LENGTH) if kind == "series" else (shape[:2], _FIRST_SIDE)
+    most = {"image": _FIRST_SIDE, "spectrogram": _FIRST_BANDS, "series": _FIRST_LENGTH}[kind]
+    sides = shape[:1] if kind == "series" else shape[:2]
     side, halvings = min((side for side in sides if side is not None), default=most), 0
     while side > most:
         side, halvings = (side + 1) // 2, halvings + 1
