@@ -130,8 +130,9 @@ class Server:
         names = {place.name for place in sources.look()}
         self.state = state = None if state is None else Path(state)
         limited = HostLimits(max_waiting=self.limits.max_waiting)
+        tasks = state if state is not None or link is None else link.tasks
         self.services = Services(
-            services, taken=names, resources=self.resources, limits=limited, state=state, python=service_python
+            services, taken=names, resources=self.resources, limits=limited, state=tasks, python=service_python
         )
         if watch is None and not any(self.models) and not self.services:
             raise UsageError(ErrorCode.USAGE, "got no model to serve", wanted="at least one .lepton file")
@@ -139,6 +140,7 @@ class Server:
         share = check_share(float(state_rows))
         kept = WatchOptions(keep_rows=share, webhook=alarm_webhook, command=alarm_command, volume=int(alarm_truths))
         self._watching = Watching(self.models, state, kept)
+        self._watching.services = self.services if self.services else None
         if self.traffic is not None:
             self._watching.on_alarm(self.traffic.alarm)
         self._tracing = None if traces is None else Tracing(traces)
@@ -272,6 +274,7 @@ class Server:
                         service,
                         dispatcher.watchdog,
                         self._stopping.set,
+                        self.services.told,
                     )
                 )
             if signals and self._link is None:

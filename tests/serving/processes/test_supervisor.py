@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from lepton.core import LeptonError, UsageError
 from lepton.serving import Limits, Sources
 from lepton.serving.processes.supervisor import Supervisor
 from tests.serving.models import write_scaled
+from tests.serving.services.conftest import SHOP
 from tests.serving.wire import Address, connect, read_answer, request
 
 T = TypeVar("T")
@@ -90,10 +92,12 @@ class Served:
         return [0 if child is None else child._connections for child in self.supervisor.children]
 
     def whole(self) -> bool:
-        ready: bool = request(
-            self.address, "GET", "/v2/health/ready", headers={"Authorization": f"Bearer {TOKEN}"}
-        ).status == 200 and all(child is not None and child.ready.is_set() for child in self.supervisor.children)
-        return ready
+        if not all(child is not None and child.ready.is_set() for child in self.supervisor.children):
+            return False
+        with contextlib.suppress(ConnectionError):  # it went to one that has just died
+            headers = {"Authorization": f"Bearer {TOKEN}"}
+            return request(self.address, "GET", "/v2/health/ready", headers=headers).status == 200
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +110,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def served(folder: Path) -> Iterator[Served]:
     limits = Limits(drain_time=5.0)
-    with Served(Sources([folder]), processes=2, watch=0.2, token=TOKEN, limits=limits, hang_time=60.0) as served:
+    options: dict[str, Any] = {"watch": 0.2, "token": TOKEN, "limits": limits, "hang_time": 60.0}
+    with Served(Sources([folder]), processes=2, services=[SHOP], **options) as served:
         assert not served.failure
         yield served
     assert not served.failure
@@ -120,6 +125,39 @@ def test_connections_go_to_the_process_with_the_fewest(served: Served) -> None:
     assert sorted(served.supervisor.gather("process")) == sorted(
         child.process_id for child in served.supervisor.children if child is not None
     )
+
+
+class TestServices:
+    def call(self, connection: socket.socket, path: str, value: Any = None) -> Any:
+        method, body = ("GET", b"") if value is None else ("POST", json.dumps(value).encode())
+        head = f"{method} /v2/{path} HTTP/1.1\r\nHost: a\r\n{AUTHORIZATION}Content-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        return read_answer(connection.makefile("rb")).json
+
+    def _result(self, connection: socket.socket, task: str) -> Any:
+        found = self.call(connection, f"tasks/{task}")
+        return found if found["state"] == "done" else None
+
+    def test_each_worker_has_its_own_and_their_counts_are_summed(self, served: Served) -> None:
+        with contextlib.ExitStack() as stack:
+            opened = [stack.enter_context(connect(served.address, 60)) for _ in range(6)]
+            soon(lambda: min(served.connections()) >= 3, "an even share")
+            assert {self.call(each, "services/shop/whoami", {})["result"] > 0 for each in opened} == {True}
+            assert len({self.call(each, "services/shop/whoami", {})["result"] for each in opened}) == 2
+            text = request(served.address, "GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).body
+        lines = text.decode().splitlines()
+        assert 'lepton_service_requests_total{service="shop",method="whoami",status="200"} 12' in lines
+        assert 'lepton_service_state{service="shop",state="ready"} 2' in lines
+        assert served.supervisor.services == [["shop", "ready", ""]]
+
+    def test_a_task_is_known_to_all(self, served: Served) -> None:
+        with contextlib.ExitStack() as stack:
+            opened = [stack.enter_context(connect(served.address, 60)) for _ in range(4)]
+            soon(lambda: min(served.connections()) >= 2, "an even share")
+            task = self.call(opened[0], "services/shop/count", {"steps": 2})["id"]
+            for each in opened:
+                found = soon(partial(self._result, each, task), "the result")
+                assert found["result"] == 2
 
 
 def test_metrics_are_those_of_all(served: Served) -> None:
@@ -224,7 +262,7 @@ def test_requests_in_flight_are_answered_before_it_stops(served: Served) -> None
 
 
 @pytest.mark.parametrize(
-    "options", [{"processes": 0}, {"processes": 2, "services": ["service.py:Shop"]}, {"processes": 2, "port": 70_000}]
+    "options", [{"processes": 0}, {"processes": 2, "grpc_port": 0}, {"processes": 2, "port": 70_000}]
 )
 def test_what_cannot_be_shared_is_refused(folder: Path, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):

@@ -160,7 +160,7 @@ def test_what_gives_items_is_known_by_its_annotation_or_because_it_yields():
             yield []
 
         @lepton.method
-        def silent(self):  # type: ignore[no-untyped-def]
+        def silent(self):
             yield 1
 
         @lepton.method

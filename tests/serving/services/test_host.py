@@ -27,7 +27,7 @@ def test_what_was_not_begun_waits_for_the_next_process(shop: Server, tmp_path: P
     marker = tmp_path / "never"
     with ThreadPoolExecutor(3) as pool:
         held = [pool.submit(call, shop, "hold", marker=str(marker)) for _ in range(2)]
-        wait_for(lambda: host._running == 2)
+        wait_for(lambda: host.running == 2)
         waits = pool.submit(call, shop, "echo", value=5)
         wait_for(lambda: len(host._queues) == 1)
         assert host._process is not None

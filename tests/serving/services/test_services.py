@@ -110,7 +110,7 @@ def test_more_calls_than_may_wait_are_refused_at_once(shop: Server, tmp_path: Pa
     with ThreadPoolExecutor(2) as holding, ThreadPoolExecutor(16) as pool:
         held = [holding.submit(call, shop, "hold", marker=str(marker)) for _ in range(2)]
         host = shop.services._hosts["shop"]
-        wait_for(lambda: host._running == 2)
+        wait_for(lambda: host.running == 2)
         refused = threading.Event()
 
         def echo(number: int) -> int:
@@ -133,7 +133,7 @@ def test_a_caller_that_is_gone_is_forgotten(shop: Server, tmp_path: Path):
     with ThreadPoolExecutor(2) as holding:
         held = [holding.submit(call, shop, "hold", marker=str(marker)) for _ in range(2)]
         host = shop.services._hosts["shop"]
-        wait_for(lambda: host._running == 2)
+        wait_for(lambda: host.running == 2)
         gone = socket.create_connection((shop.host, shop.port))
         body = json.dumps({"value": 1}).encode()
         head = f"POST /v2/services/shop/echo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -204,3 +204,25 @@ def test_a_server_whose_only_service_cannot_start_does_not_start(tmp_path: Path)
     path.write_text("import lepton\nclass Other(lepton.Service): ...\n")
     with pytest.raises(LeptonError, match=r"no service 'Shop'.*as Other"):
         quick_server(f"{path}:Shop").start()
+
+
+def test_every_method_stands_in_the_metrics(shop: Server):
+    def lines() -> list[str]:
+        return ask(shop, "GET", "/metrics").body.decode().splitlines()
+
+    def number(line: str) -> float:
+        return next((float(each.rpartition(" ")[2]) for each in lines() if each.startswith(line + " ")), 0.0)
+
+    labels = 'service="shop",method="box"'
+    before = number(f'lepton_service_requests_total{{{labels},status="200"}}')
+    call(shop, "box", box={"width": 1})
+    call(shop, "box", box=5)
+    call(shop, "nowhere")
+    assert number(f'lepton_service_requests_total{{{labels},status="200"}}') == before + 1
+    assert number(f'lepton_service_errors_total{{{labels},code="bad-parameter"}}') >= 1
+    assert number(f"lepton_service_seconds_count{{{labels}}}") >= before + 2
+    assert number('lepton_service_state{service="shop",state="ready"}') == 1
+    assert not any("nowhere" in line for line in lines())
+    task = call(shop, "count", steps=1).json["id"]
+    wait_for(lambda: ask(shop, "GET", f"/v2/tasks/{task}").json["state"] == "done")
+    assert number('lepton_service_tasks_total{service="shop",method="count",state="done"}') >= 1

@@ -185,3 +185,23 @@ class TestServer:
 
 def test_an_error_has_its_code() -> None:
     assert error_response(ServingError(ErrorCode.OVERLOADED, "full")).code == "overloaded"
+
+
+def test_services_of_several_processes_are_summed() -> None:
+    def process(state: str) -> dict[str, Any]:
+        metrics = Metrics()
+        metrics.record_call("shop", "rank", Response(200, b""), 0.003)
+        metrics.record_call("shop", "rank", Response(503, b"", code="service-died"), 0.003)
+        return metrics.snapshot([], {}, services=[["shop", state, 2, 1, 3, [["count", "done", 4]]]])
+
+    samples = read(metrics_text(merged([process("ready"), process("ready"), process("failed")])))
+    rank = {"service": "shop", "method": "rank"}
+    assert of(samples, "lepton_service_requests_total", **rank, status="503") == 3
+    assert of(samples, "lepton_service_errors_total", **rank, code="service-died") == 3
+    assert of(samples, "lepton_service_seconds_count", **rank) == 6
+    assert of(samples, "lepton_service_state", service="shop", state="ready") == 2
+    assert of(samples, "lepton_service_state", service="shop", state="failed") == 1
+    assert of(samples, "lepton_service_queue_length", service="shop") == 6
+    assert of(samples, "lepton_service_running", service="shop") == 3
+    assert of(samples, "lepton_service_restarts_total", service="shop") == 9
+    assert of(samples, "lepton_service_tasks_total", service="shop", method="count", state="done") == 12

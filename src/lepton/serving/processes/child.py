@@ -44,6 +44,7 @@ class Child:
         self.ready = asyncio.Event()
         self.opened = False
         self.models: Any = None
+        self.services: list[list[str]] = []
         self.failure: LeptonError | None = None
         self.cause = ""
         self.started = self._heard = time.monotonic()

@@ -40,6 +40,7 @@ class Worked:
         service: the connections.
         watchdog: of runs.
         stop_soon: begins to finish the requests in flight, and to end.
+        services: name, state and reason of each service.
     """
 
     models: ModelStore
@@ -48,6 +49,7 @@ class Worked:
     service: HttpService
     watchdog: Watchdog
     stop_soon: Callable[[], None]
+    services: Callable[[], list[list[str]]] = list
 
 
 class Link:
@@ -57,11 +59,15 @@ class Link:
         channel: for questions and answers.
         door: for connections.
         share: of what the server is to allow that this worker allows.
+        tasks: folder in which all workers keep the tasks of services, where the server has none for its state.
     """
 
-    def __init__(self, channel: socket.socket, door: socket.socket, share: float = 1.0) -> None:
+    def __init__(
+        self, channel: socket.socket, door: socket.socket, share: float = 1.0, tasks: Path | None = None
+    ) -> None:
         self.door: Door = HandedOver(door)
         self.share = share
+        self.tasks = tasks
         self.topics: dict[str, Callable[[], Any]] = {"process": os.getpid}
         """What this worker can tell of itself for a sum over all: topic to what gives it in JSON, in any thread."""
         self._socket = channel
@@ -144,7 +150,7 @@ class Link:
             for each in self._server.models.versions(model.name)
         ]
         beat = {"connections": len(self._server.service.connections), "stuck": self._server.watchdog.stuck}
-        self._channel.tell("beat", {**beat, "models": models})
+        self._channel.tell("beat", {**beat, "models": models, "services": self._server.services()})
 
     async def _handle(self, kind: str, value: Any) -> Any:
         if self._server is None:

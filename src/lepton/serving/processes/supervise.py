@@ -54,6 +54,10 @@ def supervise(
         for name, state, said in supervisor.states:
             ready = state == ModelState.READY
             announce(f"{supervisor.url}/v2/models/{quote(name)}" if ready else f"{name} is not ready: {said}")
+        for name, state, said in supervisor.services:
+            announce(
+                f"{supervisor.url}/v2/services/{quote(name)}" if state == "ready" else f"{name} is not ready: {said}"
+            )
         announce(f"{len(supervisor.children)} processes")
         if supervisor.grpc_address is not None:
             announce(f"gRPC at {supervisor.grpc_address}")

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lepton.bundle import Predictor
 from lepton.core import ErrorCode, LeptonError, Resources, ServingError, UsageError, WorkerError, printable
 from lepton.serving.allowances import read_allowances
 from lepton.serving.front import Front
@@ -26,6 +25,7 @@ from lepton.serving.sources import Sources, Stamp, stamp_of
 from lepton.serving.tls import Tls
 from lepton.serving.trial import try_bundle
 from lepton.serving.watching.logs import log_form
+from lepton.store import scratch_folder
 
 __all__ = ["Supervisor"]
 
@@ -37,7 +37,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _STABLE = 0.1, 10.0, 30.0
 _START_TIME = 300.0
 _FAREWELL = 5.0
 _WATCHED = ("state", "state_rows", "alarm_webhook", "alarm_command", "alarm_truths", "traces")
-_SHARED = frozenset({"token", "insecure_no_token", "traffic", "max_memory", "token_limits", *_WATCHED})
+_SERVICES = ("services", "service_python")
+_SHARED = frozenset({"token", "insecure_no_token", "traffic", "max_memory", "token_limits", *_SERVICES, *_WATCHED})
 _READS = "/v2/repository/index"
 
 
@@ -60,8 +61,8 @@ class Supervisor:
         resources: as of `Server`, shared by the workers.
         watch: as of `Server`.
         hang_time: seconds without a sign of life after which a worker is ended.
-        options: `token`, `insecure_no_token`, `token_limits`, `traffic` and `max_memory` of `Server`; limits of tokens
-            and the memory are shared by the workers.
+        options: `token`, `insecure_no_token`, `token_limits`, `traffic`, `max_memory`, `services` and what is watched,
+            as of `Server`; limits of tokens and the memory are shared by the workers, each has its own services.
 
     Raises:
         LeptonError: as `Server`.
@@ -95,11 +96,13 @@ class Supervisor:
                     wanted="one process",
                     fix="leave out --processes, or serve that by a command of its own",
                 )
-        shared = {name: value if isinstance(value, int) else str(value) for name, value in options.items() if value}
+        shared = {
+            name: value if isinstance(value, int | list) else str(value) for name, value in options.items() if value
+        }
         if "max_memory" in shared:
             shared["max_memory"] = options["max_memory"] // processes
-        sources = models if isinstance(models, Sources) else Sources.of(models)
-        if any(isinstance(source, Predictor) for source in sources.files.values()):
+        sources = models if isinstance(models, Sources) else Sources.of(models) if models else Sources(())
+        if not all(isinstance(source, Path) for source in sources.files.values()):
             raise UsageError(ErrorCode.USAGE, "got an opened model for several processes", wanted="its file")
         self._front = Front(host, port, grpc_port=grpc_port, unix=unix, tls=tls)
         limits_file = options.get("token_limits")
@@ -123,7 +126,9 @@ class Supervisor:
             "options": {"host": host, "grpc_port": grpc_port, **shared},
             "unix": None if unix is None else str(unix),
             "tls": None if tls is None else tls.to_dict(),
+            "tasks": None,
         }
+        self._forgets_tasks = bool(options.get("services")) and not options.get("state")
         self.children: list[Child | None] = [None] * processes
         self._numbers: dict[str, dict[str, int]] = {}
         self._trials: dict[str, tuple[Stamp | None, asyncio.Future[str]]] = {}
@@ -157,6 +162,11 @@ class Supervisor:
         found: list[list[str]] = next((child.models for child in self._living() if child.models is not None), [])
         return [(name, state, said) for name, _, state, said in found]
 
+    @property
+    def services(self) -> list[list[str]]:
+        """Name, state and reason of every service, as the first worker that answers has them."""
+        return next((child.services for child in self._living() if child.services), [])
+
     def serve_forever(self, announce: Callable[[Supervisor], None] = lambda _: None) -> None:
         """Serve in this thread until SIGTERM or SIGINT, then finish the requests in flight and return.
 
@@ -166,7 +176,10 @@ class Supervisor:
         Raises:
             LeptonError: the address cannot be bound, or a worker cannot start.
         """
-        asyncio.run(self._main(announce))
+        with contextlib.ExitStack() as stack:
+            if self._forgets_tasks:  # a task is asked for by a connection to any worker
+                self._told["tasks"] = str(stack.enter_context(scratch_folder()))
+            asyncio.run(self._main(announce))
 
     def stop(self) -> None:
         """Begin to stop; from any thread."""
@@ -304,7 +317,7 @@ class Supervisor:
     async def _answer(self, child: Child, kind: str, value: Any) -> Any:
         match kind:
             case "beat":
-                child.models = value["models"]
+                child.models, child.services = value["models"], value["services"]
                 self._tell_news()
             case "opened":
                 for asked in tuple(self._journal.values()):

@@ -31,7 +31,7 @@ def main() -> None:
     with channel.dup().makefile("rb") as stream:
         told: dict[str, Any] = parse(stream.readline(), "the supervisor's first line")
     follow_log_form(told["log"])
-    link = Link(channel, door, told["share"])
+    link = Link(channel, door, told["share"], None if told["tasks"] is None else Path(told["tasks"]))
     try:
         server = Server(
             sources_of(told["sources"]),

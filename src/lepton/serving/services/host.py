@@ -189,6 +189,11 @@ class Host:
         return self.state is ServiceState.READY
 
     @property
+    def waiting(self) -> int:
+        """Calls that wait."""
+        return len(self._queues)
+
+    @property
     def health(self) -> str:
         """Why callers should go elsewhere; empty while all is well."""
         if self.state is not ServiceState.READY:
@@ -257,7 +262,7 @@ class Host:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self.state is ServiceState.READY and self._running < self.description["threads"]:
+        while self.state is ServiceState.READY and self.running < self.description["threads"]:
             calls, again = self._queues.take(self._loop.time())
             if not calls:
                 if again is not None:
@@ -266,7 +271,8 @@ class Host:
             self._send(calls)
 
     @property
-    def _running(self) -> int:
+    def running(self) -> int:
+        """Calls that the process is at; those of a batch count as one."""
         return sum(run.kind == "call" for run in self._runs.values())
 
     def _send(self, calls: list[Pending], kind: str = "call") -> int:

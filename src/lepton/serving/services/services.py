@@ -105,12 +105,36 @@ class Services:
         """Why a service is not well, of those that are not."""
         return {name: host.health for name, host in self._hosts.items() if host.health}
 
+    def told(self) -> list[list[str]]:
+        """Name, state and why it is not well of each, for who starts the server."""
+        reasons = self.reasons()
+        return [[name, state, reasons.get(name, "")] for name, state in self.states().items()]
+
     def schemas(self) -> dict[str, dict[str, Any]]:
         """Of every service its docstring and its methods, parameters and results as JSON schema."""
         return {
             name: {"doc": host.description["doc"], "methods": list(host.methods.values())}
             for name, host in self._hosts.items()
         }
+
+    def offers(self, service: str, method: str) -> bool:
+        """Whether a service has a method, as far as is known."""
+        return service in self._hosts and method in self._hosts[service].methods
+
+    def counted(self) -> list[Any]:
+        """Of each service its name, state, calls that wait and run, restarts, and tasks that ended, for its metrics."""
+        ended = {} if self._tasks is None else self._tasks.ended
+        return [
+            [
+                name,
+                str(host.state),
+                host.waiting,
+                host.running,
+                host.restarts,
+                [[method, state, count] for (service, method, state), count in ended.items() if service == name],
+            ]
+            for name, host in self._hosts.items()
+        ]
 
     def first_error(self) -> LeptonError | None:
         """Why the first service cannot start; None if one can."""

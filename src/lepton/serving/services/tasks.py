@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -42,6 +43,8 @@ class Tasks:
         self._busy: set[Host] = set()
         self._under_way: set[asyncio.Task[None]] = set()
         self._closed = False
+        self.ended: Counter[tuple[str, str, str]] = Counter()
+        """Tasks that ended in this process, by service, method and how."""
 
     async def recover(self, service: str) -> None:
         """Take up what servers that are gone have left of a service's tasks."""
@@ -116,7 +119,7 @@ class Tasks:
         method = host.methods.get(task.method)
         if method is None:
             error = ServingError(ErrorCode.UNKNOWN_SERVICE, f"the service has no method {task.method!r} any more")
-            await self._in_database(self._store.finish, task.id, "failed", error_response(error).body)
+            await self._finish(task, "failed", error_response(error).body)
             return
         answered: asyncio.Future[Response] = self._loop.create_future()
         told: list[str | None] = [None]  # the last progress, until it is kept
@@ -138,15 +141,19 @@ class Tasks:
     async def _ended(self, task: Task, response: Response) -> None:
         cancelled = (await self._in_database(self._store.get, task.id)).cancelling
         if response.status == 200:
-            await self._in_database(self._store.finish, task.id, "done", response.body)
+            await self._finish(task, "done", response.body)
         elif cancelled and response.status == _INTERRUPTED_STATUS:
-            await self._in_database(self._store.finish, task.id, "cancelled", None)
+            await self._finish(task, "cancelled", None)
         elif not _died(response):
-            await self._in_database(self._store.finish, task.id, "failed", response.body)
+            await self._finish(task, "failed", response.body)
         elif task.safe and task.attempts < 2 and not cancelled:
             await self._in_database(self._store.put_back, task.id)
         else:
-            await self._in_database(self._store.finish, task.id, "interrupted", response.body)
+            await self._finish(task, "interrupted", response.body)
+
+    async def _finish(self, task: Task, state: str, answer: bytes | None) -> None:
+        await self._in_database(self._store.finish, task.id, state, answer)
+        self.ended[task.service, task.method, state] += 1
 
     def _response(self, task: Task, status: int = 200) -> Response:
         """A task as callers see it; its answer, which is JSON already, is put in as it is."""

@@ -40,6 +40,16 @@ class Supervised(Protocol):
         """What every process tells under a topic; in any thread but the loop's."""
 
 
+class Offering(Protocol):
+    """What offers methods beside the models."""
+
+    def offers(self, service: str, method: str) -> bool:
+        """Whether there is such a method."""
+
+    def counted(self) -> list[Any]:
+        """Of each service what `Metrics.snapshot` takes of it; on the loop."""
+
+
 class Later:
     """An answer that a thread makes."""
 
@@ -87,6 +97,7 @@ class Watching:
                 fix="give --state DIR too",
             )
         self.metrics = Metrics()
+        self.services: Offering | None = None
         self._waiting: Callable[[], Mapping[tuple[str, str], int]] = dict
         self._link: Supervised | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -148,6 +159,9 @@ class Watching:
             variables: parts of the address that vary, by name.
         """
         served = None
+        services = self.services
+        if services is not None and "method" in variables and services.offers(**variables):
+            self.metrics.record_call(**variables, response=response, seconds=seconds)
         if "model" in variables:
             with contextlib.suppress(LeptonError):  # names of no model are no labels
                 served = self._store[variables["model"]]
@@ -163,7 +177,8 @@ class Watching:
         """What this process has counted; on the loop."""
         models: list[ServedModel] = [each for model in self._store for each in self._store.versions(model.name)]
         scores = [] if self._recorder is None else self._recorder.scores()
-        return self.metrics.snapshot(models, self._waiting(), scores)
+        services = [] if self.services is None else self.services.counted()
+        return self.metrics.snapshot(models, self._waiting(), scores, services)
 
     def told(self) -> dict[str, Any]:
         """What this process has counted, in any thread but the loop's."""

@@ -14,6 +14,7 @@ from typing import Any
 from lepton.serving.model_store import ServedModel
 from lepton.serving.protocols.base import Request, Response
 from lepton.serving.watching.exposition import CONTENT_TYPE, Family, exposition
+from lepton.serving.watching.service_metrics import service_families
 
 __all__ = ["Metrics", "kind_of", "merged", "metrics_answer", "metrics_text"]
 
@@ -65,6 +66,15 @@ class Counts:
         self.run_rows = 0
         self.run_seconds = 0.0
 
+    def add(self, kind: str, response: Response, seconds: float) -> None:
+        """Count an answer."""
+        key = (kind, response.status)
+        self.requests[key] = self.requests.get(key, 0) + 1
+        if response.code:
+            self.errors[response.code] = self.errors.get(response.code, 0) + 1
+        self.latency[bisect_left(LATENCY_BOUNDS, seconds)] += 1
+        self.seconds += seconds
+
     def to_dict(self) -> dict[str, Any]:
         """In JSON, as `merged` and `metrics_text` take it."""
         out: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
@@ -79,6 +89,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str], Counts] = {}
+        self._calls: dict[tuple[str, str], Counts] = {}  # of methods of services
         self._started = time.time()
 
     def record(
@@ -94,18 +105,24 @@ class Metrics:
             kind: of the route; one of a few words.
         """
         counts = self._of(served)
-        key = (kind, response.status)
-        counts.requests[key] = counts.requests.get(key, 0) + 1
-        if response.code:
-            counts.errors[response.code] = counts.errors.get(response.code, 0) + 1
-        counts.latency[bisect_left(LATENCY_BOUNDS, seconds)] += 1
-        counts.seconds += seconds
+        counts.add(kind, response, seconds)
         counts.rows += request.num_rows
         if served is not None and served.runs:
             _take_runs(served, counts)
 
+    def record_call(self, service: str, method: str, response: Response, seconds: float) -> None:
+        """Count the answer of a method, of those that a service has."""
+        counts = self._calls.get((service, method))
+        if counts is None:
+            counts = self._calls[service, method] = Counts()
+        counts.add("", response, seconds)
+
     def snapshot(
-        self, models: Iterable[ServedModel], waiting: Mapping[tuple[str, str], int], drift: Sequence[Any] = ()
+        self,
+        models: Iterable[ServedModel],
+        waiting: Mapping[tuple[str, str], int],
+        drift: Sequence[Any] = (),
+        services: Sequence[Any] = (),
     ) -> dict[str, Any]:
         """All counts in JSON.
 
@@ -113,6 +130,8 @@ class Metrics:
             models: every version that the server holds.
             waiting: requests in the queue of each, by name and version.
             drift: model, column and score of each column that is watched.
+            services: of each its name, state, calls that wait, calls that run, restarts, and its tasks that ended, as
+                a list of method, state and number.
         """
         states = []
         for served in models:
@@ -123,6 +142,8 @@ class Metrics:
             "counts": [[*key, counts.to_dict()] for key, counts in self._counts.items()],
             "models": states,
             "drift": list(drift),
+            "calls": [[*key, counts.to_dict()] for key, counts in self._calls.items()],
+            "services": list(services),
             "memory": memory_of_process(),
             "started": self._started,
             "processes": 1,
@@ -165,14 +186,11 @@ def memory_of_process() -> int:
 
 def merged(snapshots: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The sum of several processes' snapshots; scores, which each process has of all, are taken once."""
-    counts: dict[tuple[str, str], dict[str, Any]] = {}
+    snapshots = list(snapshots)
     models: dict[tuple[str, str, str], list[int]] = {}
     drift: dict[tuple[str, str], float] = {}
     out: dict[str, Any] = {"memory": 0, "processes": 0, "started": None}
     for snapshot in snapshots:
-        for name, version, more in snapshot["counts"]:
-            known = counts.get((name, version))
-            counts[name, version] = dict(more) if known is None else _sum(known, more)
         for name, version, state, is_open, waiting in snapshot["models"]:
             one = models.setdefault((name, version, state), [0, 0])
             one[0] += is_open
@@ -181,10 +199,21 @@ def merged(snapshots: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         out["memory"] += snapshot["memory"]
         out["processes"] += snapshot["processes"]
         out["started"] = min(out["started"] or snapshot["started"], snapshot["started"])
-    out["counts"] = [[*key, value] for key, value in counts.items()]
+    for what in ("counts", "calls"):
+        out[what] = _summed(entry for snapshot in snapshots for entry in snapshot[what])
+    out["services"] = [entry for snapshot in snapshots for entry in snapshot["services"]]
     out["models"] = [[*key, *value] for key, value in models.items()]
     out["drift"] = [[*key, value] for key, value in drift.items()]
     return out
+
+
+def _summed(entries: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Counts of several processes, under their two names, one of each."""
+    counts: dict[tuple[str, str], dict[str, Any]] = {}
+    for name, part, more in entries:
+        known = counts.get((name, part))
+        counts[name, part] = dict(more) if known is None else _sum(known, more)
+    return [[*key, value] for key, value in counts.items()]
 
 
 def _sum(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
@@ -242,9 +271,8 @@ def metrics_text(snapshot: Mapping[str, Any], now: float | None = None) -> bytes
     uptime.add(max(0.0, (time.time() if now is None else now) - snapshot["started"]))
     processes = Family("lepton_processes", "gauge", "Processes that answer requests.")
     processes.add(snapshot["processes"])
-    return exposition(
-        (requests, errors, rows, latency, runs, busy, ready, opened, waiting, drift, memory, uptime, processes)
-    )
+    models = (requests, errors, rows, latency, runs, busy, ready, opened, waiting, drift)
+    return exposition((*models, *service_families(snapshot, LATENCY_BOUNDS), memory, uptime, processes))
 
 
 def metrics_answer(snapshot: Mapping[str, Any]) -> Response:

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from lepton.serving.protocols.base import Request, Response
 from lepton.serving.protocols.call import Answers, Call
 from lepton.serving.watching.columns import WatchedColumns
 from lepton.serving.watching.drift import DriftReport, Window, judge
+from lepton.serving.watching.notes import Layout, Notes
 from lepton.serving.watching.promise import promised_of
 from lepton.serving.watching.state import Answered, Batch, StateStore
 
@@ -122,6 +122,7 @@ class ModelWatch:
         self._left = _SAMPLES_A_TURN  # until the next turn; bounds what a burst costs
         self._random = random.Random(secrets.randbits(64))  # noqa: S311 - a sample, not a secret
         self._recorder = recorder
+        self._layouts: dict[bool, Layout[ModelWatch]] = {}
         self.pane = _Pane(recorder.clock())
         self.report: DriftReport | None = None
         self.fed = False  # truths came since they were last looked at
@@ -139,11 +140,12 @@ class ModelWatch:
         recorder = self._recorder
         predictions = answers.get(self.answer) if self.keeps_answers and recorder.pending < _PENDING else None
         if predictions is not None:
-            shares = answers.get("probabilities")
             recorder.pending += len(predictions)
-            # No arrays: those of onnxruntime stand in its own memory, which grows with what is held of it.
-            kept = None if shares is None else shares.tolist()
-            recorder.noted.append((self, request, recorder.clock(), predictions.tolist(), kept))
+            shares = answers.get("probabilities")
+            layout = self._layouts.get(shares is not None)
+            if layout is None:
+                layout = self._layouts[shares is not None] = Layout.of(self, predictions, shares)
+            recorder.notes.add(layout, request, recorder.clock(), predictions, shares)
 
     def observe(self, call: Call, request: Request) -> None:
         """Have the answers to a call kept, if it is one of those."""
@@ -203,10 +205,6 @@ class ModelWatch:
         self._share = share
 
 
-_Note = tuple[ModelWatch, str, float, list[Any], list[list[float]] | None]
-"""Whose answers, the id of the request, when, the predictions and, where they were given, the probabilities."""
-
-
 class Recorder:
     """Watches the models of a store.
 
@@ -217,7 +215,7 @@ class Recorder:
 
     Attributes:
         pending: rows that wait for the thread.
-        noted: answers to requests of which nothing else is kept; any thread appends.
+        notes: answers to requests of which nothing else is kept.
         listeners: called with a watch whose report is new, in the thread.
         fed_listeners: called with a watch of whose answers new truths are known, in the thread.
     """
@@ -229,7 +227,7 @@ class Recorder:
         self.fed_listeners: list[Callable[[ModelWatch], None]] = []
         self._store = store
         self._queue: deque[_Sample] = deque()
-        self.noted: deque[_Note] = deque()
+        self.notes: Notes[ModelWatch] = Notes()
         self._watches: dict[str, ModelWatch] = {}
         self._work = threading.Lock()
         self._ends = threading.Event()
@@ -405,24 +403,10 @@ class Recorder:
 
     def _put_noted(self) -> None:
         """Keep what was noted, in one piece for each model; those with probabilities apart from those without."""
-        alike: dict[tuple[ModelWatch, bool], list[_Note]] = {}
-        for _ in range(len(self.noted)):
-            note = self.noted.popleft()
-            alike.setdefault((note[0], note[4] is not None), []).append(note)
-        for (watch, has_probabilities), notes in alike.items():
-            _, requests, at, predictions, probabilities = zip(*notes, strict=True)
-            self.state.put_batch(
-                Batch(
-                    watch.name,
-                    watch.version,
-                    watch.model_id,
-                    requests,
-                    at,
-                    [len(each) for each in predictions],
-                    list(chain.from_iterable(predictions)),
-                    list(chain.from_iterable(probabilities)) if has_probabilities else None,
-                )
-            )
+        for noted in self.notes.take():
+            watch = noted.owner
+            told = (noted.requests, noted.at, noted.counts, noted.predictions, noted.probabilities)
+            self.state.put_batch(Batch(watch.name, watch.version, watch.model_id, *told))
 
     def _answered(self, sample: _Sample) -> Iterable[Answered]:
         """The rows of a sample as they are kept."""
