@@ -31,7 +31,7 @@ def one_core(within: str | None = None, **options: Any) -> Work:
 def brief() -> Iterator[None]:
     """Few passes, and few calls to measure a row: what is tested is what is done, not how well."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(media_net, "_PASSES", (8, 8))
+        patch.setattr(media_net, "_PASSES", (2, 2))
         patch.setattr(media_net, "_BATCHES", ((100_000, 32),))
         patch.setattr(costs, "_BLOCKS", 1)
         patch.setattr(costs, "_BLOCK", 0.001)

@@ -96,6 +96,8 @@ class Learning:
     def measure_pace(self, spec: NetSpec) -> None:
         """Measure how quickly rows are learned by a design here, and by how many threads they are learned quickest."""
         learner = self._learner.of(spec)
+        learner.work = learner.work.part()
+        learner.work.reporter = None  # of batches that are thrown away, nobody wants to hear
         self.seconds_a_row, self.paced = learner.seconds_a_row(), spec
         self._learner.threads = learner.threads
 
