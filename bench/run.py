@@ -2,8 +2,9 @@
 
     python bench/run.py --quick                  # all of them, each at most 15 minutes on two cores
     python bench/run.py --full startup predict   # some of them
+    python bench/run.py --quick "deep --only mnist --seeds 5"
 
-A bench that is not run keeps its section from the last time.
+A bench that is not run keeps its section from the last time; one with words of its own has a section of its own.
 """
 
 import argparse
@@ -81,13 +82,14 @@ def main() -> int:
     form, worst, kept = "--full" if given.full else "--quick", 0, sections()
     for name in given.benches or BENCHES:
         where, when = machine(), datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        done = subprocess.run(
-            [sys.executable, str(HERE / f"{name}.py"), form], stdout=subprocess.PIPE, text=True, check=False
-        )
+        bench, *words = name.split()
+        command = [sys.executable, str(HERE / f"{bench}.py"), form, *words]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         print(done.stdout, flush=True)
         worst = max(worst, done.returncode)
         if done.returncode == 0:
-            kept[name] = f"`python bench/{name}.py {form}`, {when}. {where}.\n\n```text\n{done.stdout.strip()}\n```"
+            told = " ".join([f"{bench}.py", form, *words])
+            kept[name] = f"`python bench/{told}`, {when}. {where}.\n\n```text\n{done.stdout.strip()}\n```"
     ordered = [name for name in BENCHES if name in kept] + [name for name in kept if name not in BENCHES]
     RESULTS.write_text("\n".join([HEAD, *(f"## {name}\n\n{kept[name]}\n" for name in ordered)]), "utf-8")
     return worst
