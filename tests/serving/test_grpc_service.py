@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
+import socket
 import struct
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,10 +22,15 @@ import tritonclient.grpc as triton
 from lepton.bundle import Predictor
 from lepton.core import CATALOGUE, ErrorCode, MissingExtraError, ServingError, UsageError
 from lepton.serving import Limits, Server
+from lepton.serving.allowances import Allowance, Allowances, Limit
+from lepton.serving.batching import Job, Lane
 from lepton.serving.grpc_service import ERROR_CODE, STATUSES, GrpcService, status_of
+from lepton.serving.http2 import frames
+from lepton.serving.http2.hpack import Decoder, literal
 from lepton.serving.protocols.messages import SERVICE, message_class
 from lepton.serving.pulse import Pulse
 from tests.serving.models import write_scaled
+from tests.serving.services.conftest import wait_for
 from tests.serving.wire import Echo, Pending
 
 TOKEN = "a token of enough characters"
@@ -226,18 +234,21 @@ class TestErrors:
         assert error.code() is grpc.StatusCode.UNAUTHENTICATED
 
     def test_a_deadline_that_is_over_is_said(self, channel: grpc.Channel) -> None:
-        values = np.zeros((1, 512))
-
         def call(timeout: int) -> str:
-            request = message_class("ModelInferRequest")(model_name="slow", raw_input_contents=[values.tobytes()])
-            request.inputs.add(name="numbers", datatype="FP64", shape=[1, 512])
-            request.parameters["timeout"].int64_param = timeout
+            request = slow_request(parameters={"timeout": {"int64_param": timeout}})
             call = channel.unary_unary(f"/{SERVICE}/ModelInfer").future(request.SerializeToString(), timeout=30)
             ended = call.exception()
             return "answered" if ended is None else f"{ended.code().name} {code_of(ended)}"
 
         with ThreadPoolExecutor(32) as pool:
             assert set(pool.map(call, [1] * 64)) <= {"answered", "DEADLINE_EXCEEDED deadline-passed"}
+
+
+def slow_request(**fields: Any) -> Any:
+    """A request to `slow`."""
+    given = {"name": "numbers", "datatype": "FP64", "shape": [1, 512]}
+    raw = [np.zeros(512).tobytes()]
+    return message_class("ModelInferRequest")(model_name="slow", inputs=[given], raw_input_contents=raw, **fields)
 
 
 def changed(change: Callable[[Any], object]) -> bytes:
@@ -406,6 +417,75 @@ class TestHostileMessages:
                 pass
 
 
+def raw_call(served: Server, headers: list[tuple[str, str]], message: bytes) -> dict[str, str]:
+    """What is said at the end of a call that no client of gRPC would send."""
+    sent = [(":method", "POST"), (":path", f"/{SERVICE}/ModelInfer"), ("content-type", "application/grpc"), *headers]
+    block = b"".join(literal(name, text) for name, text in sent)
+    told: dict[str, str] = {}
+    with socket.create_connection(("127.0.0.1", served.grpc_port or 0), 60) as connection:
+        stream = connection.makefile("rb")
+        begun = frames.PREFACE + frames.frame(frames.SETTINGS, 0, 0)
+        call = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, block)
+        connection.sendall(begun + call + frames.frame(frames.DATA, frames.END_STREAM, 1, message))
+        while "grpc-status" not in told:
+            head = stream.read(frames.HEAD)
+            content = stream.read(int.from_bytes(head[:3], "big"))
+            if head[3] == frames.HEADERS:
+                told |= dict(Decoder(4096, 8192).decode(content) or [])
+    return told
+
+
+class TestCompressed:
+    @pytest.mark.parametrize("algorithm", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+    def test_messages_are_unpacked(self, channel: grpc.Channel, algorithm: grpc.Compression) -> None:
+        message = infer_request().SerializeToString()
+        plain = ask(channel, "ModelInfer", message)[0]
+        assert ask(channel, "ModelInfer", message, compression=algorithm)[0] == plain
+
+    def test_by_the_client_of_nvidia(self, client: Any, sold: Predictor) -> None:
+        inputs = triton_inputs()
+        plain, packed = (client.infer("sold", inputs, compression_algorithm=each) for each in (None, "gzip"))
+        assert packed.as_numpy("prediction").tolist() == plain.as_numpy("prediction").tolist()
+
+    def test_large_ones_are_unpacked_beside_the_loop_and_bounded(self, channel: grpc.Channel) -> None:
+        def message(rows: int) -> bytes:
+            given = {"name": "numbers", "datatype": "FP64", "shape": [rows, 2]}
+            return bytes(
+                message_class("ModelInferRequest")(
+                    model_name="sold", inputs=[given], raw_input_contents=[b"\0" * 16 * rows]
+                ).SerializeToString()
+            )
+
+        error = refused(channel, "ModelInfer", message(60_000), compression=grpc.Compression.Gzip)
+        assert (error.code(), code_of(error)) == (grpc.StatusCode.INVALID_ARGUMENT, "missing-columns")
+        error = refused(channel, "ModelInfer", message(2_000_000), compression=grpc.Compression.Gzip)
+        assert (error.code(), code_of(error)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "too-large")
+
+    def test_a_stream_of_them(self, channel: grpc.Channel) -> None:
+        call = channel.stream_stream(f"/{SERVICE}/ModelStreamInfer")
+        messages = [infer_request(id=str(number)).SerializeToString() for number in range(3)]
+        kind = message_class("ModelStreamInferResponse")
+        answers = list(call(iter(messages), timeout=30, compression=grpc.Compression.Gzip))
+        assert [kind.FromString(each).infer_response.id for each in answers] == ["0", "1", "2"]
+
+    @pytest.mark.parametrize(
+        ("flag", "encoding", "status", "accepts"),
+        [
+            (b"\1", None, "3", None),
+            (b"\2", "gzip", "3", None),
+            (b"\1", "gzip", "3", None),
+            (b"\1", "snappy", "12", "identity,gzip,deflate"),
+        ],
+    )
+    def test_what_is_none_is_refused(
+        self, served: Server, flag: bytes, encoding: str | None, status: str, accepts: str | None
+    ) -> None:
+        message = infer_request().SerializeToString()
+        headers = [("grpc-encoding", encoding)] if encoding else []
+        found = raw_call(served, headers, flag + struct.pack(">I", len(message)) + message)
+        assert (found.get("grpc-status"), found.get("grpc-accept-encoding")) == (status, accepts)
+
+
 class TestTokens:
     def test_calls_show_the_token(self, bundles: dict[str, Path]) -> None:
         with (
@@ -427,6 +507,70 @@ class TestTokens:
             client.unload_model("sold", headers)
             assert not client.is_model_ready("sold", headers=headers)
             client.close()
+
+    def test_a_token_of_the_file_has_its_limits(self, bundles: dict[str, Path], tmp_path: Path) -> None:
+        tokens = {"few": "rate: 0.001, burst: 2", "one": "concurrent: 1", "first": "priority: 1"}
+        hashes = {name: hashlib.sha256(f"the token {name}".encode()).hexdigest() for name in tokens}
+        lines = [f"  {name}: {{sha256: '{hashes[name]}', {limit}}}" for name, limit in tokens.items()]
+        path = tmp_path / "tokens.yaml"
+        path.write_text("\n".join(["tokens:", *lines]))
+
+        def shown(name: str) -> list[tuple[str, str]]:
+            return [("authorization", f"Bearer the token {name}")]
+
+        message = infer_request().SerializeToString()
+        with (
+            Server({"sold": bundles["sold"]}, port=0, grpc_port=0, token=TOKEN, token_limits=path) as server,
+            grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel,
+        ):
+            for _ in range(2):
+                ask(channel, "ModelInfer", message, metadata=shown("few"))
+            error = refused(channel, "ModelInfer", message, metadata=shown("few"))
+            assert (error.code(), code_of(error)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "rate-limited")
+            assert int(dict(error.trailing_metadata())["retry-after"]) in range(990, 1001)
+            ask(channel, "ModelInfer", message, metadata=shown("one"))  # others do not wait for it
+
+    def test_how_much_at_once_and_how_urgently_counts_for_calls(
+        self, served: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        limits = {"one": Limit(concurrent=1), "first": Limit(priority=1)}
+        allowances = {name: Allowance(name, limit) for name, limit in limits.items()}
+        held = {hashlib.sha256(name.encode()).digest(): allowance for name, allowance in allowances.items()}
+        monkeypatch.setattr(served._guard, "_allowances", Allowances(held))
+        monkeypatch.setattr(served._guard, "_token_hash", b"")
+        predictor, begun, ends = served.models["slow"].predictor, threading.Event(), threading.Event()
+        run, put, priorities = predictor.run, Lane.put, []
+
+        def slow(*arguments: Any, **options: Any) -> Any:
+            begun.set()
+            assert ends.wait(60)
+            return run(*arguments, **options)
+
+        def noted(lane: Lane, job: Job) -> Any:
+            priorities.append((job.request.caller, job.priority))
+            return put(lane, job)
+
+        monkeypatch.setattr(predictor, "run", slow)
+        monkeypatch.setattr(Lane, "put", noted)
+
+        def shown(token: str) -> dict[str, Any]:
+            return {"metadata": [("authorization", f"Bearer {token}")]}
+
+        message = slow_request(parameters={"priority": {"int64_param": 1}}).SerializeToString()
+        with grpc.insecure_channel(f"127.0.0.1:{served.grpc_port}") as channel, ThreadPoolExecutor(2) as pool:
+            try:
+                first = pool.submit(ask, channel, "ModelInfer", message, **shown("one"))
+                assert begun.wait(60)
+                error = refused(channel, "ModelInfer", message, **shown("one"))
+                assert (error.code(), code_of(error)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "rate-limited")
+                second = pool.submit(ask, channel, "ModelInfer", message, **shown("first"))
+                wait_for(lambda: len(priorities) == 2)
+            finally:
+                ends.set()
+            assert first.result()
+            assert second.result()
+            assert ask(channel, "ModelInfer", message, **shown("one"))
+        assert priorities[:2] == [("one", 5), ("first", 1)]
 
 
 class TestStarting:

@@ -12,6 +12,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import starmap
@@ -22,6 +23,7 @@ from urllib.parse import quote
 from lepton.core import ErrorCode, LeptonError, MissingExtraError, ServingError, printable
 from lepton.serving.grpc_calls import CALLS, STREAM, GrpcCall
 from lepton.serving.http import Cancellable, Handler, Limits
+from lepton.serving.http2.compression import ENCODINGS, Unpacking
 from lepton.serving.http2.connection import Connection
 from lepton.serving.http2.hpack import literal
 from lepton.serving.http2.stream import Stream
@@ -63,6 +65,7 @@ STATUSES: Mapping[int, str] = MappingProxyType(
 _logger = logging.getLogger("lepton.serving")
 _MAX_SAID = 2000  # what peers take of a message is bounded, as their metadata are
 _KEPT = 64
+_UNPACKERS = 2
 _TICK = 0.25
 _SILENT = 600.0  # seconds between two messages of a stream
 _PREFIX = f"/{SERVICE}/"
@@ -94,12 +97,14 @@ class _Head:
         headers: that are metadata.
         timeout: seconds that the caller waits.
         refusal: headers that answer it whatever follows.
+        encoding: how messages are compressed that say they are.
     """
 
     call: GrpcCall | None
     headers: Mapping[str, str]
     timeout: float | None
     refusal: bytes = b""
+    encoding: str = "identity"
 
 
 @dataclass(slots=True)
@@ -114,6 +119,7 @@ class _Served:
         under_way: what answers the message that was taken up.
         taken: octets of that message.
         answers: whether the headers of the answer are sent.
+        packed: whether the message that was taken last is compressed.
     """
 
     head: _Head
@@ -123,6 +129,14 @@ class _Served:
     under_way: Cancellable | None = None
     taken: int = 0
     answers: bool = False
+    packed: bool = False
+
+
+class _InThread:
+    """A message that a thread unpacks."""
+
+    def cancel(self) -> None:
+        """Let it end: it is soon done."""
 
 
 class GrpcService:
@@ -158,6 +172,7 @@ class GrpcService:
         self._held = 0
         self._paths: dict[bytes, str] = {}  # of requests to infer, by their messages without the bytes of the tensor
         self._sizes: dict[int, int] = {}  # of these bytes, by the size of the message
+        self._unpackers = ThreadPoolExecutor(_UNPACKERS, "lepton-unpack")  # few: each may hold a whole message
         self._ticking = loop.call_soon(self._tick)
 
     def connect(self) -> Connection:
@@ -175,6 +190,7 @@ class GrpcService:
         self._ticking.cancel()
         for connection in tuple(self.connections):
             connection.abort()
+        self._unpackers.shutdown(wait=False, cancel_futures=True)
         await asyncio.sleep(0.01)  # in which the loop closes their sockets
 
     def _tick(self) -> None:
@@ -196,11 +212,12 @@ class GrpcService:
         call = CALLS.get(headers.get(":path", "").removeprefix(_PREFIX))
         if call is None:
             return _Head(None, {}, None, _status("UNIMPLEMENTED", f"there is no such call; wanted: one of {SERVICE}"))
-        if headers.get("grpc-encoding", "identity") != "identity":
+        encoding = headers.get("grpc-encoding", "identity")
+        if encoding not in ENCODINGS:
             return _Head(None, {}, None, _COMPRESSED)
         # Metadata of bytes mean nothing to us.
         kept = {name: text for name, text in headers.items() if name[:1] != ":" and not name.endswith("-bin")}
-        return _Head(call, kept, _seconds(headers.get("grpc-timeout")))
+        return _Head(call, kept, _seconds(headers.get("grpc-timeout")), encoding=encoding)
 
     def opened(self, stream: Stream, head: _Head) -> None:
         """A call begins; what can be refused without its message is."""
@@ -231,10 +248,42 @@ class GrpcService:
                 if raw is None:
                     stream.connection.consumed(stream)
                     return
+                if served.packed and (raw := self._unpacked(stream, raw)) is None:
+                    return
                 self._take(stream, raw)
         except LeptonError as error:  # after which no more of the call can be read
-            request = served.request or _request(served.call, served.head, stream)
-            self._end(stream, request, self._refused(request, error))
+            self._break_off(stream, error)
+
+    def _break_off(self, stream: Stream, error: LeptonError) -> None:
+        served = stream.call
+        request = served.request or _request(served.call, served.head, stream)
+        self._end(stream, request, self._refused(request, error))
+
+    def _unpacked(self, stream: Stream, raw: bytes) -> bytes | None:
+        """A message as it was before it was compressed; None where a thread finds that out first."""
+        served = stream.call
+        unpacking = Unpacking(served.head.encoding, raw, self.limits.max_body)
+        whole = unpacking.begin()
+        if whole is not None:
+            return whole
+        work = served.under_way = _InThread()
+        served.taken = len(raw)
+
+        def ended(future: asyncio.Future[bytes]) -> None:
+            if served.under_way is not work:
+                return  # the caller is gone
+            served.under_way, served.taken = None, 0
+            try:
+                message = future.result()
+                self._hold(served, len(stream.received) + len(message))
+                self._take(stream, message)
+            except LeptonError as error:
+                self._break_off(stream, error)
+            else:
+                self.came(stream)
+
+        self.loop.run_in_executor(self._unpackers, unpacking.rest).add_done_callback(ended)
+        return None
 
     def late(self, stream: Stream, now: float) -> None:
         """End a call whose message is overdue."""
@@ -249,8 +298,7 @@ class GrpcService:
         error = ServingError(
             ErrorCode.REQUEST_TIMEOUT, "the call's message did not arrive in time", fix="send it faster"
         )
-        request = served.request or _request(served.call, served.head, stream)
-        self._end(stream, request, self._refused(request, error))
+        self._break_off(stream, error)
 
     def gone(self, stream: Stream) -> None:
         """Nobody waits for the answer any more."""
@@ -285,7 +333,13 @@ class GrpcService:
         end = _PREFIX_SIZE + size
         complete = len(received) >= max(end, _PREFIX_SIZE)
         if complete and received[0]:
-            raise ServingError(ErrorCode.BAD_REQUEST, "the message is compressed", wanted="it as it is")
+            if received[0] != 1 or stream.call.head.encoding == "identity":
+                raise ServingError(
+                    ErrorCode.BAD_REQUEST, "the message is compressed, and no header says how", wanted="grpc-encoding"
+                )
+            stream.call.packed = True
+        elif complete:
+            stream.call.packed = False
         if streams:
             if complete:
                 stream.received = received[end:]
@@ -466,6 +520,6 @@ def _status(name: str, said: str, *, headers: bool = True) -> bytes:
 _HEADERS = literal(":status", "200") + literal("content-type", "application/grpc")
 _OK = literal("grpc-status", "0")
 _NO_CALL = literal(":status", "415")  # for what does not speak gRPC, it has no status
-_COMPRESSED = _status("UNIMPLEMENTED", "messages are not taken compressed") + literal(
-    "grpc-accept-encoding", "identity"
+_COMPRESSED = _status("UNIMPLEMENTED", "messages are taken in gzip, deflate or as they are") + literal(
+    "grpc-accept-encoding", ",".join(ENCODINGS)
 )
