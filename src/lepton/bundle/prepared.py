@@ -24,6 +24,7 @@ class PreparedRun:
     """Runs a graph whose one input is doubles, for one row; for one thread at a time.
 
     Attributes:
+        name: of the input.
         width: numbers of the row.
         values: the row, [width], which the next run takes.
         memory: the bytes of it, as this machine orders them.
@@ -31,10 +32,10 @@ class PreparedRun:
         run: runs the graph; raises whatever onnxruntime raises.
     """
 
-    __slots__ = ("_binding", "_pack", "answers", "memory", "run", "values", "width")
+    __slots__ = ("_binding", "_pack", "answers", "memory", "name", "run", "values", "width")
 
     def __init__(self, session: Any, name: str, width: int, answers: Mapping[str, NDArray[Any]]) -> None:
-        self.width = width
+        self.name, self.width = name, width
         row = np.zeros((1, width))
         self.values: NDArray[np.float64] = row.reshape(width)
         self.memory = self.values.data.cast("B")
@@ -78,6 +79,11 @@ class PreparedRun:
             plain[output].shape == answer.shape and plain[output].tobytes() == answer.tobytes()
             for output, answer in self.answers.items()
         )
+
+    def copies(self) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+        """Inputs and answers of the last run, by name, that no other run writes to."""
+        tensors = {self.name: self.values.reshape(1, self.width).copy()}
+        return tensors, {output: answer.copy() for output, answer in self.answers.items()}
 
     def take(self, numbers: Sequence[Any]) -> bool:
         """Have the next run take these; whether they are `width` numbers."""

@@ -55,8 +55,8 @@ class Head:
 class Shortcut(Protocol):
     """Answers requests with one head, if it can."""
 
-    def answer(self, request: Request) -> Response | None:
-        """The response; None where it cannot."""
+    def answer(self, request: Request, data: bytes, start: int) -> Response | None:
+        """The response to a request whose body is what stands in `data` from `start` on; None where it cannot."""
 
 
 class KnownHeads:

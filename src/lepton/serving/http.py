@@ -241,7 +241,7 @@ class Connection(asyncio.Protocol):
         if first:
             head = service.heads.find(data)
             if head is not None:
-                self._take_up(head, data[head.length :])
+                self._take_up(head, data)
                 return
             self._reading = "head"
             self._deadline = service.loop.time() + self._limits.head_time
@@ -265,33 +265,34 @@ class Connection(asyncio.Protocol):
             self._refuse(ServingError(ErrorCode.BAD_REQUEST, f"this is not HTTP/1.1: {printable(str(error))}"))
         self._pump()
 
-    def _take_up(self, head: Head, body: bytes) -> None:
+    def _take_up(self, head: Head, data: bytes) -> None:
         """Take up a request whose head came before, byte for byte; the parser, between two messages, is not asked."""
         service = self._service
-        request = Request(head.method, head.path, head.headers, body, head.id or request_id(None), self._client)
+        request = Request(head.method, head.path, head.headers, b"", head.id or request_id(None), self._client)
         request.match, request.allowance = head.match, head.allowance
         turn = _Turn(request, head.keep_alive, head.version)
         self._message += 1
         self._deadline = service.loop.time() + self._limits.idle_time
         try:
             service.handler.admit_again(request)
-            if service.held + len(body) > service.most_held:
+            if service.held + head.size > service.most_held:
                 raise _too_much_held()
         except LeptonError as error:
             turn.refusal = error
-        if self._queue or self._busy or self._full:
+        waits = self._queue or self._busy or self._full
+        if not waits and head.shortcut is not None and turn.refusal is None and not service.pulse.late:
+            started = time.monotonic()
+            response = head.shortcut.answer(request, data, head.length)
+            if response is not None:
+                self._send(turn, response, started)  # as mostly, and then nothing waits
+                return
+        request.body = data[head.length :]
+        if waits:
             self._hold_body(turn)
             self._queue.append(turn)
             self._pump()
-        elif head.shortcut is None or turn.refusal is not None or service.pulse.late:
-            self._answer(turn)
         else:
-            started = time.monotonic()
-            response = head.shortcut.answer(request)
-            if response is None:
-                self._answer(turn)
-            else:
-                self._send(turn, response, started)  # as mostly, and then nothing waits
+            self._answer(turn)
 
     def _learn(self, data: bytes, turn: _Turn) -> None:
         if turn.refusal is None:

@@ -37,6 +37,7 @@ _STRUCTURE = bytes(char if char in b'[]{}":\\' else ord("a") for char in range(2
 _NUMBERS_AND_SPACES = b"0123456789+-.,eE \t\n\r"
 _TOO_LARGE = 2.0**63  # to be surely no integer beyond 64 bits
 _FEW = 64
+_COPIED = 4_096  # bytes up to which a copy is quicker than a view
 _NESTED = frozenset({dict, list})
 _SURROGATE_OR_NUL = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
@@ -77,7 +78,7 @@ def numbers(text: bytes) -> NDArray[np.float64] | None:
     Returns:
         None where the text holds anything else, or nothing, or what `parse` might refuse.
     """
-    values = flat_list(b"[%b]" % text)
+    values = flat_list(b"[%b]" % text, 0, len(text) + 2)
     if not values:
         return None
     try:
@@ -88,18 +89,23 @@ def numbers(text: bytes) -> NDArray[np.float64] | None:
     return array if are_small(values, array) else None
 
 
-def flat_list(text: bytes) -> list[Any] | None:
+def flat_list(data: bytes, start: int, end: int) -> list[Any] | None:
     """The items of a JSON array that holds numbers, if `struct` packs all of them as doubles and they `are_small`.
 
     Other items may be in it, but no `true` and no `false`, which alone beside numbers could be packed.
 
+    Args:
+        data: in which the array stands.
+        start: of the array.
+        end: of the array.
+
     Returns:
         None where the text is no such array, or has a number of so many digits that `parse` might refuse it.
     """
-    if text.find(b"t") >= 0 or text.find(b"f") >= 0 or not are_short(text):
+    if data.find(b"t", start, end) >= 0 or data.find(b"f", start, end) >= 0 or not are_short(data, start, end):
         return None
     try:
-        values = orjson.loads(text)
+        values = orjson.loads(data[start:end] if end - start < _COPIED else memoryview(data)[start:end])
     except orjson.JSONDecodeError:
         return None
     return values if type(values) is list else None
@@ -114,14 +120,14 @@ def are_small(values: list[Any], array: NDArray[np.float64]) -> bool:
     """
     if len(values) <= _FEW:
         return math.hypot(*values) < _TOO_LARGE  # at least as large as the largest
-    return bool(array.min() > -_TOO_LARGE and array.max() < _TOO_LARGE)
+    return bool(np.minimum.reduce(array) > -_TOO_LARGE and np.maximum.reduce(array) < _TOO_LARGE)
 
 
-def are_short(text: bytes) -> bool:
-    """Whether each piece between two commas is surely shorter than the longest number."""
-    start, end = 0, len(text) - _MAX_DIGITS
+def are_short(data: bytes, start: int, end: int) -> bool:
+    """Whether each piece between two commas of a part of `data` is surely shorter than the longest number."""
+    end -= _MAX_DIGITS
     while start < end:
-        comma = text.rfind(b",", start, start + _MAX_DIGITS)
+        comma = data.rfind(b",", start, start + _MAX_DIGITS)
         if comma < 0:
             return False
         start = comma + 1

@@ -55,6 +55,7 @@ class Form:
         timeout: as of `Call`.
         priority: as of `Call`.
         prepared: what runs the model for it, where it is one row of a small one; for the thread of the loop alone.
+        respond_prepared: makes the response of the answers of that.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Form:
     timeout: float | None
     priority: int
     prepared: PreparedRun | None
+    respond_prepared: Callable[[Answers], Response]
 
     @classmethod
     def of(cls, call: Call, respond: Callable[[Answers], Response]) -> Form | None:
@@ -80,7 +82,11 @@ class Form:
         if shape[0] == 1 and tensor.dtype == _DOUBLES:
             prepared = call.model.prepared_for(call.outputs)
         count = math.prod(shape)
-        return cls(name, tensor.dtype, shape, count, call.outputs, respond, call.timeout, call.priority, prepared)
+        again = respond
+        if prepared is not None and isinstance(respond, Repeated):
+            again = respond.fixed(prepared.answers)
+        own = (call.outputs, respond, call.timeout, call.priority, prepared, again)
+        return cls(name, tensor.dtype, shape, count, *own)
 
     def call(self, served: ServedModel, values: NDArray[Any]) -> Call:
         """The call that these numbers make."""
@@ -98,13 +104,19 @@ def recall_numbers(served: ServedModel, body: bytes) -> Call | None:
     return form.call(served, values) if values is not None and len(values) == form.count else None
 
 
-def prepare_numbers(served: ServedModel, body: bytes) -> Form | None:
-    """The form of a body in JSON, if it is known and prepared; its numbers are what is run next then."""
-    start, end = _place(body)
-    form: Form | None = served.forms.get(body[:start] + body[end:])
+def prepare_numbers(served: ServedModel, data: bytes, place: int) -> Form | None:
+    """The form of a body in JSON, if it is known and prepared; its numbers are what is run next then.
+
+    Args:
+        served: the model.
+        data: ends with the body.
+        place: where the body starts.
+    """
+    start, end = _place(data, place)
+    form: Form | None = served.forms.get(data[place:start] + data[end:])
     if form is None or form.prepared is None:
         return None
-    values, prepared = flat_list(body[start - 1 : end + 1]), form.prepared
+    values, prepared = flat_list(data, start - 1, end + 1), form.prepared
     if values is None or not prepared.take(values) or not are_small(values, prepared.values):
         return None
     return form
@@ -141,12 +153,19 @@ def recall_bytes(served: ServedModel, text: bytes, body: bytes) -> Call | None:
     return form.call(served, values if values.flags.aligned else values.copy())
 
 
-def prepare_bytes(served: ServedModel, text: bytes, body: bytes) -> Form | None:
-    """The form of a body whose numbers stand as bytes, if it is known and prepared; they are what is run next then."""
-    form: Form | None = served.byte_forms.get(text)
-    if form is None or form.prepared is None or len(body) - len(text) != form.prepared.memory.nbytes:
+def prepare_bytes(served: ServedModel, data: bytes, start: int, end: int) -> Form | None:
+    """The form of a body whose numbers stand as bytes, if it is known and prepared; they are what is run next then.
+
+    Args:
+        served: the model.
+        data: ends with the body.
+        start: of the body's text.
+        end: of the body's text; behind it are the bytes.
+    """
+    form: Form | None = served.byte_forms.get(data[start:end])
+    if form is None or form.prepared is None or len(data) - end != form.prepared.memory.nbytes:
         return None
-    form.prepared.memory[:] = memoryview(body)[len(text) :]
+    form.prepared.memory[:] = memoryview(data)[end:]
     return form
 
 
@@ -180,14 +199,29 @@ class Repeated:
         found = [answer.shape for answer in answers.values()]
         shapes, texts = self._known
         if found != shapes:
-            # No text in JSON holds a quotation mark, so nothing but data that is missing looks like this.
-            texts = [piece + _DATA for piece in self._text(answers).split(_DATA + b"[]")]
-            texts[-1] = texts[-1].removesuffix(_DATA)
+            texts = self._texts(answers)
             self._known = found, texts
         parts = [texts[0]]
         for answer, text in zip(answers.values(), texts[1:], strict=True):
             parts += (dump(answer.ravel().tolist()), text)
         return Response(200, b"".join(parts))
+
+    def fixed(self, like: Answers) -> Callable[[Answers], Response]:
+        """What makes answers of the same names and shapes as these."""
+        texts = self._texts(like)
+        if len(texts) != 2:
+            return self
+        ((name, answer),) = like.items()
+        before, behind = texts
+        if answer.ndim == 1:
+            return lambda answers: Response(200, b"%b%b%b" % (before, dump(answers[name].tolist()), behind))
+        return lambda answers: Response(200, b"%b%b%b" % (before, dump(answers[name].ravel().tolist()), behind))
+
+    def _texts(self, answers: Answers) -> list[bytes]:
+        # No text in JSON holds a quotation mark, so nothing but data that is missing looks like this.
+        texts = [piece + _DATA for piece in self._text(answers).split(_DATA + b"[]")]
+        texts[-1] = texts[-1].removesuffix(_DATA)
+        return texts
 
 
 class RepeatedBytes:
@@ -213,10 +247,10 @@ class RepeatedBytes:
         return Response(200, b"".join((text, *parts)), like.content_type, like.headers)
 
 
-def _place(body: bytes) -> tuple[int, int]:
-    """Where the first array after `"data"` starts and ends, brackets left out."""
-    start = body.find(b"[", body.find(b'"data"')) + 1
-    return start, body.find(b"]", start)
+def _place(data: bytes, place: int = 0) -> tuple[int, int]:
+    """Where, from a place on, the first array after `"data"` starts and ends, brackets left out."""
+    start = data.find(b"[", data.find(b'"data"', place)) + 1
+    return start, data.find(b"]", start)
 
 
 def _keep(forms: dict[bytes, Any], text: bytes, form: Form) -> None:

@@ -83,14 +83,14 @@ class RowForm:
 
     Attributes:
         prepared: what runs the model; for the thread of the loop alone.
-        respond: makes the response of its answers.
+        respond_prepared: makes the response of its answers.
     """
 
     def __init__(self, served: ServedModel, of_row: Callable[[dict[str, Any]], Any], prepared: PreparedRun) -> None:
         self.prepared = prepared
-        self.respond: Callable[[Answers], Response] = partial(_respond, served)
+        self.respond_prepared: Callable[[Answers], Response] = partial(_respond, served)
         if [*prepared.answers] == ["prediction"] and served.described.labels is None and not served.parameters:
-            self.respond = self._respond_number
+            self.respond_prepared = self._respond_number
             fixed = dump({"model_name": served.name, "model_version": served.version, "predictions": []})
             self._before, self._behind = fixed.removesuffix(b"[]}"), b"}"
         self._of_row = of_row
@@ -106,7 +106,7 @@ class RowForm:
         """Have the row of a body run next; False where it is not surely one row of numbers with each column once."""
         width = self.prepared.width
         # As many quotation marks as those around each name: none stands twice, and there is no text beside them.
-        if body.count(b'"') != 2 * width or not are_short(body):
+        if body.count(b'"') != 2 * width or not are_short(body, 0, len(body)):
             return False
         try:
             row = orjson.loads(body)

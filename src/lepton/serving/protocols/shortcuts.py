@@ -20,7 +20,7 @@ from lepton.serving.protocols.rows import RowForm
 
 __all__ = ["Shortcut", "shortcut"]
 
-Prepare = Callable[[ServedModel, bytes], "Form | RowForm | None"]
+Prepare = Callable[[ServedModel, bytes, int], "Form | RowForm | None"]
 
 
 class Shortcut:
@@ -29,7 +29,7 @@ class Shortcut:
     Args:
         store: the models.
         name: of the model that the head asks for.
-        prepare: has the numbers of a body run next, if it can.
+        prepare: has the numbers of a body run next, if it can; takes the model, the data, and where the body starts.
         has_id: whether the head brings an id, under which truths of the answer may come.
     """
 
@@ -38,14 +38,22 @@ class Shortcut:
     def __init__(self, store: ModelStore, name: str, prepare: Prepare, *, has_id: bool) -> None:
         self._answering, self._name, self._prepare, self._has_id = store.answering, name, prepare, has_id
 
-    def answer(self, request: Request) -> Response | None:
-        """The response; None where the long way has to give it."""
+    def answer(self, request: Request, data: bytes, start: int) -> Response | None:
+        """The response; None where the long way has to give it.
+
+        Args:
+            request: without its body.
+            data: what came, of which no part is copied that need not be.
+            start: of the body in it.
+        """
         served = self._answering(self._name)
-        if served is None or len(request.body) > served.at_once:
+        if served is None or len(data) - start > served.at_once:
             return None
-        form = self._prepare(served, request.body)
         watch = served.watch
-        if form is None or (watch and not watch.passes()):
+        if watch and self._has_id and watch.keeps_rows:
+            return None
+        form = self._prepare(served, data, start)
+        if form is None:
             return None
         prepared: Any = form.prepared
         started = time.perf_counter()
@@ -55,9 +63,12 @@ class Shortcut:
             return None
         served.runs.append((1, time.perf_counter() - started))
         request.answered, request.num_rows = served, 1
-        if watch and self._has_id:
-            watch.note(request.id, prepared.answers)
-        return form.respond(prepared.answers)
+        if watch:
+            if self._has_id:
+                watch.note(request.id, prepared.answers)
+            if watch.draws():
+                watch.sample(*prepared.copies())
+        return form.respond_prepared(prepared.answers)
 
 
 def shortcut(store: ModelStore, request: Request, pattern: str, name: str) -> Shortcut | None:
@@ -84,12 +95,12 @@ def shortcut(store: ModelStore, request: Request, pattern: str, name: str) -> Sh
         return None
     length = int(announced)
 
-    def prepare(served: ServedModel, body: bytes) -> Form | None:
-        return prepare_bytes(served, body[:length], body)
+    def prepare(served: ServedModel, data: bytes, start: int) -> Form | None:
+        return prepare_bytes(served, data, start, start + length)
 
     return Shortcut(store, name, prepare, has_id=has_id)
 
 
-def _prepare_row(served: ServedModel, body: bytes) -> RowForm | None:
+def _prepare_row(served: ServedModel, data: bytes, start: int) -> RowForm | None:
     form: RowForm | None = served.row_form or None
-    return form if form is not None and form.take(body) else None
+    return form if form is not None and form.take(data[start:]) else None

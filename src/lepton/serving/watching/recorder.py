@@ -80,11 +80,10 @@ def check_share(share: float) -> float:
 
 @dataclass(slots=True)
 class _Sample:
-    """Rows of one request; `request` is the id under which its answers are kept, "" for none."""
+    """Rows of one request; `request` is the id under which its answers are kept, "" where statistics are made of it."""
 
     watch: ModelWatch
     request: str
-    drawn: bool
     tensors: Mapping[str, NDArray[Any]]
     answers: Answers
     at: float
@@ -127,13 +126,32 @@ class ModelWatch:
         self.report: DriftReport | None = None
         self.fed = False  # truths came since they were last looked at
 
-    def passes(self) -> bool:
-        """Whether `note` is all that may have to be done for the answer to one more request; counts it then."""
-        if (self._skip <= 1 and self._left) or self._recorder.options.keep_rows:
-            return False
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether rows are kept beside answers, of some of them."""
+        return self._recorder.options.keep_rows > 0.0
+
+    def draws(self) -> bool:
+        """Whether one more request, which is counted, is one of those that statistics are made of."""
         self.seen += 1
         self._skip -= 1
+        if not self._skip <= 0 < self._left or self._recorder.pending >= _PENDING:
+            return False
+        self._left -= 1
+        self._skip = self._next_skip()
         return True
+
+    def observe(self, call: Call, request: Request) -> None:
+        """Have the answers to a call kept, if it is one of those."""
+        kept = {} if self._is_large else call.tensors
+        if self.draws():
+            call.respond = partial(self._sampled, kept, call.respond)
+        if not (self.keeps_answers and "x-request-id" in request.headers) or self._recorder.pending >= _PENDING:
+            return
+        if self.keeps_rows or call.num_rows > _ROWS_KEPT:
+            call.respond = partial(self._kept, kept, call.respond, request.id)
+        else:  # as mostly
+            call.respond = partial(self._noted, call.respond, request.id)
 
     def note(self, request: str, answers: Answers) -> None:
         """Keep the answers to a request of which nothing else is kept, if answers of this model are kept at all."""
@@ -147,47 +165,38 @@ class ModelWatch:
                 layout = self._layouts[shares is not None] = Layout.of(self, predictions, shares)
             recorder.notes.add(layout, request, recorder.clock(), predictions, shares)
 
-    def observe(self, call: Call, request: Request) -> None:
-        """Have the answers to a call kept, if it is one of those."""
-        self.seen += 1
-        named = self.keeps_answers and "x-request-id" in request.headers
-        self._skip -= 1
-        drawn = self._skip <= 0 < self._left
-        recorder = self._recorder
-        if not (drawn or named) or recorder.pending >= _PENDING:
-            return
-        if drawn:
-            self._left -= 1
-            self._skip = self._next_skip()
-        elif not recorder.options.keep_rows and call.num_rows <= _ROWS_KEPT:  # as mostly
-            call.respond = partial(self._note, call.respond, request.id)
-            return
-        kept = {} if self._is_large else call.tensors
-        call.respond = partial(self._keep, kept, call.respond, request.id if named else "", drawn)
+    def sample(self, tensors: Mapping[str, NDArray[Any]], answers: Answers) -> None:
+        """Have statistics made of some of these rows and their answers, which nobody changes any more."""
+        num_rows = len(next(iter(answers.values())))
+        start = 0 if num_rows <= _ROWS_A_SAMPLE else self._random.randrange(num_rows - _ROWS_A_SAMPLE + 1)
+        self._put("", tensors, answers, start, _ROWS_A_SAMPLE)
 
-    def _note(self, respond: Callable[[Answers], Response], request: str, answers: Answers) -> Response:
+    def _noted(self, respond: Callable[[Answers], Response], request: str, answers: Answers) -> Response:
         self.note(request, answers)
         return respond(answers)
 
-    def _keep(
+    def _sampled(
+        self, tensors: Mapping[str, NDArray[Any]], respond: Callable[[Answers], Response], answers: Answers
+    ) -> Response:
+        self.sample(tensors, answers)
+        return respond(answers)
+
+    def _kept(
         self,
         tensors: Mapping[str, NDArray[Any]],
         respond: Callable[[Answers], Response],
         request: str,
-        drawn: bool,
         answers: Answers,
     ) -> Response:
-        num_rows = len(next(iter(answers.values())))
-        size = _ROWS_KEPT if request else _ROWS_A_SAMPLE
-        start = 0 if request or num_rows <= size else self._random.randrange(num_rows - size + 1)
-        part = slice(start, start + size)
-        if num_rows > size:  # a part of an array keeps the whole of it
-            tensors = {name: values[part].copy() for name, values in tensors.items()}
-            answers_kept = {name: values[part].copy() for name, values in answers.items()}
-        else:
-            answers_kept = dict(answers)
-        self._recorder.put(_Sample(self, request, drawn, tensors, answers_kept, self._recorder.clock()))
+        self._put(request, tensors, answers, 0, _ROWS_KEPT)
         return respond(answers)
+
+    def _put(self, request: str, tensors: Mapping[str, NDArray[Any]], answers: Answers, start: int, size: int) -> None:
+        part = slice(start, start + size)
+        if len(next(iter(answers.values()))) > size:  # a part of an array keeps the whole of it
+            tensors = {name: values[part].copy() for name, values in tensors.items()}
+            answers = {name: values[part].copy() for name, values in answers.items()}
+        self._recorder.put(_Sample(self, request, tensors, answers, self._recorder.clock()))
 
     def _next_skip(self) -> int:
         """Requests until the next that is drawn, each with the same chance."""
@@ -271,7 +280,7 @@ class Recorder:
             self._put_noted()
             together: dict[tuple[ModelWatch, tuple[str, ...]], list[_Sample]] = {}
             for sample in samples:
-                if sample.drawn:
+                if not sample.request:
                     together.setdefault((sample.watch, tuple(sample.answers)), []).append(sample)
             for (watch, _), alike in together.items():
                 self._add(watch, alike)
