@@ -17,7 +17,9 @@ __all__ = ["augment_sounds"]
 _PITCH, _PITCH_SHIFT, _SPEED, _TIME_SHIFT = 0.16, 0.06, 0.2, 0.12
 _MASKS, _MASK_BANDS, _MASK_FRAMES = 2, 0.18, 0.12
 _NOISE = 0.35  # of the rows are mixed with noise, of
-_NOISE_LEVEL = (-0.95, -0.45)  # 57 to 27 dB below the loudest
+_NOISE_LEVEL = (-0.95, -0.45)  # 43 to 20 dB below the loudest
+_SLOPE, _BEND = 0.25, 0.2  # of the range: 11 and 9 dB, as far apart as microphones are
+_EDGE = 0.1  # of the range, over silence: what is quieter is changed less
 
 
 def augment_sounds(x: Tensor, y: Any, generator: Any) -> tuple[Tensor, Any]:
@@ -30,16 +32,19 @@ def augment_sounds(x: Tensor, y: Any, generator: Any) -> tuple[Tensor, Any]:
     # A voice is warped from its lowest pitch on, and shifted a little.
     move[:, 1, 2] = move[:, 1, 1] - 1 + _spread(count, 2 * _PITCH_SHIFT, generator)
     warped = _sampled((x + 1).unsqueeze(1), move, "zeros").squeeze(1) - 1
+    # Another microphone: a slope and a bend over the pitches, of what sounds; the loudest is 0 again.
+    place = torch.linspace(-1, 1, bands)[None, :, None]
+    slope, bend = (_spread(count, most, generator)[:, None, None] for most in (_SLOPE, _BEND))
+    sounding = ((warped + 1) / _EDGE).clamp_(0, 1)
+    tilt = slope * place + bend * (place * place - 0.5)
+    loudest = (warped + sounding * tilt).amax((1, 2), keepdim=True)
+    warped = (warped + sounding * (tilt - loudest)).clamp_(-1, 0)
     low, high = _NOISE_LEVEL
     level = low + (high - low) * torch.rand(count, 1, 1, generator=generator)
-    colour = _spread(count, 0.2, generator)[:, None, None] * torch.linspace(-1, 1, bands)[None, :, None]
+    colour = _spread(count, 0.2, generator)[:, None, None] * place
     grain = 0.04 * torch.randn(count, bands, frames, generator=generator)
     noisy = torch.rand(count, 1, 1, generator=generator) < _NOISE
     warped = torch.where(noisy, torch.maximum(warped, level + colour + grain), warped).clamp_(-1, 0)
-    # Another microphone: a slope and a bend over the pitches.
-    place = torch.linspace(-1, 1, bands)[None, :, None]
-    slope, bend = (_spread(count, 0.06, generator)[:, None, None] for _ in range(2))
-    warped = (warped + slope * place + bend * (place * place - 0.5)).clamp_(-1, 0.1)
     for _ in range(_MASKS):
         warped = warped.masked_fill(_stripes(count, bands, _MASK_BANDS, generator)[:, :, None], -1.0)
         warped = warped.masked_fill(_stripes(count, frames, _MASK_FRAMES, generator)[:, None, :], -1.0)
