@@ -27,7 +27,7 @@ class Request:
         method: in capitals.
         path: the target's path as it was sent, still percent-encoded, without the query.
         headers: names in lower case.
-        body: complete, framing removed.
+        body: complete, framing removed; empty where it was answered by a shortcut, which copies none.
         id: the caller's `x-request-id`, or a new one.
         client: address of the caller, for the log.
         message: of a call over gRPC, which has one in place of JSON; None over HTTP.
@@ -36,6 +36,7 @@ class Request:
         routed: where rules of traffic have sent it, once they have.
         answered: the model that it is for, once it was read.
         num_rows: that it asks for, once it was read.
+        size: bytes of the body that a shortcut has read.
         allowance: of the token that it shows, where that has one.
     """
 
@@ -52,6 +53,7 @@ class Request:
     answered: Any = None
     num_rows: int = 0
     allowance: Allowance | None = None
+    size: int = 0
 
     @property
     def caller(self) -> str:

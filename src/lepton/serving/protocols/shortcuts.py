@@ -62,7 +62,7 @@ class Shortcut:
         except Exception:  # noqa: BLE001 - what is wrong with it is said on the long way
             return None
         served.runs.append((1, time.perf_counter() - started))
-        request.answered, request.num_rows = served, 1
+        request.answered, request.num_rows, request.size = served, 1, len(data) - start
         if watch:
             if self._has_id:
                 watch.note(request.id, prepared.answers)

@@ -30,7 +30,7 @@ def access_line(request: Request, response: Response, seconds: float) -> str:
         "path": printable(request.path),
         "status": response.status,
         "ms": round(seconds * 1e3, 3),
-        "bytes_in": len(request.body),
+        "bytes_in": len(request.body) or request.size,
         "bytes_out": len(response.body) if response.stream is None else response.stream.size,
     }
     if response.code:

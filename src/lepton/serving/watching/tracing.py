@@ -149,7 +149,7 @@ def _span(request: Request, response: Response, seconds: float, pattern: str, pa
     attributes: dict[str, Any] = {
         "http.request.method": request.method,
         "http.response.status_code": response.status,
-        "http.request.body.size": len(request.body),
+        "http.request.body.size": len(request.body) or request.size,
         "client.address": request.client,
         "lepton.request_id": request.id,
     }
