@@ -9,6 +9,7 @@ from lepton.compute.confine import why_not
 from lepton.core import LeptonError
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of tensors, as Keras reads them
 def test_keras(bring, tmp_path):
     os.environ.setdefault("KERAS_BACKEND", "torch")
     keras = pytest.importorskip("keras")
@@ -24,6 +25,11 @@ def test_keras(bring, tmp_path):
     model.save(tmp_path / "net.keras")
     result, _ = bring(tmp_path / "net.keras", trust=True)
     assert result.report["largest"] <= 1e-5
+    sequence = keras.Sequential([keras.Input((5,)), keras.layers.Dense(4, activation="relu"), keras.layers.Dense(1)])
+    sequence.save(tmp_path / "sequence.keras")
+    result, mine = bring(tmp_path / "sequence.keras", trust=True)
+    rows = np.ones((2, 5), np.float32)
+    assert mine.predict(rows) == pytest.approx(keras.ops.convert_to_numpy(sequence(rows)), abs=1e-5)
     entry = keras.Input((3,))
     keras.Model(entry, keras.layers.Lambda(lambda x: x * 2)(entry)).save(tmp_path / "code.keras")
     with pytest.raises(LeptonError, match="Lambda layer"):

@@ -7,7 +7,13 @@ from lepton.core import DataError, ErrorCode, SchemaError, TrainingError, UsageE
 pytest.importorskip("skl2onnx")
 from sklearn.cluster import DBSCAN, KMeans
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
@@ -42,6 +48,40 @@ def test_a_pipeline_over_named_columns_is_a_model_of_the_table(houses, bring):
     assert mine.predict([{"area": None, "rooms": 2, "town": "Atlantis", "new": True}])[0] > 0
 
 
+@pytest.mark.parametrize(
+    "last",
+    [
+        RandomForestClassifier(10, random_state=0),
+        GradientBoostingClassifier(n_estimators=10, random_state=0),
+        HistGradientBoostingClassifier(max_iter=10, random_state=0),
+        RandomForestRegressor(5, max_depth=8, random_state=0),
+        ExtraTreesRegressor(5, max_depth=8, random_state=0),
+    ],
+    ids=lambda last: type(last).__name__,
+)
+def test_trees_behind_scalers_and_categories(last, bring):
+    """Thresholds lie between rows: a column that is scaled in single precision falls on the other side of many."""
+    rng = np.random.default_rng(0)
+    table = pl.DataFrame(
+        {
+            "area": [None if row % 50 == 7 else float(value) for row, value in enumerate(rng.normal(100, 30, 1500))],
+            "rooms": rng.integers(1, 6, 1500),
+            "town": rng.choice(["Oslo", "Køln", "大阪"], 1500),
+            "new": rng.random(1500) < 0.5,
+        }
+    )
+    price = table["area"].fill_null(80).to_numpy() * 3 + 20 * (table["town"] == "Oslo").to_numpy()
+    pipeline = make_pipeline(columns(), last)
+    pipeline.fit(table, np.digitize(price, [250, 320]) if hasattr(last, "predict_proba") else price)
+    result, mine = bring(pipeline, sample=table)
+    assert result.report["largest"] <= 1e-6
+    unseen = table.with_columns(pl.col("town").replace({"Oslo": "Bergen"}), area=pl.col("area").shuffle(seed=1))
+    if hasattr(last, "predict_proba"):
+        assert mine.predict_proba(unseen).to_numpy() == pytest.approx(pipeline.predict_proba(unseen), abs=1e-6)
+    else:
+        assert mine.predict(unseen).to_numpy() == pytest.approx(pipeline.predict(unseen), rel=1e-6)
+
+
 @pytest.mark.parametrize("target", ["texts", "booleans"])
 def test_classes_keep_their_labels(target, houses, bring):
     dear = houses["price"].to_numpy() > 320
@@ -52,6 +92,17 @@ def test_classes_keep_their_labels(target, houses, bring):
     assert mine.labels == (("cheap", "dear") if target == "texts" else (False, True))
     assert mine.predict(table).to_list() == pipeline.predict(table).tolist()
     assert mine.predict_proba(table).to_numpy() == pytest.approx(pipeline.predict_proba(table), abs=1e-6)
+
+
+def test_which_numbers_are_missing_is_a_column_too(bring):
+    rows = np.random.default_rng(0).normal(size=(200, 3))
+    rows[::7, 1] = np.nan
+    model = make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True), RandomForestClassifier(5, random_state=0)
+    )
+    model.fit(rows, np.isnan(rows[:, 1]) ^ (rows[:, 0] > 0))
+    _, mine = bring(model, sample=rows)
+    assert mine.predict_proba(rows) == pytest.approx(model.predict_proba(rows), abs=1e-6)
 
 
 def test_labels_can_be_given(bring):

@@ -108,9 +108,9 @@ def _named(found: Any, model: Any) -> dict[str, Any]:
     if isinstance(found, Mapping):
         return {str(name): value for name, value in found.items()}
     several = list(found) if isinstance(found, tuple | list) else [found]
-    names = list(model.output_names)
+    names = list(getattr(model, "output_names", ()))  # models that are plain sequences have none
     if len({*names}) != len(several):
-        names = [f"output_{place}" for place in range(len(several))]
+        names = [f"output_{place}" for place in range(len(several))] if len(several) > 1 else ["output"]
     return dict(zip(map(str, names), several, strict=True))
 
 

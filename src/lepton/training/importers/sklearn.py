@@ -14,20 +14,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lepton.bundle import OutputRecord
-from lepton.bundle.build import ML_DOMAIN, OPSET
 from lepton.core import DataError, ErrorCode, LeptonError, MissingExtraError, TrainingError, UsageError, printable
 from lepton.training.importers.base import Asked, Imported, Importer, Labels, cannot_hold
 from lepton.training.importers.checking import differences_of, run_graph
 from lepton.training.importers.composing import Composer
 from lepton.training.importers.forests import class_labels
 from lepton.training.importers.rows import MADE_ROWS, TableSample, number_columns, sample_table, take_table
+from lepton.training.importers.sklearn_graph import DOUBLE, FLOAT, INT64, STRING, converted_graph
 
 __all__ = ["SklearnImporter"]
 
 _TOLERANCE = 1e-5
 _EQUAL = 1e-9  # nearer than this, single precision is not tried
-_ML_OPSET = 3  # the newest of ai.onnx.ml that skl2onnx writes
-_FLOAT, _DOUBLE, _INT64, _STRING = 1, 11, 7, 8  # onnx.TensorProto
 
 
 class SklearnImporter(Importer):
@@ -170,7 +168,7 @@ def _best(
     """The graph whose answers are nearest to the model's."""
     best: tuple[float, bytes, tuple[OutputRecord, ...]] | None = None
     refused: LeptonError | None = None
-    for element_type in (_DOUBLE, _FLOAT):
+    for element_type in (DOUBLE, FLOAT):
         try:
             graph, outputs = _written(model, task, sample, element_type, known, labels)
             found = run_graph(graph, sample.tensors)
@@ -192,7 +190,7 @@ def _written(
 ) -> tuple[bytes, tuple[OutputRecord, ...]]:
     """The model by skl2onnx, with the inputs and outputs of a bundle."""
     fed = _inputs(model, sample, element_type)
-    converted = _converted(model, fed, classifies=labels is not None)
+    converted = converted_graph(model, fed, classifies=labels is not None)
     composer = Composer(converted)
     take_table(composer, sample.inputs, fed)
     values = [composer.value(output.name) for output in converted.graph.output]
@@ -210,35 +208,7 @@ def _inputs(model: Any, sample: TableSample, element_type: int) -> dict[str, tup
     """Foreign input → its element type and columns: one for each column where the model tells them apart."""
     columns = sample.inputs.columns
     if not _selects_columns(model) and len(sample.inputs.strings) in {0, len(columns)}:
-        kind = _STRING if sample.inputs.strings else element_type
+        kind = STRING if sample.inputs.strings else element_type
         return {"rows": (kind, [column.name for column in columns])}
-    kinds = {"int64": _INT64, "string": _STRING}
+    kinds = {"int64": INT64, "string": STRING}
     return {column.name: (kinds.get(column.dtype, element_type), [column.name]) for column in columns}
-
-
-def _converted(model: Any, fed: Mapping[str, tuple[int, list[str]]], *, classifies: bool) -> Any:
-    from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import (
-        DoubleTensorType,
-        FloatTensorType,
-        Int64TensorType,
-        StringTensorType,
-    )
-
-    types = {_DOUBLE: DoubleTensorType, _FLOAT: FloatTensorType, _INT64: Int64TensorType, _STRING: StringTensorType}
-    initial = [(name, types[kind]([None, len(columns)])) for name, (kind, columns) in fed.items()]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of skl2onnx's own code
-            return convert_sklearn(
-                model,
-                initial_types=initial,
-                options={id(model): {"zipmap": False}} if classifies else None,
-                target_opset={"": OPSET, ML_DOMAIN: _ML_OPSET},
-            )
-    except Exception as error:  # skl2onnx raises many classes, and whatever its converters run into
-        why = printable(" ".join(str(error).split()), 300)
-        raise cannot_hold(
-            f"skl2onnx cannot express the model: {why}",
-            "leave the step out that it names and do it before the model, or train with lepton.train",
-        ) from error
