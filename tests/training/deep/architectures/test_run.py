@@ -85,7 +85,7 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def cost(_meter: Any, module: Any, multiply_adds: float, _allowed: Any) -> Cost:
         count = sum(each.numel() for each in module.parameters())
-        return Cost(count * 1e-5, count * 2e-5, count * 4, multiply_adds, count)
+        return Cost(count * 1e-5, count * 2e-5, count * 8, multiply_adds, count)
 
     monkeypatch.setattr(costs.Meter, "_cost", cost)
 
@@ -126,6 +126,14 @@ def test_limits_are_looked_at_before_anything_is_trained(tmp_path: Path, monkeyp
     trials = TrialFolder.open(tmp_path).trials
     assert any(trial.rung == NEVER_TRAINED and "too slow" in trial.note for trial in trials)
     assert all(trial.cost.slowest <= 0.3 for trial in trials if trial.rung > NEVER_TRAINED)
+    refused = next(trial for trial in trials if trial.rung == NEVER_TRAINED)
+    model = search(
+        max_trials=4, max_size=10 * refused.cost.size, workdir=tmp_path, resume=True
+    )  # now it may be trained
+    assert TrialFolder.open(tmp_path).trials[-1].design == refused.design
+    least = min(trial.cost.size for trial in trials if trial.rung > NEVER_TRAINED)
+    model = search(max_trials=4, max_size=int(1.2 * least), workdir=tmp_path, resume=True)  # a limit that only one keeps
+    assert model.leaderboard().rows[0].size == least
 
 
 def test_a_limit_that_nothing_keeps_gives_the_least_and_an_error(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lepton.bundle import machine
 from lepton.core import BudgetVerdict, ErrorCode, Interrupted, Work, check_name, show_duration
@@ -90,10 +91,10 @@ def search_architectures(
             if found is None:
                 asked = Asked(
                     fingerprint, subject.problem.task, learning.metric.name, work.seed, _rungs(learning, work),
-                    meter.quiet, machine(),
+                    meter.quiet, _here(),
                 )  # fmt: skip
                 found = TrialFolder.make(kept.workdir or scratch / "search", asked)
-            found.check(fingerprint, subject.problem.task, learning.metric.name, work.seed, machine())
+            found.check(fingerprint, subject.problem.task, learning.metric.name, work.seed, _here())
             search = ArchitectureSearch(learning, found, meter, limits, kept.max_trials, _reserve(limits, work), work)
             search.explore()
             return finish(search, name=name, output=output, work=work)
@@ -105,6 +106,12 @@ def search_architectures(
             f"the time of {show_duration(work.within)} was over before a first network had learned anything",
             fix="allow more time, or give fewer rows",
         ) from error
+
+
+def _here() -> dict[str, Any]:
+    """What of this machine the time of a row on one thread depends on."""
+    told = machine()
+    return {name: told[name] for name in ("cpu", "system", "architecture", "onnxruntime")}
 
 
 def _metric(asked: str | Callable[..., float] | None, task: str) -> Metric:

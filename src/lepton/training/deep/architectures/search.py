@@ -70,8 +70,12 @@ class ArchitectureSearch:
         return self.learning.loss(trial.score)
 
     def best_first(self) -> list[Trial]:
-        """Designs that were scored; see `ladder.best_first`."""
-        return ladder.best_first(self.trials, self.loss)
+        """Designs that were scored and keep the limits, or all where none does; see `ladder.best_first`."""
+        return ladder.best_first(self._within_limits(), self.loss) or ladder.best_first(self.trials, self.loss)
+
+    def _within_limits(self) -> list[Trial]:
+        """Trials whose cost the limits allow: a search that goes on may have others than it began with."""
+        return [trial for trial in self.trials if not self._excess(trial.cost)]
 
     def explore(self) -> None:
         """Try designs until there is no more time; what was found is in `trials`.
@@ -104,9 +108,13 @@ class ArchitectureSearch:
         is_crowned = bool(best) and best[0].rung == top
         if left == 1 and best and not is_crowned:
             return self._rise(best[0], top)
-        for trial in ladder.next_to_rise(self.trials, len(self.passes), self.loss):
+        for trial in ladder.next_to_rise(self._within_limits(), len(self.passes), self.loss):
             if self._is_in_time(trial.spec, self.passes[trial.rung + 1], keep_free=0.0):
                 return self._rise(trial, trial.rung + 1)
+        trained = {trial.design for trial in self.trials if trial.rung > NEVER_TRAINED}
+        for trial in self._within_limits():  # what was beyond the limits of an earlier part, and is not now
+            if trial.design not in trained and self._is_in_time(trial.spec, self.passes[0], keep_free=0.0):
+                return self._rise(trial, 0)
         crown = 0.0 if is_crowned or not best else self.seconds_of(best[0].spec, self.passes[top])
         if (found := self._new_design(crown)) is not None:
             spec, cost, parent = found
