@@ -44,6 +44,7 @@ BENCHES = (
     "deep_kills",
     "deep_texts",
     "deep_sounds",
+    "deep_search",
 )
 LIBRARIES = ("lepton-ai", "numpy", "polars", "onnxruntime", "lightgbm", "scikit-learn")
 HEAD = """# Results

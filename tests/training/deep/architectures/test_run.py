@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 import lepton
-from lepton.core import BudgetError, DataError, Interrupted, LeptonError, UsageError
+from lepton.core import BudgetError, BudgetVerdict, DataError, Interrupted, LeptonError, UsageError
 from lepton.training.deep import media_net
 from lepton.training.deep.architectures import costs, learning, run
 from lepton.training.deep.architectures.ladder import is_beaten
 from lepton.training.deep.architectures.trials import NEVER_TRAINED, Cost, TrialFolder
+from lepton.training.limits import Limits
 from tests.training.deep.architectures.conftest import one_core, stripes
 
 ROWS = stripes()
@@ -132,7 +133,9 @@ def test_limits_are_looked_at_before_anything_is_trained(tmp_path: Path, monkeyp
     )  # now it may be trained
     assert TrialFolder.open(tmp_path).trials[-1].design == refused.design
     least = min(trial.cost.size for trial in trials if trial.rung > NEVER_TRAINED)
-    model = search(max_trials=4, max_size=int(1.2 * least), workdir=tmp_path, resume=True)  # a limit that only one keeps
+    model = search(
+        max_trials=4, max_size=int(1.2 * least), workdir=tmp_path, resume=True
+    )  # a limit that only one keeps
     assert model.leaderboard().rows[0].size == least
 
 
@@ -144,6 +147,41 @@ def test_a_limit_that_nothing_keeps_gives_the_least_and_an_error(tmp_path: Path)
     least = lepton.load(path)
     assert least.leaderboard().rows[0].chosen
     assert "8x0" in least.leaderboard().rows[0].configuration
+
+
+def checked(monkeypatch: pytest.MonkeyPatch, *measured: float) -> list[float]:
+    """Files are found to take so many seconds, one after the other; returns those that were not asked for."""
+    left = list(measured)
+
+    def check(self: Limits, _path: Path, _rows: Any, _costs: Any, _work: Any) -> Any:
+        found, limit = left.pop(0), self.max_latency or 0.0
+        return (BudgetVerdict("max_latency", limit, found, found <= limit),), {}
+
+    monkeypatch.setattr(Limits, "check", check)
+    return left
+
+
+def test_a_file_that_just_misses_gives_way_to_a_quicker_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steady(monkeypatch)
+    left = checked(monkeypatch, 3.3, 2.9, 0.1)
+    model = search(max_trials=4, max_latency="3s", workdir=tmp_path)
+    assert left == [0.1]
+    told = model.reports()["search"]
+    tried = [trial for trial in told["trials"] if (tmp_path / f"trial-{trial['number']:05}.lepton").is_file()]
+    best = max(tried, key=lambda trial: (trial["rung"], trial["score"], -trial["cost"]["row"]))
+    assert told["trials"][told["chosen"] - 1]["cost"]["slowest"] < best["cost"]["slowest"]
+    assert "the network that was judged is kept" in model.leaderboard().notes[-1]
+
+
+def test_a_machine_that_is_busy_is_told_from_a_design_that_is_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steady(monkeypatch)
+    left = checked(monkeypatch, 30.0, 0.1)
+    with pytest.raises(BudgetError, match=r"max_latency is 3\.0 s, the model needs 30\.0 s"):
+        search(max_trials=2, max_latency="3s", output=tmp_path / "best.lepton")
+    assert left == [0.1]
+    assert "the machine was busy" in lepton.load(tmp_path / "best.lepton").leaderboard().notes[-2]
 
 
 def test_the_best_so_far_is_saved_when_it_is_stopped(tmp_path: Path) -> None:
