@@ -12,6 +12,7 @@ from lepton.bundle.manifest import Manifest
 
 __all__ = ["answer_columns", "stated_coverage", "stated_quantiles"]
 
+_BY_LABEL = frozenset({"prediction", "probabilities", "set"})
 _PREFIXES = {"probabilities": "probability", "quantiles": "quantile"}
 
 
@@ -36,7 +37,9 @@ def answer_columns(
             columns.append(column.cast(pl.Boolean) if boolean and name == "prediction" else column)
             continue
         prefix = _PREFIXES.get(name, name)
-        parts = [f"{level:g}" for level in stated_quantiles(manifest)] if name == "quantiles" else labels
+        parts: Sequence[str] = labels if name in _BY_LABEL else ()
+        if name == "quantiles":
+            parts = [f"{level:g}" for level in stated_quantiles(manifest)]
         for place in range(values.shape[1]):
             part = parts[place] if place < len(parts) else str(place)
             column = pl.Series(f"{prefix}_{part}", values[:, place])

@@ -101,6 +101,7 @@ class ServedModel:
         tensor_names: names of the graph's tensors.
         input_names: what an input of a request may be called: the graph's tensors and the columns.
         output_names: names of the graph's outputs, in order.
+        row_outputs: those that answer plain rows which ask for none by name: all but `embedding`.
         row_values: numbers and texts of one row.
         decodes: whether a row may come as a file, which takes a while to decode whatever its length.
         row_seconds: median time of one row, measured when the model was opened.
@@ -129,6 +130,7 @@ class ServedModel:
     tensor_names: frozenset[str] = frozenset()
     input_names: frozenset[str] = frozenset()
     output_names: list[str] = field(default_factory=list)
+    row_outputs: list[str] = field(default_factory=list)
     row_values: int = 0
     decodes: bool = False
     row_seconds: float = 0.0
@@ -255,6 +257,7 @@ class ServedModel:
         self.row_values = sum(tensor[0].size for tensor in tensors.values())
         self.tensor_names = frozenset(tensors)
         self.output_names = list(answers)
+        self.row_outputs = [name for name in answers if name != "embedding"] or self.output_names
         self.input_names = frozenset({*tensors, *predictor.inputs.names})
 
 

@@ -227,7 +227,9 @@ def _model_schemas(model: ServedModel, key: str) -> dict[str, _Schema]:
     }
     of_row = {"$ref": f"#/components/schemas/Row_{key}"}
     several = {"type": "array", "minItems": 1, "items": of_row}
-    wrapped = {"type": "object", "required": ["rows"], "properties": {"rows": several}, "additionalProperties": False}
+    outputs = {"type": "array", "minItems": 1, "items": {"enum": model.output_names}}
+    properties = {"rows": several, "outputs": outputs}
+    wrapped = {"type": "object", "required": ["rows"], "properties": properties, "additionalProperties": False}
     return {
         f"Row_{key}": row,
         f"Rows_{key}": {"anyOf": [several, wrapped, of_row]},
@@ -263,9 +265,9 @@ def _answer_schema(model: ServedModel) -> _Schema:
     properties: dict[str, _Schema] = {
         "model_name": _TEXT,
         "model_version": _TEXT,
-        "predictions": {"type": "array", "items": one},
     }
-    required = list(properties)
+    required = list(properties)  # outputs may be asked for by name, and others are left out then
+    properties["predictions"] = {"type": "array", "items": one}
     for name in model.output_names:
         if name == "probabilities":
             properties[name] = {"type": "array", "items": numbers}

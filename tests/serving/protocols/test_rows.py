@@ -6,9 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from lepton.core import LeptonError
+from lepton.bundle import Manifest, OutputRecord, write_bundle
+from lepton.bundle.build import GraphBuilder
+from lepton.bundle.interface import INPUTS_KEY, describe_inputs
+from lepton.core import ColumnRecord, Kind, LeptonError
 from lepton.serving import ModelStore
 from lepton.serving.protocols.base import Request
 from lepton.serving.protocols.rows import RowReader
@@ -86,3 +90,44 @@ def test_categories_that_training_never_saw_are_answered_and_counted(bundles: di
     rows = [ROW | {"town": town} for town in ("Basel", "Atlantis", "Atlantis", None)]
     assert len(answer(store, rows)["predictions"]) == 4
     assert store["sold"].predictor.unseen == {"town": 2}
+
+
+@pytest.fixture(scope="module")
+def near(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
+    """A model with an embedding."""
+    columns = (ColumnRecord("a", Kind.NUMBER), ColumnRecord("b", Kind.NUMBER))
+    builder = GraphBuilder()
+    numbers = builder.input("numbers", "double", ["N", 2])
+    total = builder.node("ReduceSum", [numbers, builder.constant(np.array([1]))], keepdims=0)
+    outputs = (OutputRecord("prediction", "double", ("N",)), OutputRecord("embedding", "double", ("N", 2)))
+    builder.output("prediction", total, "double", ["N"])
+    builder.output("embedding", builder.node("Mul", [numbers, builder.constant(2.0)]), "double", ["N", 2])
+    manifest = Manifest(name="near", task="regression", inputs=columns, outputs=outputs)
+    path = tmp_path_factory.mktemp("near") / "near.lepton"
+    metadata = {INPUTS_KEY: json.dumps(describe_inputs(columns))}
+    write_bundle(path, manifest=manifest, graph=builder.finish(metadata))
+    return ModelStore({"near": path})
+
+
+class TestOutputs:
+    def test_an_embedding_is_given_where_it_is_asked_for(self, near: ModelStore) -> None:
+        rows = [{"a": 1, "b": 2}]
+        said = {"model_name": "near", "model_version": "1"}
+        assert answer(near, rows, "near") == {**said, "predictions": [3.0]}
+        assert answer(near, {"rows": rows, "outputs": ["embedding"]}, "near") == {**said, "embedding": [[2.0, 4.0]]}
+        both = answer(near, {"rows": rows, "outputs": ["embedding", "prediction"]}, "near")
+        assert both == {**said, "predictions": [3.0], "embedding": [[2.0, 4.0]]}
+
+    def test_in_a_table_it_has_a_column_for_each_number(self, near: ModelStore) -> None:
+        body = json.dumps({"rows": [{"a": 1, "b": 2}], "outputs": ["prediction", "embedding"]}).encode()
+        asked = Request("POST", "/", {"accept": "text/csv"}, body)
+        assert RowReader().read(near["near"], asked).run().body.decode().split() == [
+            "prediction,embedding_0,embedding_1",
+            "3.0,2.0,4.0",
+        ]
+
+    @pytest.mark.parametrize("outputs", [[], ["lower"], "prediction", [["prediction"]], [{}], None, [1]])
+    def test_what_the_model_does_not_give_is_refused(self, near: ModelStore, outputs: Any) -> None:
+        with pytest.raises(LeptonError, match="some of prediction, embedding") as caught:
+            answer(near, {"rows": [{"a": 1, "b": 2}], "outputs": outputs}, "near")
+        assert caught.value.http_status == 400

@@ -9,9 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
+from lepton.bundle import Manifest, OutputRecord, write_bundle
+from lepton.bundle.build import GraphBuilder
+from lepton.bundle.interface import INPUTS_KEY, describe_inputs
+from lepton.core import ColumnRecord, Kind
 from lepton.serving import Server
 from lepton.serving.watching.feedback import export_rows
 from lepton.serving.watching.state import Answered, StateStore
@@ -27,9 +32,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(rent: Path, bundles: dict[str, Path], folder: Path) -> Iterator[Address]:
-    models = {"rent": rent, "sold": bundles["sold"]}
+    models = {"rent": rent, "sold": bundles["sold"], "odd": _write_odd(folder / "odd.lepton")}
     with Server(models, port=0, state=folder, state_rows=1.0) as server:
         yield server.host, server.port
+
+
+def _write_odd(path: Path) -> Path:
+    """A model that tells how odd a row is."""
+    columns = (ColumnRecord("area", Kind.NUMBER),)
+    builder = GraphBuilder()
+    numbers = builder.input("numbers", "double", ["N", 1])
+    score = builder.node("Squeeze", [numbers, builder.constant(np.array([1]))])
+    builder.output("score", score, "double", ["N"])
+    outputs = (OutputRecord("score", "double", ("N",)),)
+    manifest = Manifest(name="odd", task="anomaly", inputs=columns, outputs=outputs)
+    write_bundle(path, manifest=manifest, graph=builder.finish({INPUTS_KEY: json.dumps(describe_inputs(columns))}))
+    return path
 
 
 def ask(address: Address, name: str, rows: int = 1, *, model: str = "rent", row: Any = None) -> Answer:
@@ -141,6 +159,14 @@ class TestAddresses:
     def test_a_model_without_a_baseline_is_said_to_have_no_columns(self, address: Address) -> None:
         found = request(address, "GET", "/v2/models/sold/drift").json
         assert (found["state"], found["columns"]) == ("not-enough-data", [])
+
+    def test_a_model_of_another_task_takes_no_feedback_and_says_why(self, address: Address) -> None:
+        ask(address, "odd", model="odd", row={"area": 5.0})
+        told = tell(address, {"id": "odd", "truth": 1.0}, model="odd")
+        for answer in (told, request(address, "GET", "/v2/models/odd/feedback")):
+            assert (answer.status, answer.json["code"]) == (400, "bad-request")
+            assert answer.json["details"] == {"task": "anomaly"}
+            assert "binary, multiclass or regression. Fix: judge it" in answer.json["error"]
 
     @pytest.mark.parametrize("path", ["drift", "drift/page", "feedback"])
     def test_without_state_it_is_off(self, server: Server, path: str) -> None:

@@ -45,13 +45,13 @@ class RowReader:
     def read(self, served: ServedModel, request: Request) -> Call:
         """The call that a request with rows asks for.
 
-        The body is JSON (an array of objects, `{"rows": [...]}`, or one object, which is one row), a table as CSV,
-        Arrow or Parquet, or a form with one such file; for a model of pictures, sounds or texts such a file itself.
-        The answer in JSON has `model_name`, `model_version`,
+        The body is JSON (an array of objects, `{"rows": [...]}`, with `"outputs": [...]` if some are wanted by name, or
+        one object, which is one row), a table as CSV, Arrow or Parquet, or a form with one such file; for a model of
+        pictures, sounds or texts such a file itself. The answer in JSON has `model_name`, `model_version`,
         `predictions` (of several labels an object from label to whether it holds) and, of a classifier, `probabilities`
         (an object from label to probability for each row) and, where it gives them, `sets` (the labels in the set of
-        each row); further outputs of the model stand under their own names. In another form it is a table with a row
-        for each row.
+        each row); further outputs of the model stand under their own names, `embedding` where it is asked for. In
+        another form it is a table with a row for each row.
 
         Raises:
             ServingError: a body of another shape, or a model that is not ready.
@@ -60,8 +60,12 @@ class RowReader:
         predictor = served.predictor
         given, wanted = request.headers.get("content-type"), wanted_media(request.headers)
         num_columns = len(predictor.inputs.names)
+        outputs = served.row_outputs
         if given is None or given == JSON:
-            rows: Any = _rows(parse(request.body), num_columns)
+            body = parse(request.body)
+            if isinstance(body, dict) and body.keys() == {"rows", "outputs"}:
+                outputs, body = _outputs(body["outputs"], served), body["rows"]
+            rows: Any = _rows(body, num_columns)
         else:
             rows = _form(media_of(given), request.body, predictor.inputs, self._tables)
         if isinstance(predictor.inputs, TensorInputs) and not _is_file(rows):
@@ -69,13 +73,13 @@ class RowReader:
         if wanted == JSON:
             if served.row_form is None:
                 served.row_form = RowForm.of(served, predictor) or False
-            return Call(served, predictor.tensors(rows), served.output_names, partial(_respond, served))
+            return Call(served, predictor.tensors(rows), outputs, partial(_respond, served))
         if isinstance(predictor.inputs, SeriesInputs):
             packed = predictor.inputs.pack_rows(predictor.inputs.read(rows))
             respond = partial(_respond_table, served, wanted, partial(predictor.inputs.frame, packed))
-            return Call(served, {"series": packed.tensor}, served.output_names, respond)
+            return Call(served, {"series": packed.tensor}, outputs, respond)
         respond = partial(_respond_table, served, wanted, predictor.answer_columns)
-        return Call(served, predictor.tensors(rows), served.output_names, respond)
+        return Call(served, predictor.tensors(rows), outputs, respond)
 
 
 class RowForm:
@@ -99,7 +103,7 @@ class RowForm:
     def of(cls, served: ServedModel, predictor: Predictor) -> RowForm | None:
         """The form of a model whose columns are numbers and whose rows are quick; None of others."""
         of_row = predictor.inputs.of_row if isinstance(predictor.inputs, TableInputs) else None
-        prepared = None if of_row is None else served.prepared_for(served.output_names)
+        prepared = None if of_row is None else served.prepared_for(served.row_outputs)
         return None if of_row is None or prepared is None else cls(served, of_row, prepared)
 
     def take(self, body: bytes) -> bool:
@@ -156,17 +160,15 @@ def _respond_table(
 def _respond(served: ServedModel, answers: Answers) -> Response:
     predictor = served.described
     left = dict(answers)
-    predictions = left.pop(predictor.answer)
-    if predictor.labels == (False, True):  # the graph of a boolean target answers 0 and 1
-        predictions = predictions.astype(bool)
-    given: list[Any] = predictions.tolist()
-    if predictor.task.several:
-        given = [dict(zip(predictor.label_names, map(bool, row), strict=True)) for row in given]
-    out: dict[str, Any] = {
-        "model_name": served.name,
-        "model_version": served.version,
-        "predictions": given,
-    }
+    out: dict[str, Any] = {"model_name": served.name, "model_version": served.version}
+    predictions = left.pop(predictor.answer, None)
+    if predictions is not None:
+        if predictor.labels == (False, True):  # the graph of a boolean target answers 0 and 1
+            predictions = predictions.astype(bool)
+        given: list[Any] = predictions.tolist()
+        if predictor.task.several:
+            given = [dict(zip(predictor.label_names, map(bool, row), strict=True)) for row in given]
+        out["predictions"] = given
     if served.parameters:
         out["parameters"] = served.parameters
     probabilities = left.pop("probabilities", None)
@@ -178,6 +180,17 @@ def _respond(served: ServedModel, answers: Answers) -> Response:
         out["sets"] = [[label for label, own in zip(predictor.label_names, row, strict=True) if own] for row in members]
     out.update((output, values.tolist()) for output, values in left.items())
     return json_response(out)
+
+
+def _outputs(asked: object, served: ServedModel) -> list[str]:
+    """The outputs that a request wants, in the order of the model."""
+    if not isinstance(asked, list) or not asked or not all(name in served.output_names for name in asked):
+        raise ServingError(
+            ErrorCode.BAD_REQUEST,
+            f"the outputs are {printable(repr(asked), 80)}",
+            wanted="names in an array, some of " + ", ".join(served.output_names),
+        )
+    return [name for name in served.output_names if name in asked]
 
 
 def _rows(body: Any, num_columns: int) -> list[dict[str, Any]]:

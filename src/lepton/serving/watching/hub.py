@@ -235,8 +235,10 @@ class Watching:
         if not watch.keeps_answers:
             raise ServingError(
                 ErrorCode.BAD_REQUEST,
-                f"'{watch.name}' is a model for {watch.task.name}",
-                wanted="a model that answers each row with a label or a number",
+                f"'{watch.name}' is a model for {watch.task.name}, whose answers are no one label or number a row",
+                wanted="feedback of a model for binary, multiclass or regression",
+                fix="judge it on rows whose truth is known: lepton evaluate",
+                details={"task": watch.task.name},
             )
 
         def make() -> Response:
