@@ -182,11 +182,13 @@ class Model:
             rows: as of `predict`.
 
         Raises:
-            UsageError: the model has no embedding; those of texts with a network in them have.
+            UsageError: the model has no embedding; those of files, and of texts with a network in them, have.
         """
         if not any(output.name == "embedding" for output in self._predictor.manifest.outputs):
             raise UsageError(
-                ErrorCode.USAGE, "the model has no embedding", wanted="a model of texts with a network in it"
+                ErrorCode.USAGE,
+                "the model has no embedding",
+                wanted="a model that lepton.train made of pictures, sounds, or texts with a network in it",
             )
         return self._predictor.outputs(self._rows(rows))["embedding"]
 

@@ -12,7 +12,9 @@ import soundfile
 from PIL import Image
 
 import lepton
+from lepton.bundle import open_model
 from lepton.core import DataError, LeptonError, Resources, UsageError, Work
+from lepton.serving.watching.columns import WatchedColumns
 from lepton.training.deep import media_net
 from lepton.training.deep.run import media_column, train_media
 from tests.bundle.pictures import picture_bytes, sound_bytes
@@ -66,6 +68,19 @@ def test_a_folder_becomes_a_classifier(model: lepton.Model, photos: Path) -> Non
     assert model.predict(str(photos / "light" / "1.png")) == ["light"]
     report = model.reports()["training"]
     assert sum(map(sum, report["confusion"])) >= 2
+
+
+def test_embeddings_and_what_later_answers_are_held_against(model: lepton.Model, photos: Path, tmp_path: Path) -> None:
+    files = [str(photos / label / f"{n}.png") for label in ("dark", "light") for n in (1, 2, 4)]
+    assert model.embed(files).shape == (6, 96)
+    found = model.index(files).nearest([files[0], files[-1]], k=3)
+    assert [sorted(row) for row in found.ids.tolist()] == [[0, 1, 2], [3, 4, 5]]
+    model.save(tmp_path / "copy.lepton")
+    watched = WatchedColumns(open_model(tmp_path / "copy.lepton"))
+    assert watched.baseline.keys() == {"output/prediction", "output/probabilities[0]", "output/probabilities[1]"}
+    statistics: dict[str, Any] = {}
+    watched.update(statistics, {}, {"prediction": np.array(["dark"], object), "embedding": np.zeros((1, 96))})
+    assert statistics.keys() == {"output/prediction"}
 
 
 def test_folders_are_predicted_and_judged(model: lepton.Model, photos: Path, tmp_path: Path) -> None:

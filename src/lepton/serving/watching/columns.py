@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 
 from lepton.bundle import Predictor, SeriesInputs, TableInputs, TensorInputs
 from lepton.core import ColumnRecord, Kind
-from lepton.data.statistics import Baseline, ColumnStatistics
-from lepton.data.statistics.baseline import output_columns
+from lepton.core.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from lepton.data.statistics import ColumnStatistics, baseline, columns
+else:  # for servers that keep a state
+    baseline, columns = LazyModule("lepton.data.statistics.baseline"), LazyModule("lepton.data.statistics.columns")
 
 __all__ = ["INPUT", "MOMENT", "OUTPUT", "WatchedColumns"]
 
@@ -45,10 +49,15 @@ class WatchedColumns:
         self.unwatched: dict[str, str] = {}
         self._numbers: dict[int, ColumnRecord] = {}
         self._strings: dict[int, ColumnRecord] = {}
-        if not isinstance(inputs, TableInputs) or any(f"baseline/{name}" not in bundle.names for name in _MEMBERS):
+        self._answers: frozenset[str] = frozenset()
+        if any(f"baseline/{name}" not in bundle.names for name in _MEMBERS):
             return
-        found = Baseline.from_members({name: bundle.member(f"baseline/{name}") for name in _MEMBERS})
+        found = baseline.Baseline.from_members({name: bundle.member(f"baseline/{name}") for name in _MEMBERS})
         known = {column.name: column for column in found.inputs}
+        self._answers = frozenset(column.name.partition("[")[0] for column in found.outputs)
+        self.baseline |= {OUTPUT + column.name: column for column in found.outputs if column.rows}
+        if not isinstance(inputs, TableInputs):  # of pictures, sounds and texts the answers alone are compared
+            return
         for records, kept in ((inputs.numbers, self._numbers), (inputs.strings, self._strings)):
             for position, record in enumerate(records):
                 reason = _why_not(record, known.get(record.name), inputs.codecs.get(record.name))
@@ -57,7 +66,6 @@ class WatchedColumns:
                 else:
                     kept[position] = record
                     self.baseline[INPUT + record.name] = known[record.name]
-        self.baseline |= {OUTPUT + column.name: column for column in found.outputs if column.rows}
 
     def update(self, statistics: dict[str, ColumnStatistics], tensors: Tensors, answers: Tensors) -> None:
         """Add rows to statistics by column, which may be empty.
@@ -73,7 +81,9 @@ class WatchedColumns:
             texts = pl.Series(tensors["strings"][:, position].tolist(), dtype=pl.String)
             _add(statistics, record.name, record.kind, texts.set(texts == "", None))
         for name, values in answers.items():
-            for column in output_columns(name, np.asarray(values)):
+            if name not in self._answers:  # such as embeddings
+                continue
+            for column in baseline.output_columns(name, np.asarray(values)):
                 key = OUTPUT + column.name
                 reference = self.baseline.get(key)
                 if reference is None or reference.kind is not column.kind:
@@ -87,16 +97,16 @@ class WatchedColumns:
         """Rows as they were packed, by column: numbers, texts, truth values, and moments as in `MOMENT`."""
         if not isinstance(inputs, TableInputs):
             return []
-        columns: dict[str, list[Any]] = {}
+        values: dict[str, list[Any]] = {}
         for position, record in enumerate(inputs.numbers):
             series = _number_series(record.kind, tensors["numbers"][:, position])
             if record.kind is Kind.DATETIME:
                 series = series.dt.strftime(MOMENT + ("+00:00" if record.time_zone else ""))
-            columns[record.name] = series.to_list()
+            values[record.name] = series.to_list()
         for position, record in enumerate(inputs.strings):
-            columns[record.name] = [text or None for text in tensors["strings"][:, position].tolist()]
+            values[record.name] = [text or None for text in tensors["strings"][:, position].tolist()]
         return [
-            dict(zip(inputs.names, row, strict=True)) for row in zip(*(columns[n] for n in inputs.names), strict=True)
+            dict(zip(inputs.names, row, strict=True)) for row in zip(*(values[n] for n in inputs.names), strict=True)
         ]
 
 
@@ -120,5 +130,5 @@ def _number_series(kind: Kind, values: NDArray[np.float64]) -> pl.Series:
 def _add(statistics: dict[str, ColumnStatistics], name: str, kind: Kind, series: pl.Series) -> None:
     key = INPUT + name
     if key not in statistics:
-        statistics[key] = ColumnStatistics(name, kind, size=_SKETCH)
+        statistics[key] = columns.ColumnStatistics(name, kind, size=_SKETCH)
     statistics[key].update(series)

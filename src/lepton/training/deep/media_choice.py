@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from lepton.core import Interrupted, Work
 from lepton.evaluation import Estimate, Metric, metric as metric_named
 from lepton.training.answers import probabilities_of
 from lepton.training.base import Problem
-from lepton.training.deep.text_choice import held_out, judged
+from lepton.training.deep.text_choice import answers_baseline, held_out, judged
 from lepton.training.leaderboard import Leaderboard, LeaderboardRow
 from lepton.training.tasks import Target
 
@@ -61,6 +62,7 @@ class MediaChoice:
         self._held = held_out(same, classes, work.seed_for("media", "held out"))
         self.notes: list[str] = []
         self.confusion: list[list[int]] | None = None
+        self._answers: NDArray[np.float64] | None = None
         self._rows: list[LeaderboardRow] = []
         self.net = self._learned()
 
@@ -85,6 +87,12 @@ class MediaChoice:
             "machine": machine(),
             **({} if self.confusion is None else {"confusion": self.confusion}),
         }
+
+    def baseline(self, labels: Sequence[str] | Sequence[int] | None) -> dict[str, bytes]:
+        """Statistics of the answers to the rows held out, as members of a bundle; `labels` as the graph gives them."""
+        if self._answers is None:
+            return {}
+        return answers_baseline(self._problem, labels, self._answers, self._scale)
 
     def _order(self, value: float | None) -> float:
         if value is None or not np.isfinite(value):
@@ -141,6 +149,7 @@ class MediaChoice:
             self.notes.append("there are too few rows to hold any out: nothing is known of how good it is")
             self._rows.append(_row(self._learner.name, f"{net.passes} passes", None, net.seconds, True))
             return
+        self._answers = raw
         seed = self._work.seed_for("media", "judged")
         estimate = judged(problem, self._metric, self._on_scale(truth), raw, seed, self._scale)
         self._rows.append(_row(self._learner.name, f"{net.passes} passes", estimate, net.seconds, True))

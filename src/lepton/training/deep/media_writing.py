@@ -9,7 +9,7 @@ from typing import Any
 from lepton.bundle import GraphBuilder
 from lepton.training.deep.fronts import Front
 from lepton.training.deep.media_net import FittedNet
-from lepton.training.nets.graph import write_logits
+from lepton.training.nets.graph import write_logits_and_features
 from lepton.training.nets.keeping import members_of
 from lepton.training.nets.writing import write_net
 
@@ -37,11 +37,19 @@ def write(
         The `model_id`.
     """
 
-    def nodes(builder: GraphBuilder, values: Mapping[str, str]) -> str:
-        logits = write_logits(builder, net.module, front.emit(builder, values[front.tensor.name]))
-        if told["task"] != "regression":
-            return logits
-        factor, offset = map(builder.constant, scale)
-        return str(builder.node("Add", [builder.node("Mul", [logits, factor]), offset]))
+    def nodes(builder: GraphBuilder, values: Mapping[str, str]) -> tuple[str, str]:
+        rows = front.emit(builder, values[front.tensor.name])
+        logits, features = write_logits_and_features(builder, net.module, rows)
+        if told["task"] == "regression":
+            factor, offset = map(builder.constant, scale)
+            logits = builder.node("Add", [builder.node("Mul", [logits, factor]), offset])
+        return logits, features
 
-    return write_net(path, net=nodes, tensors=[front.tensor], training=members_of(net.module), **told)
+    return write_net(
+        path,
+        net=nodes,
+        tensors=[front.tensor],
+        embedding=net.module.body.features,
+        training=members_of(net.module),
+        **told,
+    )

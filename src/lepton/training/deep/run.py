@@ -100,6 +100,7 @@ def train_media(
         column=record,
         codecs={column: CODECS[asked.kind]},
         target=None if several else replace(asked.target.column, role=Role.TARGET),
+        baseline=choice.baseline(asked.target.labels),
         lineage=_lineage(dataset, board, asked, choice.net.passes, work),
         reports={"training": choice.report(board, asked.target)},
     )

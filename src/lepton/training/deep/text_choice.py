@@ -6,15 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from lepton.core import MissingExtraError
+from lepton.core import MissingExtraError, Schema
+from lepton.data.statistics import Baseline
 from lepton.evaluation import Estimate, Metric, intervals
 from lepton.training.answers import decided, probabilities_of
 from lepton.training.base import Doubles, Problem
 from lepton.training.leaderboard import LeaderboardRow
 
-__all__ = ["Candidate", "held_out", "judged", "mixed"]
+__all__ = ["Candidate", "answers_baseline", "held_out", "judged", "mixed"]
 
 Positions = NDArray[np.int64]
 
@@ -33,8 +35,8 @@ class Candidate:
     Attributes:
         name: what it is made of.
         configuration: what is particular about it.
-        parts: raw scores of its parts on the rows held out, each [M, S]: linear ones, those of the network; or None.
-        factors: what each part counts, and what is added.
+        factors: what its parts count, linear scores and the network, and what is added.
+        raw: its scores of the rows held out [M, S].
         seconds: that it took to learn.
         estimate: its score.
     """
@@ -42,6 +44,7 @@ class Candidate:
     name: str
     configuration: str
     factors: tuple[float, float, float]
+    raw: Doubles
     seconds: float
     estimate: Estimate
 
@@ -144,3 +147,27 @@ def judged(
         given = decided(problem, answers) if metric.needs == "labels" else answers
     score = metric.over(truth, given, range(problem.num_classes))
     return intervals({metric.name: score}, len(raw), undefined={metric.name: metric.undefined}, seed=seed)[metric.name]
+
+
+def answers_baseline(
+    problem: Problem,
+    labels: Sequence[str] | Sequence[int] | None,
+    raw: Doubles,
+    scale: tuple[float, float] = (1.0, 0.0),
+) -> dict[str, bytes]:
+    """Statistics of the answers to rows held out, as members of a bundle: what later answers are held against.
+
+    Args:
+        problem: the task.
+        labels: as the graph gives them; None for numbers.
+        raw: scores of the rows [M, S].
+        scale: factor and offset of numbers.
+    """
+    if problem.task == "regression":
+        outputs: dict[str, NDArray[np.generic]] = {"prediction": raw[:, 0] * scale[0] + scale[1]}
+    else:
+        shares = probabilities_of(problem, raw)
+        outputs = {"probabilities": shares}
+        if problem.task != "multilabel":
+            outputs["prediction"] = np.array(labels, dtype=object)[decided(problem, shares)]
+    return Baseline.of(pl.DataFrame(), Schema(()), outputs).to_members()

@@ -17,7 +17,7 @@ from lepton.bundle import TensorRecord, machine
 from lepton.core import Interrupted, MissingExtraError, Role, Work, check_name
 from lepton.data import Dataset
 from lepton.evaluation import Metric, metric as metric_named
-from lepton.training.deep.text_choice import Candidate, held_out, judged, mixed
+from lepton.training.deep.text_choice import Candidate, answers_baseline, held_out, judged, mixed
 from lepton.training.deep.text_linear import LinearScores
 from lepton.training.deep.text_model import PieceLayers, TextModel
 from lepton.training.deep.text_rows import Floats, PieceRows, TextKeys
@@ -107,6 +107,7 @@ def train_texts(
         codecs={text: CODEC},
         target=None if classes == "multilabel" else replace(asked.target.column, role=Role.TARGET),
         embedding=model.embedding_size,
+        baseline=answers_baseline(asked.problem, asked.labels, choice.best.raw, choice.scale),
         lineage={
             "dataset": {"fingerprint": dataset.fingerprint(), "num_rows": dataset.num_rows},
             "seed": work.seed,
@@ -142,7 +143,7 @@ class _Choice:
     def __init__(self, asked: TextTask, metric: Metric, work: Work) -> None:
         self._asked, self._metric, self._work = asked, metric, work
         self._problem = asked.problem
-        self._targets, self._scale = asked.targets()
+        self._targets, self.scale = asked.targets()
         work.report(0, 3, "models", note="reading texts")
         self._keys = TextKeys(asked.texts, work)
         one_label = self._problem.task in ("binary", "multiclass")
@@ -209,8 +210,8 @@ class _Choice:
         aims = self._targets[held] if self._problem.task == "regression" else truth
         factors = mixed(self._problem, parts, aims)
         raw = factors[2] + sum(f * part for f, part in zip(factors, parts, strict=False) if part is not None)
-        estimate = judged(self._problem, self._metric, truth, raw, self._work.seed, self._scale)
-        self.candidates.append(Candidate(name, configuration, factors, seconds, estimate))
+        estimate = judged(self._problem, self._metric, truth, raw, self._work.seed, self.scale)
+        self.candidates.append(Candidate(name, configuration, factors, raw, seconds, estimate))
 
     def _linear(self, rows: PieceRows, of: NDArray[Any], strength: float) -> LinearScores:
         weight = None if self._asked.weight is None else self._asked.weight[of]
@@ -270,7 +271,7 @@ class _Choice:
             self._grams = grams
         linear = None if best.name == "network" else parts.linear
         return TextModel(
-            self._grams, linear, parts.layers, best.factors, self._scale, binary=self._problem.task == "binary"
+            self._grams, linear, parts.layers, best.factors, self.scale, binary=self._problem.task == "binary"
         )
 
     def _again(self, best: Candidate, *, anew: bool) -> _Parts:

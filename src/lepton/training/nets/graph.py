@@ -8,7 +8,7 @@ from lepton.bundle.build import GraphBuilder
 from lepton.training.nets.layers import Head
 from lepton.training.nets.net import LeptonNetModule, Stage
 
-__all__ = ["write_logits"]
+__all__ = ["write_logits", "write_logits_and_features"]
 
 
 def write_logits(builder: GraphBuilder, module: LeptonNetModule, rows: str) -> str:
@@ -20,11 +20,18 @@ def write_logits(builder: GraphBuilder, module: LeptonNetModule, rows: str) -> s
     return _Writer(builder, module).from_stage(0, *_prepare(builder, module, rows))
 
 
+def write_logits_and_features(builder: GraphBuilder, module: LeptonNetModule, rows: str) -> tuple[str, str]:
+    """The same of a net without exits, and the features [N, module.body.features] that its head sees."""
+    writer = _Writer(builder, module)
+    return writer.from_stage(0, *_prepare(builder, module, rows)), writer.features
+
+
 class _Writer:
     def __init__(self, builder: GraphBuilder, module: LeptonNetModule) -> None:
         self.builder = builder
         self.module = module
         self.early = len(module.body.stages) - len(module.heads)
+        self.features = ""  # of the head that was written last
 
     def from_stage(self, number: int, x: str, channels: int) -> str:
         """The answers for rows that have come to the stage `number`."""
@@ -42,7 +49,8 @@ class _Writer:
 
     def _head(self, number: int, x: str, channels: int) -> str:
         head: Head = self.module.heads[number]
-        logits = self.builder.node("Cast", [head.write(self.builder, x, channels)], to=11)
+        raw, self.features = head.write(self.builder, x, channels)
+        logits = self.builder.node("Cast", [raw], to=11)
         temperature = self.builder.constant(float(self.module.temperatures[number]))
         return str(self.builder.node("Div", [logits, temperature]))
 

@@ -193,11 +193,11 @@ class Head(nn.Module):  # type: ignore[misc]
         """Compute it."""
         return functional.linear(self.dropout(x), self.linear.weight[:, : x.shape[1]], self.linear.bias)
 
-    def write(self, builder: GraphBuilder, x: str, features: int) -> str:
-        """Write it, the pooling included: [N, features, *sides] → [N, outputs]."""
+    def write(self, builder: GraphBuilder, x: str, features: int) -> tuple[str, str]:
+        """Write it, the pooling included: [N, features, *sides] → [N, outputs] and the pooled features."""
         flat = builder.node("Flatten", [builder.node("GlobalAveragePool", [builder.node("Relu", [x])])], axis=1)
         weight = np.ascontiguousarray(self.linear.weight[:, :features].detach().cpu().numpy().T)
         logits: str = builder.node(
             "Gemm", [flat, builder.constant(weight), builder.constant(self.linear.bias.detach().cpu().numpy())]
         )
-        return logits
+        return logits, flat
