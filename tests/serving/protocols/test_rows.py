@@ -106,7 +106,9 @@ def near(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
     path = tmp_path_factory.mktemp("near") / "near.lepton"
     metadata = {INPUTS_KEY: json.dumps(describe_inputs(columns))}
     write_bundle(path, manifest=manifest, graph=builder.finish(metadata))
-    return ModelStore({"near": path})
+    store = ModelStore({"near": path})
+    store.open_all()
+    return store
 
 
 class TestOutputs:
