@@ -96,8 +96,7 @@ def test_every_answer_is_of_the_version_that_it_names(
     tmp_path: Path, in_thread: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if in_thread:
-        monkeypatch.setattr("lepton.serving.application.CHEAP_SECONDS", 0.0)
-        monkeypatch.setattr("lepton.serving.dispatch.CHEAP_SECONDS", 0.0)
+        monkeypatch.setattr("lepton.serving.model_store.CHEAP_SECONDS", 0.0)
     write_scaled(tmp_path / "a.lepton", 1.0)
     with (
         Server(Sources([tmp_path]), port=0, watch=0.02) as server,

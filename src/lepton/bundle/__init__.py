@@ -12,7 +12,6 @@ from lepton.bundle.manifest import Manifest, MemberRecord, OutputRecord
 from lepton.bundle.measure import LatencyRecord, bundle_size, machine, measure_latency
 from lepton.bundle.migrate import migrate_bundle
 from lepton.bundle.model import Predictor, open_model
-from lepton.bundle.prepared import PreparedRun
 from lepton.bundle.series import SeriesInputs
 from lepton.bundle.tensors import TensorInputs, TensorRecord
 
@@ -30,7 +29,6 @@ __all__ = [
     "OutputRecord",
     "Packed",
     "Predictor",
-    "PreparedRun",
     "SeriesInputs",
     "SignatureRecord",
     "SignatureReport",

@@ -6,7 +6,7 @@ import functools
 import inspect
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -14,7 +14,12 @@ from lepton import serving
 from lepton.cli.options import Injected, Workers
 from lepton.cli.output import Console, Result
 from lepton.core import parse_size
-from lepton.serving import deploying
+from lepton.core.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from lepton.serving import deploying
+else:
+    deploying = LazyModule("lepton.serving.deploying")  # for --print
 
 __all__ = ["serve"]
 

@@ -9,10 +9,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lepton.core import ErrorCode, ServingError, UsageError, check_name, printable
-from lepton.store.documents import read_yaml
+from lepton.core.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from lepton.store import documents
+else:
+    documents = LazyModule("lepton.store.documents")  # for servers that are given such a file
 
 __all__ = ["DEFAULT_PRIORITY", "LAST_PRIORITY", "Allowance", "Allowances", "read_allowances"]
 
@@ -122,7 +127,7 @@ def read_allowances(path: str | Path, share: float = 1.0) -> Allowances:
         DataError: no such file, or no plain YAML.
         UsageError: BAD_SETTING, what it says cannot be meant.
     """
-    raw = read_yaml(path)
+    raw = documents.read_yaml(path)
     tokens = raw.get("tokens") if isinstance(raw, dict) else None
     if not isinstance(tokens, dict) or not tokens or set(raw) != {"tokens"}:
         raise _bad("the file of tokens holds no 'tokens'", "tokens: {shop: {sha256: …, rate: 100}}")

@@ -11,11 +11,10 @@ from lepton.serving.allowances import Allowance
 from lepton.serving.dispatch import Dispatcher, answer_safely
 from lepton.serving.guard import Guard, unsupported
 from lepton.serving.http import Cancellable
-from lepton.serving.model_store import CHEAP_SECONDS
 from lepton.serving.protocols.base import Request, Response, error_response
 from lepton.serving.protocols.media import is_form
 from lepton.serving.protocols.oip import InferenceProtocol
-from lepton.serving.protocols.shortcuts import Shortcut
+from lepton.serving.protocols.shortcuts import Shortcut, shortcut
 from lepton.serving.watching.hub import Watching
 from lepton.serving.watching.logs import access_line
 from lepton.serving.watching.tracing import Tracing
@@ -75,13 +74,13 @@ class Application:
                 return not (route.control or route.service)
         except LeptonError:
             return True
-        if served.rests or served.row_seconds > CHEAP_SECONDS or served.decodes or is_form(request.headers):
+        if served.rests or not served.is_cheap or served.decodes or is_form(request.headers):
             return False
         return len(request.body) <= served.cheap_bytes
 
     def shortcut(self, request: Request) -> Shortcut | None:
         """What may answer requests with the same head at once, without `runs_inline` and `handle`; on the loop."""
-        return self.protocol.shortcut_of(request)
+        return shortcut(self.protocol, request)
 
     def handle(self, request: Request) -> Response:
         """The response to a complete request; never raises."""

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from lepton.core import LeptonError, printable
 from lepton.serving.allowances import DEFAULT_PRIORITY
 from lepton.serving.batching import Job, Lane, late, overloaded, run_alone, run_together
-from lepton.serving.model_store import CHEAP_SECONDS, ServedModel
+from lepton.serving.model_store import ServedModel
 from lepton.serving.protocols.base import Request, Response, error_response, internal_error
 from lepton.serving.protocols.call import Call
 from lepton.serving.protocols.media import is_form
@@ -54,7 +54,7 @@ class Ticket:
 class Dispatcher:
     """Reads requests, and runs the models that they ask for in threads.
 
-    A model that takes more than `CHEAP_SECONDS` a row has a lane: a queue from which batches are taken. What has more
+    A model that is not cheap has a lane: a queue from which batches are taken. What has more
     rows than a batch, and what is large to read, goes through threads of its own, so that small requests never wait for
     it; and so does what changes the models.
 
@@ -116,7 +116,7 @@ class Dispatcher:
             return ticket
         if model.rests:
             return self._to_readers(ticket, partial(self._read_when_open, ticket, model), self._openers) or ticket
-        if model.row_seconds > CHEAP_SECONDS:
+        if not model.is_cheap:
             if not self._lane(model).admits(request.caller, _best(request)):  # before a byte of the body is looked at
                 return self._full
             if len(request.body) <= _READ_ON_LOOP and not is_form(request.headers) and not model.decodes:
@@ -149,7 +149,7 @@ class Dispatcher:
         found = answer_safely(ticket.request, self._protocol.read, ticket.request)
         if isinstance(found, Response):
             return found
-        if found.num_rows <= self._max_batch and found.model.row_seconds > CHEAP_SECONDS:
+        if found.num_rows <= self._max_batch and not found.model.is_cheap:
             return self._queue(ticket, found)
         if on_loop:
             return self._to_readers(ticket, lambda: answer_safely(ticket.request, self._run_large, ticket, found))

@@ -17,7 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.bundle import Predictor, PreparedRun, SeriesInputs, TensorInputs, open_model
+from lepton.bundle import Predictor, SeriesInputs, TensorInputs, open_model
+from lepton.bundle.prepared import PreparedRun
 from lepton.core import (
     ErrorCode,
     LeptonError,
@@ -210,8 +211,13 @@ class ServedModel:
         else:
             self._predictor, self._described = predictor, predictor.description()
             self.state, self.reason = ModelState.READY, ""
-            if residency is None and self.row_seconds <= CHEAP_SECONDS and not self.decodes:
+            if residency is None and self.is_cheap and not self.decodes:
                 self.at_once = self.cheap_bytes
+
+    @property
+    def is_cheap(self) -> bool:
+        """Whether a row takes less time than a change of thread is worth."""
+        return self.row_seconds <= CHEAP_SECONDS
 
     @property
     def cheap_bytes(self) -> int:
@@ -224,8 +230,7 @@ class ServedModel:
         if key not in self.prepared:
             if len(self.prepared) >= _KEPT_PREPARED:
                 self.prepared.clear()
-            is_small = self.at_once >= 0 and self.row_seconds <= CHEAP_SECONDS
-            self.prepared[key] = self.predictor.prepared(outputs) if is_small else None
+            self.prepared[key] = self.predictor.prepared(outputs) if self.at_once >= 0 and self.is_cheap else None
         return self.prepared[key]
 
     def put(self, predictor: Predictor | None) -> None:

@@ -19,7 +19,7 @@ from lepton.serving.model_store import ModelStore, ServedModel
 from lepton.serving.protocols.base import JSON, Request, Response
 from lepton.serving.protocols.binary import BINARY, HEADER
 from lepton.serving.protocols.oip import InferenceProtocol
-from lepton.serving.protocols.shortcuts import Shortcut
+from lepton.serving.protocols.shortcuts import Shortcut, shortcut
 from lepton.serving.watching.recorder import Recorder, WatchOptions
 from lepton.serving.watching.state import StateStore
 
@@ -73,7 +73,7 @@ class Asked:
         return self.protocol.answer(request)
 
     def shortcut(self, request: Request) -> Shortcut:
-        found = self.protocol.shortcut_of(request)
+        found = shortcut(self.protocol, request)
         assert found is not None
         return found
 
@@ -194,7 +194,7 @@ def test_heads_that_ask_for_more_have_none(asked: Asked) -> None:
     ):
         request = Request("POST", f"/v2/models/less/{path}", headers)
         request.match = asked.protocol.match("POST", f"/v2/models/less/{path}") if path != "feedback" else None
-        assert asked.protocol.shortcut_of(request) is None
+        assert shortcut(asked.protocol, request) is None
 
 
 def test_what_is_too_large_or_not_there_is_left_to_the_long_way(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -220,8 +220,7 @@ def test_no_wrong_or_dropped_answer_while_shares_and_models_change(
     tmp_path: Path, in_thread: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if in_thread:
-        monkeypatch.setattr("lepton.serving.application.CHEAP_SECONDS", 0.0)
-        monkeypatch.setattr("lepton.serving.dispatch.CHEAP_SECONDS", 0.0)
+        monkeypatch.setattr("lepton.serving.model_store.CHEAP_SECONDS", 0.0)
     (tmp_path / "a").mkdir()
     for version in (1, 2):
         write_scaled(tmp_path / "a" / f"{version}.lepton", float(version))

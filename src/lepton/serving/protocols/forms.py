@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.bundle import PreparedRun
+from lepton.bundle.prepared import PreparedRun
 from lepton.serving.datatypes import DATATYPES
 from lepton.serving.model_store import ServedModel
 from lepton.serving.protocols.base import Response

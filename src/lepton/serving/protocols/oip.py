@@ -20,7 +20,6 @@ from lepton.serving.protocols.infer import peek_timeout, read_infer
 from lepton.serving.protocols.protobuf import read_message
 from lepton.serving.protocols.routes import Route
 from lepton.serving.protocols.rows import RowReader
-from lepton.serving.protocols.shortcuts import Shortcut, shortcut
 from lepton.serving.repository import Repository
 from lepton.serving.traffic import Traffic
 
@@ -200,12 +199,10 @@ class InferenceProtocol:
         runs = route.method == "POST" and not route.control and not route.service
         return self._served(request, variables) if runs else None
 
-    def shortcut_of(self, request: Request) -> Shortcut | None:
-        """What may answer requests with the same head in fewer steps, on the loop; None with rules of traffic."""
-        match: Match | None = request.match
-        if match is None or self._traffic is not None or request.method != "POST" or "model" not in match.variables:
-            return None
-        return shortcut(self._store, request, match.route.pattern, match.variables["model"])
+    @property
+    def only_store(self) -> ModelStore | None:
+        """The models, where no rules of traffic stand before them."""
+        return self._store if self._traffic is None else None
 
     def answer(self, request: Request) -> Response:
         """The response to a complete request; a model that it asks for is run here and now.

@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 import polars as pl
 
-from lepton.bundle import Predictor, PreparedRun, SeriesInputs, TableInputs, TensorInputs
+from lepton.bundle import Predictor, SeriesInputs, TableInputs, TensorInputs
+from lepton.bundle.prepared import PreparedRun
 from lepton.core import ErrorCode, SchemaError, ServingError, printable
 from lepton.serving.model_store import ServedModel
 from lepton.serving.protocols.base import JSON, Request, Response, json_response

@@ -16,6 +16,7 @@ from lepton.serving.protocols.base import JSON, Request, Response
 from lepton.serving.protocols.binary import HEADER
 from lepton.serving.protocols.forms import Form, prepare_bytes, prepare_numbers
 from lepton.serving.protocols.media import wanted_media
+from lepton.serving.protocols.oip import InferenceProtocol
 from lepton.serving.protocols.rows import RowForm
 
 __all__ = ["Shortcut", "shortcut"]
@@ -71,15 +72,18 @@ class Shortcut:
         return form.respond_prepared(prepared.answers)
 
 
-def shortcut(store: ModelStore, request: Request, pattern: str, name: str) -> Shortcut | None:
+def shortcut(protocol: InferenceProtocol, request: Request) -> Shortcut | None:
     """What may answer requests with the head of one; None where only the long way does.
 
     Args:
-        store: the models.
+        protocol: of the long way.
         request: that was read, and admitted.
-        pattern: of its route.
-        name: of the model that its address names.
     """
+    store = protocol.only_store
+    if store is None or request.match is None or request.method != "POST":
+        return None
+    route, _, variables = request.match
+    pattern, name = route.pattern, variables.get("model", "")
     headers = request.headers
     has_id = "x-request-id" in headers
     if pattern == "/v2/models/{model}/rows":

@@ -6,10 +6,15 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lepton.core import ErrorCode, LeptonError, UsageError, check_name, printable
-from lepton.store.documents import read_yaml
+from lepton.core.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from lepton.store import documents
+else:
+    documents = LazyModule("lepton.store.documents")  # for servers that are given such a file
 
 __all__ = [
     "BoundsRecord",
@@ -142,7 +147,7 @@ def read_rules(path: str | Path) -> Rules:
         DataError: no such file, or no plain YAML.
         UsageError: BAD_TRAFFIC, what the file says cannot be meant.
     """
-    return rules_of(read_yaml(path))
+    return rules_of(documents.read_yaml(path))
 
 
 def rules_of(raw: Any) -> Rules:

@@ -6,15 +6,21 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from lepton.core import Kind
-from lepton.data.quality.drift import SHIFTED, DriftRecord, compare_statistics
-from lepton.data.statistics import ColumnStatistics, shares
-from lepton.report import Block, Facts, Page, Table, Text, bars, paired_bars, show_number, show_time
+from lepton.core.lazy import LazyModule
 from lepton.serving.watching.columns import INPUT
+
+if TYPE_CHECKING:
+    from lepton import report as pages
+    from lepton.data.quality import drift
+    from lepton.data.statistics import ColumnStatistics, distances
+else:  # for servers that keep a state
+    pages, drift = LazyModule("lepton.report"), LazyModule("lepton.data.quality.drift")
+    distances = LazyModule("lepton.data.statistics.distances")
 
 __all__ = ["MINIMAL_ROWS", "DriftReport", "Window", "drift_page", "judge"]
 
@@ -59,7 +65,7 @@ class DriftReport:
 
     state: State
     window: Window
-    columns: tuple[DriftRecord, ...]
+    columns: tuple[drift.DriftRecord, ...]
     alarms: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,7 +78,7 @@ class DriftReport:
                 "since": _moment(self.window.since),
                 "until": _moment(self.window.until),
             },
-            "rule": {"psi": SHIFTED, "p_value": ALARM_P},
+            "rule": {"psi": drift.SHIFTED, "p_value": ALARM_P},
             "alarms": list(self.alarms),
             "columns": [_named(record) for record in self.columns],
         }
@@ -88,7 +94,7 @@ def judge(baseline: Mapping[str, ColumnStatistics], window: Window) -> DriftRepo
     if window.rows < MINIMAL_ROWS:
         return DriftReport("not-enough-data", window, (), ())
     common = [name for name in baseline if name in window.statistics]
-    records = compare_statistics({n: baseline[n] for n in common}, {n: window.statistics[n] for n in common})
+    records = drift.compare_statistics({n: baseline[n] for n in common}, {n: window.statistics[n] for n in common})
     records = tuple(sorted(records, key=lambda record: -(record.psi or 0.0)))
     alarms = tuple(record.column for record in records if _is_alarm(record))
     state: State = "stable"
@@ -99,11 +105,11 @@ def judge(baseline: Mapping[str, ColumnStatistics], window: Window) -> DriftRepo
     return DriftReport(state, window, records, alarms)
 
 
-def _is_alarm(record: DriftRecord) -> bool:
+def _is_alarm(record: drift.DriftRecord) -> bool:
     return record.verdict == "shifted" and record.p_value is not None and record.p_value < ALARM_P
 
 
-def _named(record: DriftRecord) -> dict[str, Any]:
+def _named(record: drift.DriftRecord) -> dict[str, Any]:
     side, _, name = record.column.partition("/")
     return record.to_dict() | {"column": name, "side": side, "alarm": _is_alarm(record)}
 
@@ -120,19 +126,22 @@ _SAID = {
 }
 
 
-def drift_page(name: str, version: str, baseline: Mapping[str, ColumnStatistics], report: DriftReport) -> Page:
+def drift_page(name: str, version: str, baseline: Mapping[str, ColumnStatistics], report: DriftReport) -> pages.Page:
     """A report as a page, with the columns that have moved furthest drawn."""
     window = report.window
-    page = Page(f"Drift of {name}, version {version}", _SAID[report.state])
+    page = pages.Page(f"Drift of {name}, version {version}", _SAID[report.state])
     facts = {"rows": window.rows, "since": _moment(window.since) or "–", "until": _moment(window.until) or "–"}
-    page.section("Window", Facts(facts))
+    page.section("Window", pages.Facts(facts))
     if not report.columns:
         return page
     labels = [_label(record.column) for record in report.columns]
-    figure = bars(
+    figure = pages.bars(
         labels[:_BARS], [record.psi or 0.0 for record in report.columns[:_BARS]], title="Population stability index"
     )
-    said = f"From {SHIFTED:g} beyond chance a column counts as shifted; the test says how likely chance would do this."
+    said = (
+        f"From {drift.SHIFTED:g} beyond chance a column counts as shifted; the test says how likely chance would do"
+        " this."
+    )
     rows = [
         [
             label,
@@ -146,17 +155,17 @@ def drift_page(name: str, version: str, baseline: Mapping[str, ColumnStatistics]
         for label, record in zip(labels, report.columns, strict=True)
     ]
     heads = ["column", "verdict", "PSI", "p", "Jensen-Shannon", "missing in training", "missing now"]
-    page.section("Columns", Text(said), figure, Table(heads, rows))
-    drawn: list[Block] = [_drawing(baseline, window, record) for record in report.columns[:_DRAWN]]
+    page.section("Columns", pages.Text(said), figure, pages.Table(heads, rows))
+    drawn: list[pages.Block] = [_drawing(baseline, window, record) for record in report.columns[:_DRAWN]]
     return page.section("Then and now", *drawn)
 
 
-def _drawing(baseline: Mapping[str, ColumnStatistics], window: Window, record: DriftRecord) -> Block:
+def _drawing(baseline: Mapping[str, ColumnStatistics], window: Window, record: drift.DriftRecord) -> pages.Block:
     before, after = baseline[record.column], window.statistics[record.column]
-    first, second = shares(before, after, _BINS)
+    first, second = distances.shares(before, after, _BINS)
     names = _bin_names(before, len(first))
     kept = list(range(len(first))) if len(first) <= _BARS else [*range(_BARS - 1), len(first) - 1]
-    return paired_bars(
+    return pages.paired_bars(
         [names[position] for position in kept],
         [first[position] / max(first.sum(), 1) for position in kept],
         [second[position] / max(second.sum(), 1) for position in kept],
@@ -172,7 +181,8 @@ def _bin_names(column: ColumnStatistics, count: int) -> list[str]:
         return [*top, "others", "missing"]
     places = np.unique(column.numbers.sketch.quantile(np.arange(1, _BINS) / _BINS))
     shown = [
-        show_time(v) if column.kind is Kind.DATETIME else show_number(v) for v in places[np.isfinite(places)].tolist()
+        pages.show_time(value) if column.kind is Kind.DATETIME else pages.show_number(value)
+        for value in places[np.isfinite(places)].tolist()
     ]
     inner = [f"{first} to {second}" for first, second in pairwise(shown)]
     return (

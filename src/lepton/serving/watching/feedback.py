@@ -6,18 +6,23 @@ import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from lepton.core import ErrorCode, SchemaError, ServingError, printable
-from lepton.evaluation import Metric, metrics_of
-from lepton.evaluation.answers import Answers
-from lepton.evaluation.segments import Segment, segments_of
+from lepton.core.lazy import LazyModule
 from lepton.serving.watching.columns import MOMENT
 from lepton.serving.watching.recorder import ModelWatch
 from lepton.serving.watching.state import Judged, StateStore
+
+if TYPE_CHECKING:
+    from lepton import evaluation
+    from lepton.evaluation import answers as answered, segments
+else:  # for servers that keep a state
+    evaluation = LazyModule("lepton.evaluation")
+    answered, segments = LazyModule("lepton.evaluation.answers"), LazyModule("lepton.evaluation.segments")
 
 __all__ = ["Truth", "export_rows", "live_metrics", "read_truths", "take_truths"]
 
@@ -209,7 +214,7 @@ def against_training(watch: ModelWatch, judged: Sequence[Judged]) -> dict[str, A
     }
 
 
-def _segments(watch: ModelWatch, judged: Sequence[Judged], column: str) -> tuple[Segment, ...]:
+def _segments(watch: ModelWatch, judged: Sequence[Judged], column: str) -> tuple[segments.Segment, ...]:
     with_rows = [each for each in judged if each.input is not None and column in each.input]
     if not with_rows:
         raise ServingError(
@@ -219,10 +224,10 @@ def _segments(watch: ModelWatch, judged: Sequence[Judged], column: str) -> tuple
             fix="--state-rows SHARE keeps rows beside their answers",
         )
     answers = _answers(watch, with_rows, column)
-    return segments_of(answers, column, _metrics(watch, answers)[:1])
+    return segments.segments_of(answers, column, _metrics(watch, answers)[:1])
 
 
-def _answers(watch: ModelWatch, judged: Sequence[Judged], column: str | None = None) -> Answers:
+def _answers(watch: ModelWatch, judged: Sequence[Judged], column: str | None = None) -> answered.Answers:
     """Truth and answers as metrics take them."""
     columns = pl.DataFrame()
     if column is not None:
@@ -230,20 +235,22 @@ def _answers(watch: ModelWatch, judged: Sequence[Judged], column: str | None = N
     if watch.labels is None:
         y = np.array([each.truth for each in judged], dtype=np.float64)
         predicted = np.array([each.answer["prediction"] for each in judged], dtype=np.float64)
-        return Answers(watch.task.name, "", (), y, predicted, None, None, None, columns)
+        return answered.Answers(watch.task.name, "", (), y, predicted, None, None, None, columns)
     places = {label: position for position, label in enumerate(watch.labels)}
     y = np.array([places[each.truth] for each in judged])
     given = [each.answer["prediction"] for each in judged]
     predicted = np.array([places[bool(value) if watch.labels == (False, True) else value] for value in given])
     shares = [each.answer.get("probabilities") for each in judged]
     known = None if any(share is None for share in shares) else np.array(shares, dtype=np.float64)
-    return Answers(watch.task.name, "", watch.labels, y, predicted, known, None, None, columns)
+    return answered.Answers(watch.task.name, "", watch.labels, y, predicted, known, None, None, columns)
 
 
-def _metrics(watch: ModelWatch, answers: Answers) -> tuple[Metric, ...]:
+def _metrics(watch: ModelWatch, answers: answered.Answers) -> tuple[evaluation.Metric, ...]:
     """The metrics of the task that these answers have what is needed for, its default first."""
     without = answers.probabilities is None
-    return tuple(each for each in metrics_of(watch.task.name) if not (without and each.needs == "probabilities"))
+    return tuple(
+        each for each in evaluation.metrics_of(watch.task.name) if not (without and each.needs == "probabilities")
+    )
 
 
 def export_rows(judged: Sequence[Judged], target: str) -> pl.DataFrame:

@@ -16,14 +16,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lepton.bundle import Predictor
 from lepton.core import ErrorCode, LeptonError, UsageError, printable
-from lepton.data.statistics import ColumnStatistics
+from lepton.core.lazy import LazyModule
 from lepton.serving.model_store import ModelState, ModelStore, ServedModel
 from lepton.serving.protocols.base import Request, Response
 from lepton.serving.protocols.call import Answers, Call
@@ -32,6 +32,11 @@ from lepton.serving.watching.drift import DriftReport, Window, judge
 from lepton.serving.watching.notes import Layout, Notes
 from lepton.serving.watching.promise import promised_of
 from lepton.serving.watching.state import Answered, Batch, StateStore
+
+if TYPE_CHECKING:
+    from lepton.data.statistics import ColumnStatistics, columns
+else:
+    columns = LazyModule("lepton.data.statistics.columns")
 
 __all__ = ["ModelWatch", "Recorder", "WatchOptions", "check_share"]
 
@@ -403,7 +408,7 @@ class Recorder:
             rows, since = rows + count, started if since is None else min(since, started)
             until = ended if until is None else max(until, ended)
             for name, raw in statistics.items():
-                column = ColumnStatistics.from_dict(raw)
+                column = columns.ColumnStatistics.from_dict(raw)
                 if name in merged:
                     merged[name].merge(column)
                 else:
