@@ -1,7 +1,7 @@
 """Spoken digits, each speaker held out in turn and all mixed; and hands that show digits, at 64 pixels.
 
 Everything is `lepton.train` on files as they come, with the time it is given and no setting for a data set. The quick
-run gives each training a minute or two, the full one nine.
+run gives each training two minutes or a little more, the full one nine.
 """
 
 import argparse
@@ -74,11 +74,11 @@ def hands(within: str) -> None:
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a minute or two for each training")
+    parser.add_argument("--quick", action="store_true", help="two minutes or a little more for each training")
     parser.add_argument("--full", action="store_true", help="nine minutes for each")
     quick = not parser.parse_args().full
     with tempfile.TemporaryDirectory() as folder:
-        spoken(Path(folder), "75s" if quick else "9m")
+        spoken(Path(folder), "140s" if quick else "9m")
     hands("2m" if quick else "9m")
 
 
