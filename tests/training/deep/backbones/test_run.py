@@ -107,6 +107,7 @@ def test_pictures_by_adapters(vit: Path, pictures: pl.DataFrame, tmp_path: Path)
     training = model.reports()["training"]
     assert training["backbone"]["tuning"] == "lora"
     assert training["backbone"]["difference"] < 1e-5
+    assert [output.name for output in model.predictor.manifest.outputs] == ["prediction", "probabilities"]
     assert any("16 x 16 pixels" in note for note in training["notes"])
 
 
@@ -193,3 +194,9 @@ def test_arguments_that_do_not_fit(table: pl.DataFrame, arguments: dict[str, Any
 def test_no_such_tuning(bert: Path, table: pl.DataFrame) -> None:
     with pytest.raises(UsageError, match="one of full, lora, frozen"):
         lepton.train(table, target="stars", text="text", backbone=f"hf:{bert}", tuning="some")
+
+
+def test_sounds_have_no_backbone(vit: Path) -> None:
+    clips = pl.DataFrame({"clip": ["a.wav", "b.wav"], "word": ["yes", "no"]})
+    with pytest.raises(UsageError, match="for sounds"):
+        lepton.train(clips, target="word", audio="clip", backbone=f"hf:{vit}")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lepton.bundle import TensorRecord
 from lepton.bundle.codecs import TokenizerJson, padded_length
-from lepton.core import BundleError, ColumnRecord, DataError, ErrorCode, Work, printable
+from lepton.core import BundleError, ColumnRecord, DataError, ErrorCode, Kind, UsageError, Work, printable
 from lepton.data import Dataset
 from lepton.training.deep import run as media
 from lepton.training.deep.backbones.bodies import PictureBody, TextBody
@@ -74,7 +74,15 @@ def picture_rows(
     body: PictureBody,
     work: Work,
 ) -> BackboneRows:
-    """Pictures in the size that the network takes, and the target, as `media.Asked.of` reads them."""
+    """Pictures in the size that the network takes, and the target, as `media.Asked.of` reads them.
+
+    Raises:
+        UsageError: the files are sounds.
+    """
+    if dataset.schema[column].kind is Kind.AUDIO:
+        raise UsageError(
+            ErrorCode.USAGE, f"got the backbone {checkpoint.told()!r} for sounds", wanted="texts or pictures"
+        )
     front = PictureFront(body.height, body.width, 3)
     asked = media.Asked.of(dataset, column, target, task, weight, work, front)
     return BackboneRows(

@@ -91,8 +91,9 @@ def train_backbone(
         column=asked.column,
         codecs={column: asked.codec},
         target=None if problem.task == "multilabel" else replace(asked.target.column, role=Role.TARGET),
-        embedding=body.size,
+        embedding=body.size if texts else None,
         assets=asked.assets,
+        baseline=choice.baseline(asked.labels),
         lineage={
             "dataset": {"fingerprint": dataset.fingerprint(), "num_rows": dataset.num_rows},
             "seed": work.seed,

@@ -88,13 +88,13 @@ def written(
             wanted=f"at most {_TOLERANCE:g} of the largest answer",
         )
 
-    def nodes(builder: GraphBuilder, given: Mapping[str, str]) -> tuple[str, str]:
+    def nodes(builder: GraphBuilder, given: Mapping[str, str]) -> Any:
         named = given if front is None else {"pixels": front.emit(builder, given[front.tensor.name])}
         scores, features = inline(builder, model, named)
         if task == "regression":
             factor, offset = (builder.constant(np.float32(each)) for each in scale)
             scores = builder.node("Add", [builder.node("Mul", [scores, factor]), offset])
-        return scores, features
+        return (scores, features) if front is None else scores  # of texts alone an embedding is asked for
 
     return Written(nodes, apart.relative)
 
