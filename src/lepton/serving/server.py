@@ -139,6 +139,9 @@ class Server:
         self.traffic = None if traffic is None else Traffic(self.models, Path(traffic))
         share = check_share(float(state_rows))
         kept = WatchOptions(keep_rows=share, webhook=alarm_webhook, command=alarm_command, volume=int(alarm_truths))
+        if link is not None and self.traffic is not None:
+            self.traffic.tell, link.follow = link.tell_others, self.traffic.follow
+            link.topics["decisions"] = self.traffic.roll_backs
         self._watching = Watching(self.models, state, kept)
         self._watching.services = self.services if self.services else None
         if self.traffic is not None:

@@ -104,13 +104,25 @@ class Served:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("served")
     write_scaled(folder / "a.lepton", 2.0)
+    write_scaled(folder / "slow.lepton", 2.0)
     return folder
 
 
+TRAFFIC = """
+splits:
+  canary:
+    shares: {a: 0.9, slow: 0.1}
+    headers: [{name: x-tier, equals: beta, to: slow}]
+    bounds: {slow: {p95_ms: 0.001, count: 20}}
+"""
+
+
 @pytest.fixture(scope="module")
-def served(folder: Path) -> Iterator[Served]:
+def served(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     limits = Limits(drain_time=5.0)
-    options: dict[str, Any] = {"watch": 0.2, "token": TOKEN, "limits": limits, "hang_time": 60.0}
+    traffic = tmp_path_factory.mktemp("rules") / "traffic.yaml"
+    traffic.write_text(TRAFFIC)
+    options: dict[str, Any] = {"traffic": traffic, "watch": 0.2, "token": TOKEN, "limits": limits, "hang_time": 60.0}
     with Served(Sources([folder]), processes=2, services=[SHOP], **options) as served:
         assert not served.failure
         yield served
@@ -197,6 +209,31 @@ def test_what_one_process_is_asked_to_change_changes_in_all(served: Served) -> N
     assert served.post("/v2/repository/index", {"ready": True})[0]["version"] == "2"
 
 
+def _all_know(served: Served) -> None:
+    """Wait until every worker has left the canary out."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            soon(partial(_left_out, stack.enter_context(connect(served.address, 60))), "the roll-back")
+
+
+def _left_out(connection: socket.socket) -> bool:
+    connection.sendall(f"GET /v2/health/ready HTTP/1.1\r\nHost: a\r\n{AUTHORIZATION}\r\n".encode())
+    return "slow" in read_answer(connection.makefile("rb")).json.get("rolled_back", {}).get("canary", {})
+
+
+def test_all_follow_a_roll_back(served: Served) -> None:
+    body = b'{"x0":3}'
+    head = (
+        f"POST /v2/models/canary/rows HTTP/1.1\r\nHost: a\r\n{AUTHORIZATION}x-tier: beta\r\nContent-Length: 8\r\n\r\n"
+    )
+    with connect(served.address, 60) as connection:
+        assert not _left_out(connection)
+        for _ in range(25):  # one of the workers sees all of them
+            connection.sendall(head.encode() + body)
+            assert read_answer(connection.makefile("rb")).status == 200
+    _all_know(served)
+
+
 def test_who_dies_is_replaced_and_the_others_answer_on(served: Served) -> None:
     soon(served.whole)
     before = served.get("/v2/models/a")["workers"]["restarts"]
@@ -217,6 +254,7 @@ def test_who_dies_is_replaced_and_the_others_answer_on(served: Served) -> None:
     told = served.get("/v2/models/a")["workers"]
     assert (told["processes"], told["restarts"]) == (2, before + 1)
     assert "SIGKILL" in told["last_cause"]
+    _all_know(served)  # who came later, too
 
 
 def test_connections_wait_while_nobody_is_there(served: Served) -> None:

@@ -168,6 +168,15 @@ def test_a_canary_that_fails_gets_no_more_requests(
         assert "rolled_back" not in told(server, "/v2/health/ready")
         server.traffic.alarm("a", "3", "the column x0 has moved")
         assert told(server, "/v2/health/ready")["rolled_back"]["a"]["a@3"] == "drift: the column x0 has moved"
+        (decided,) = server.traffic.roll_backs()
+        path.write_text(RULES)
+        wait_until(lambda: "rolled_back" not in told(server, "/v2/health/ready"))
+        server.traffic.follow(decided)  # of other rules
+        server.traffic.follow({**decided, "split": "nobody"})
+        assert not server.traffic.roll_backs()
+        server.traffic.alarm("a", "3", "again")
+        (decided,) = server.traffic.roll_backs()
+        assert (decided["split"], decided["side"], decided["reason"]) == ("a", "a@3", "drift: again")
 
 
 def test_drift_that_is_found_rolls_back(folder: Path, tmp_path: Path) -> None:

@@ -159,3 +159,12 @@ def test_a_shadow_sees_its_share() -> None:
     assert seen / 8000 == pytest.approx(0.25, abs=0.02)
     assert not split().is_shadowed(ask("1"))
     assert split(shadow={"to": "b"}).is_shadowed(ask("1"))
+
+
+def test_a_roll_back_is_new_once_and_known_by_what_the_file_says() -> None:
+    first, same, other = split(), split(), split(shares={"a@1": 0.8, "a@2": 0.2})
+    assert first.digest == same.digest != other.digest
+    assert first.roll_back(NEW, "it fails")
+    assert not first.roll_back(NEW, "it fails again")
+    assert not first.roll_back(OTHER, "it is no side")
+    assert first.rolled_back[NEW].reason == "it fails"

@@ -70,6 +70,8 @@ class Link:
         self.tasks = tasks
         self.topics: dict[str, Callable[[], Any]] = {"process": os.getpid}
         """What this worker can tell of itself for a sum over all: topic to what gives it in JSON, in any thread."""
+        self.follow: Callable[[Any], None] = lambda _: None
+        """Does what another worker has told by `tell_others`; called in any thread."""
         self._socket = channel
         self._last_words = channel.dup()
         self._channel = Channel(self._handle)
@@ -126,6 +128,12 @@ class Link:
         """What every worker tells under a topic, in any thread but the loop's."""
         return list(self._ask("gather", topic))
 
+    def tell_others(self, value: Any) -> None:
+        """Have every other worker `follow`; from any thread."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it ends
+                self._loop.call_soon_threadsafe(self._channel.tell, "decided", value)
+
     def _ask(self, kind: str, value: Any) -> Any:
         if self._loop is None:
             raise WorkerError(ErrorCode.WORKER_DIED, "the supervisor does not listen yet")
@@ -164,6 +172,8 @@ class Link:
         work: Callable[[], Any]
         if kind == "gather":
             work = self.topics.get(value, _nothing)
+        elif kind == "decided":
+            work = partial(self.follow, value)
         elif kind == "refresh":
             work = self._server.refresh
         else:

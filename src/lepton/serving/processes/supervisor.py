@@ -322,6 +322,9 @@ class Supervisor:
             case "opened":
                 for asked in tuple(self._journal.values()):
                     await child.channel.ask("control", asked)
+                for told in await self._gathered("decisions"):
+                    for decided in told:
+                        await child.channel.ask("decided", decided)
                 child.open()
                 self._tell_news(child)
             case "number":
@@ -331,6 +334,10 @@ class Supervisor:
                 return await self._tried(value)
             case "control":
                 return await self._change(value)
+            case "decided":
+                for other in self._living():
+                    if other is not child and other.ready.is_set():
+                        other.channel.tell("decided", value)
             case "gather":
                 return await self._gathered(value)
         return None

@@ -54,6 +54,8 @@ class Traffic:
         self._problem: str | None = None
         self.started = False
         """Whether the rules hold already."""
+        self.tell: Callable[[dict[str, str]], None] = lambda _: None
+        """Called in any thread with a roll-back that was decided here, for other processes of the server to follow."""
 
     def start(self) -> None:
         """Read the file, when the models are open.
@@ -149,7 +151,8 @@ class Traffic:
         if routed.split is None or routed.target is None:
             return
         split = routed.split
-        split.count(routed.target, seconds, failed=answers is None)
+        if split.count(routed.target, seconds, failed=answers is None):
+            self.tell(_roll_back_of(split, routed.target))
         found, record = self._plan.shadows.get(split.name), split.record.shadow
         if answers is None or record is None or found is None or not split.is_shadowed(request):
             return
@@ -164,8 +167,23 @@ class Traffic:
         """Drift was found with a model: sides whose bounds say `drift: true` get no more requests."""
         for split in self._plan.splits.values():
             for target, bounds in split.record.bounds.items():
-                if bounds.drift and self._means(target, name, version):
-                    split.roll_back(target, f"drift: {reason}")
+                means = bounds.drift and self._means(target, name, version)
+                if means and split.roll_back(target, f"drift: {reason}"):
+                    self.tell(_roll_back_of(split, target))
+
+    def follow(self, told: dict[str, str]) -> None:
+        """Do what another process of the server has decided, where the file says the same here."""
+        split = self._plan.splits.get(told["split"])
+        if split is None or split.digest != told["rules"]:
+            return
+        for target in split.record.shares:
+            if str(target) == told["side"]:
+                split.roll_back(target, told["reason"])
+
+    def roll_backs(self) -> list[dict[str, str]]:
+        """What was decided and still holds, for processes that come later."""
+        splits = self._plan.splits.values()
+        return [_roll_back_of(split, target) for split in splits for target in tuple(split.rolled_back)]
 
     def _means(self, target: Target, name: str, version: str) -> bool:
         try:
@@ -236,6 +254,11 @@ class Traffic:
         if name in plan.caches:
             out["cache"] = plan.caches[name].report()
         return out
+
+
+def _roll_back_of(split: Split, target: Target) -> dict[str, str]:
+    reason = split.rolled_back[target].reason
+    return {"split": split.name, "rules": split.digest, "side": str(target), "reason": reason}
 
 
 def _split_report(plan: Plan, name: str) -> dict[str, Any]:

@@ -83,8 +83,17 @@ class Split:
         shadow = self.record.shadow
         return shadow is not None and (shadow.share >= 1.0 or position(self.name, "shadow", request.id) < shadow.share)
 
-    def count(self, target: Target, seconds: float, *, failed: bool) -> None:
-        """Take note of an answer, or of a failure inside the server; a side that passes its bounds is left out."""
+    @property
+    def digest(self) -> str:
+        """The same in processes whose files say the same of this split."""
+        return blake2b(repr(self.record).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+    def count(self, target: Target, seconds: float, *, failed: bool) -> bool:
+        """Take note of an answer, or of a failure inside the server; a side that passes its bounds is left out.
+
+        Returns:
+            Whether it is left out from now on.
+        """
         now = self._clock()
         with self._lock:
             self._sides[target].add(seconds, failed)
@@ -93,19 +102,21 @@ class Split:
                 (own if side == target else rest).add(now, failed, slow)
             judged = self._judged.get(target)
             if judged is None or target in self.rolled_back:
-                return
+                return False
             bounds, own, rest = judged
             slow = bounds.p95_ms is not None and seconds * 1e3 > bounds.p95_ms
             reason = _reason(bounds, own.sums(now), rest.sums(now)) if failed or slow else None
-        if reason is not None:
-            self.roll_back(target, reason)
+        return reason is not None and self.roll_back(target, reason)
 
-    def roll_back(self, target: Target, reason: str) -> None:
-        """Send nobody to a side any more, until the file says something else of this split."""
-        if target in self.record.shares and target not in self.rolled_back:
+    def roll_back(self, target: Target, reason: str) -> bool:
+        """Send nobody to a side any more, until the file says something else of this split; whether that is new."""
+        with self._lock:
+            if target not in self.record.shares or target in self.rolled_back:
+                return False
             told = RolledBack(reason, datetime.now(UTC).isoformat(timespec="seconds"))
             self.rolled_back = {**self.rolled_back, target: told}
-            _logger.error("'%s' is rolled back: '%s' gets no more requests: %s", self.name, target, reason)
+        _logger.error("'%s' is rolled back: '%s' gets no more requests: %s", self.name, target, reason)
+        return True
 
     def report(self) -> dict[str, Any]:
         """Shares as they are now, and how each side has done."""
