@@ -648,7 +648,7 @@ def search(
             kinds = {name: kind for name, kind in ((image, Kind.IMAGE), (audio, Kind.AUDIO)) if name is not None}
             given = read(source).with_kinds(kinds) if kinds else read(source)
         verdicts = request.search(given, output=path, work=work)
-        training.check_verdicts(verdicts, output)
+        training.check_verdicts(verdicts, output, "allow more; or search where nothing else is running")
         model = Model(path, resources=work.resources)
         weakref.finalize(model.predictor, scratch.pop_all().close)
     return model

@@ -113,12 +113,15 @@ class Limits:
         return tuple(verdicts), report
 
 
-def check_verdicts(verdicts: Iterable[BudgetVerdict], saved: str | Path | None) -> None:
+def check_verdicts(
+    verdicts: Iterable[BudgetVerdict], saved: str | Path | None, fix: str = "allow more, or give fewer columns"
+) -> None:
     """Raise for limits that were not kept.
 
     Args:
         verdicts: of the finished file.
         saved: where it is kept all the same; None where it is not.
+        fix: what else would help.
 
     Raises:
         BudgetError: one was not kept; the message says by how much.
@@ -133,8 +136,7 @@ def check_verdicts(verdicts: Iterable[BudgetVerdict], saved: str | Path | None) 
             ErrorCode.BUDGET_MISSED,
             told,
             wanted="a model that keeps its limits",
-            fix=(f"the one that needs least is saved in {saved}; " if saved else "")
-            + "allow more, or give fewer columns",
+            fix=(f"the one that needs least is saved in {saved}; " if saved else "") + fix,
             details={each.name: {"limit": each.limit, "measured": each.measured} for each in missed},
         )
 
