@@ -222,6 +222,31 @@ def test_no_answer_in_time() -> None:
     assert caught.value.code is ErrorCode.REQUEST_TIMEOUT
 
 
+@pytest.mark.parametrize(
+    ("sent", "says"),
+    [
+        (b'12\r\n{"result": "one"}\n\r\n', "breaks off"),
+        (b'8\r\n{"result\r\na\r\n": "one"}\n\r\n1\r\n\n\r\n', "breaks off"),
+        (b'12\r\n{"result": "one"}\n\r\n2\r\n5\n\r\n0\r\n\r\n', "the server answers 200"),
+        (b'12\r\n{"result": "one"}\n\r\n2\r\n{\n\r\n0\r\n\r\n', "without JSON"),
+    ],
+)
+def test_items_that_break_off_are_no_whole_answer(sent: bytes, says: str) -> None:
+    def answer() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + sent)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        items = Client(f"http://127.0.0.1:{listening.getsockname()[1]}").stream("/v2/services/x/y", {})
+        with pytest.raises(ServingError, match=says):
+            assert list(items) == ["one"]
+        thread.join()
+
+
 class _Stranger(http.server.BaseHTTPRequestHandler):
     """Another server, with answers of other shapes."""
 

@@ -267,7 +267,7 @@ class Client:
         headers = {**self._headers, "content-type": "application/json", "accept": "application/x-ndjson"}
         for status, line in self._connections.lines("POST", path, to_json(value), headers):
             record = self._read(line, status)
-            if status != 200 or "result" not in record:
+            if status != 200 or not isinstance(record, dict) or "result" not in record:
                 raise error_of(record, status)
             yield record["result"]
 

@@ -15,6 +15,7 @@ from lepton.core import DataError, ErrorCode, SecurityError, ServingError, Usage
 
 __all__ = ["BINARY_HEADER", "Connections"]
 
+_AT_ONCE = 2**16
 BINARY_HEADER = "inference-header-content-length"
 
 
@@ -101,9 +102,16 @@ class Connections:
         with self._errors(), contextlib.closing(self._new()) as connection:
             connection.request(method, self._prefix + path, body, headers)
             response = connection.getresponse()
-            while line := response.readline():
-                if line.strip():
-                    yield response.status, line
+            begun: list[bytes] = []
+            while data := response.read1(_AT_ONCE):  # `readline` passes over an answer that breaks off
+                *ends, rest = data.split(b"\n")
+                for end in ends:
+                    if line := b"".join([*begun, end]):
+                        yield response.status, line
+                    begun.clear()
+                begun.append(rest)
+            if line := b"".join(begun):
+                yield response.status, line
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

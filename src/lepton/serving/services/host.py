@@ -450,6 +450,7 @@ class Host:
                 if (
                     call.method["safe"]
                     and call.stream is None
+                    and not call.gone
                     and run.kind == "call"
                     and not call.attempts
                     and not self._stopping.is_set()
