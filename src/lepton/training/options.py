@@ -18,8 +18,9 @@ from lepton.training.base import LEARNERS, Doubles, Problem, TableLearner
 from lepton.training.conformal import check_coverage
 from lepton.training.further import FURTHER, QUANTILES, check_quantiles
 from lepton.training.prepared import PreparedTable
+from lepton.training.tasks import Target
 
-__all__ = ["BALANCED", "Options", "by_labels", "cost_notes"]
+__all__ = ["BALANCED", "Options", "by_labels", "class_weights", "cost_notes"]
 
 BALANCED = "balanced"
 _MOST_NAMED = 10
@@ -83,13 +84,9 @@ class Options:
         if self.quantiles is not None:
             raise _unfit("quantiles", self.quantiles, problem.task, wanted="task='quantile'")
         if self.class_weight is not None:
-            weights = self._class_weights(self.class_weight, table)
+            weights, note = class_weights(self.class_weight, table.target, table.rows.weight)
             problem = replace(problem, class_weights=weights)
-            labels = table.target.labels or ()
-            notes.append(
-                f"rows count by class in learning ({_shown(dict(zip(labels, weights, strict=True)))}): probabilities"
-                " are those of classes weighted so; scores are of rows as they are"
-            )
+            notes.append(note)
         if self.costs is not None:
             problem = replace(problem, costs=self._cost_matrix(self.costs, table))
             notes.append("the label is the one whose expected cost is least, by the probabilities; it is in the graph")
@@ -115,30 +112,6 @@ class Options:
             return table
         shares = check_quantiles(QUANTILES if self.quantiles is None else self.quantiles)
         return replace(table, problem=replace(table.problem, quantiles=shares))
-
-    def _class_weights(self, asked: str | Mapping[Any, Any], table: PreparedTable) -> tuple[float, ...]:
-        labels = table.target.labels
-        if labels is None:
-            raise _unfit("class_weight", asked, table.problem.task)
-        if isinstance(asked, str):
-            if asked != BALANCED:
-                raise UsageError(
-                    ErrorCode.USAGE, f"got class_weight={asked!r}", wanted='"balanced", or a weight by label'
-                )
-            counts = np.bincount(table.target.values.astype(np.int64), weights=table.rows.weight, minlength=len(labels))
-            return tuple(float(counts.sum() / (len(labels) * count)) if count else 1.0 for count in counts)
-        weights = dict.fromkeys(labels, 1.0)
-        for name, weight in asked.items():
-            label = _label(name, labels, "class_weight")
-            if not _is_number(weight) or not 0.0 < weight < math.inf:
-                raise UsageError(
-                    ErrorCode.USAGE,
-                    f"got class_weight {weight!r} for the label {name!r}",
-                    wanted="a finite number above 0",
-                    fix="leave out rows of classes that shall not count",
-                )
-            weights[label] = float(weight)
-        return tuple(weights.values())
 
     def _cost_matrix(self, asked: Any, table: PreparedTable) -> Matrix:
         labels = table.target.labels
@@ -246,6 +219,47 @@ def _learners(asked: Sequence[str], problem: Problem) -> tuple[str, ...]:
             )
         learner.load()  # what is not installed is said now
     return names
+
+
+def class_weights(
+    asked: str | Mapping[Any, Any], target: Target, weight: NDArray[Any] | None
+) -> tuple[tuple[float, ...], str]:
+    """How much the rows of each class count, in the order of the labels, and a note that says so.
+
+    Args:
+        asked: see `Options`.
+        target: what is learned.
+        weight: of the rows [N], or None.
+
+    Raises:
+        UsageError: the target has no classes, no such label, or no such weight.
+    """
+    labels = target.labels
+    if labels is None or target.task == "multilabel":
+        raise _unfit("class_weight", asked, target.task)
+    if isinstance(asked, str):
+        if asked != BALANCED:
+            raise UsageError(ErrorCode.USAGE, f"got class_weight={asked!r}", wanted='"balanced", or a weight by label')
+        counts = np.bincount(target.values.astype(np.int64), weights=weight, minlength=len(labels))
+        found = tuple(float(counts.sum() / (len(labels) * count)) if count else 1.0 for count in counts)
+    else:
+        named = dict.fromkeys(labels, 1.0)
+        for name, factor in asked.items():
+            label = _label(name, labels, "class_weight")
+            if not _is_number(factor) or not 0.0 < factor < math.inf:
+                raise UsageError(
+                    ErrorCode.USAGE,
+                    f"got class_weight {factor!r} for the label {name!r}",
+                    wanted="a finite number above 0",
+                    fix="leave out rows of classes that shall not count",
+                )
+            named[label] = float(factor)
+        found = tuple(named.values())
+    note = (
+        f"rows count by class in learning ({_shown(dict(zip(labels, found, strict=True)))}): probabilities"
+        " are those of classes weighted so; scores are of rows as they are"
+    )
+    return found, note
 
 
 def _label(name: Any, labels: tuple[str, ...] | tuple[int, ...], where: str) -> Any:

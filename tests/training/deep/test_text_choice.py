@@ -56,3 +56,14 @@ def test_scores_of_each_task_are_scaled_and_moved(task: str) -> None:
         score = judged(problem, metric("accuracy", task), truth[:, 0], raw, 0).value
         assert score is not None
         assert score > 0.75
+
+
+def test_rows_count_by_their_weight() -> None:
+    truth = np.array([0, 1] * 50)
+    problem = Problem(task="binary", num_classes=2, num_rows=100)
+    part = np.zeros((100, 1))
+    weight = np.where(truth == 1, 3.0, 1.0)
+    assert abs(mixed(problem, (part, None), truth)[2]) < 0.01
+    assert abs(mixed(problem, (part, None), truth, weight)[2] - np.log(3)) < 0.1
+    nothing = mixed(problem, (part, None), truth, np.zeros(100))  # those held out may all count nothing
+    assert abs(nothing[2]) < 0.01

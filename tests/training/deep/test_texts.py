@@ -168,6 +168,21 @@ def test_without_torch_the_pieces_alone(folder: Path, monkeypatch: pytest.Monkey
         plain.embed(["lovely"])
 
 
+def test_rare_classes_count_as_much_as_they_are_told_to(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lepton.training.deep.texts._Choice._passes", lambda *_: 0)
+    rare = table().with_columns(
+        rare=pl.when(pl.int_range(pl.len()) % 6 == 0).then(pl.lit("odd")).otherwise(pl.lit("so"))
+    )
+    found = []
+    for name, weights in (("even", None), ("much", {"odd": 20})):
+        result = train(folder / f"{name}.lepton", "rare", rare, class_weight=weights)
+        found.append(open_model(result.path).outputs(rare["text"].to_list())["probabilities"][:, 0].mean())
+    assert found[1] > found[0] + 0.2
+    assert any("rows count by class" in note for note in result.notes)
+    with pytest.raises(UsageError, match="class_weight"):
+        train(folder / "no.lepton", "stars", class_weight="balanced")
+
+
 def test_embeddings_and_neighbours(result: TrainingResult, tmp_path: Path) -> None:
     model = Model(result.path)
     assert model.embed(GOOD).shape == (5, 64)

@@ -81,13 +81,19 @@ def held_out(same: Positions, classes: Positions | None, seed: int) -> NDArray[n
     return out if out.any() else order[0] != np.arange(num_rows)  # one text alone: what is learned says nothing
 
 
-def mixed(problem: Problem, parts: Sequence[Doubles | None], truth: Positions | Doubles) -> tuple[float, float, float]:
+def mixed(
+    problem: Problem,
+    parts: Sequence[Doubles | None],
+    truth: Positions | Doubles,
+    weight: NDArray[np.floating] | None = None,
+) -> tuple[float, float, float]:
     """What each part counts, and what is added, so that the loss of raw scores is least; 0 for parts that are None.
 
     The loss is that of the task: the log-loss of probabilities, the mean square of numbers. Factors are held near
     where they usually are, so that few rows do not move them far.
     """
     given = [part for part in parts if part is not None]
+    counts = np.ones((len(truth), 1)) if weight is None or not weight.any() else (weight / weight.mean())[:, None]
     several = problem.task == "multiclass"
     numbers = problem.task == "regression"
     usual = np.array([1.0 / len(given)] * len(given) + [0.0])
@@ -96,16 +102,17 @@ def mixed(problem: Problem, parts: Sequence[Doubles | None], truth: Positions | 
         raw = sum(factor * part for factor, part in zip(factors, given, strict=False)) + factors[-1]
         if numbers:
             slopes = raw - truth.reshape(raw.shape)
-            loss = 0.5 * float(np.mean(slopes**2))
+            loss = 0.5 * float(np.mean(counts * slopes**2))
+            slopes = counts * slopes
         else:
             shares = probabilities_of(problem, raw)
             aims = np.eye(problem.num_classes)[truth] if several else truth.reshape(raw.shape)
             shares = shares[:, 1:] if problem.task == "binary" else shares
-            slopes = shares - aims
+            slopes = counts * (shares - aims)
             log = np.where(aims > 0, np.log(np.maximum(shares, _TINY)), 0.0)
             if not several:
                 log = log + np.where(aims > 0, 0.0, np.log(np.maximum(1 - shares, _TINY)))
-            loss = -float(log.sum()) / len(raw)
+            loss = -float((counts * log).sum()) / len(raw)
             slopes = slopes * (slopes.size / len(raw))  # a mean over cells below, a sum over scores here
         gradient = np.array([np.mean(slopes * part) for part in given] + [0.0 if several else np.mean(slopes)])
         apart = factors - usual

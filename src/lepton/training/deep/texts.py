@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +51,7 @@ def train_texts(
     task: str | None = None,
     metric: str | Metric | Callable[..., float] | None = None,
     weight: str | None = None,
+    class_weight: str | Mapping[Any, Any] | None = None,
     name: str | None = None,
     work: Work | None = None,
     output: Path,
@@ -66,6 +67,7 @@ def train_texts(
         task: `binary`, `multiclass`, `multilabel` or `regression`; None for what the target means.
         metric: what to choose by; None for the task's own.
         weight: a column of weights, or None.
+        class_weight: `balanced`, or label → how much more its rows count in learning; None for rows as they are.
         name: of the model; None for the name of `output`.
         work: time, seed, stop signal. Stopped once something is learned, what is there is written.
         output: model file to write.
@@ -78,6 +80,8 @@ def train_texts(
     work = Work.of(work)
     name = check_name(name or Path(output).stem, "name of the model")
     asked = TextTask.of(dataset, text, target, task, weight, work)
+    if class_weight is not None:  # as with tables, what is chosen by then does not depend on the shares of classes
+        asked, metric = asked.counted(class_weight), metric or "roc_auc"
     choice = _Choice(asked, metric_named(metric, asked.problem.task), work)
     choice.try_all()
     model = choice.final()
@@ -208,7 +212,7 @@ class _Choice:
     def _judge(self, name: str, configuration: str, parts: Sequence[Any], held: NDArray[Any], seconds: float) -> None:
         truth = self._asked.truth[held]
         aims = self._targets[held] if self._problem.task == "regression" else truth
-        factors = mixed(self._problem, parts, aims)
+        factors = mixed(self._problem, parts, aims, None if self._asked.weight is None else self._asked.weight[held])
         raw = factors[2] + sum(f * part for f, part in zip(factors, parts, strict=False) if part is not None)
         estimate = judged(self._problem, self._metric, truth, raw, self._work.seed, self.scale)
         self.candidates.append(Candidate(name, configuration, factors, raw, seconds, estimate))
