@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,10 +16,20 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 
 from lepton.bundle import OutputRecord, TensorRecord
-from lepton.core import ColumnRecord, DataError, ErrorCode, Registry, Work
+from lepton.core import ColumnRecord, DataError, ErrorCode, LeptonError, Registry, Work
 from lepton.store import open_read
 
-__all__ = ["IMPORTERS", "Asked", "FileHead", "Imported", "Importer", "Labels", "cannot_hold", "unreadable"]
+__all__ = [
+    "IMPORTERS",
+    "Asked",
+    "FileHead",
+    "Imported",
+    "Importer",
+    "Labels",
+    "cannot_hold",
+    "damaged_is_unreadable",
+    "unreadable",
+]
 
 Labels = tuple[str, ...] | tuple[int, ...] | None
 
@@ -195,3 +206,18 @@ def unreadable(path: Path | None, why: str, *, wanted: str = "", fix: str = "") 
     """The error for a file that cannot be read; `why` is a verb phrase."""
     name = "the model" if path is None else f"'{path.name}'"
     return DataError(ErrorCode.UNREADABLE, f"{name} {why}", wanted=wanted, fix=fix)
+
+
+@contextmanager
+def damaged_is_unreadable(path: Path | None, what: str) -> Iterator[None]:
+    """One error for whatever a file that is not as it should be trips over; `what` is a noun phrase.
+
+    Raises:
+        DataError: UNREADABLE.
+    """
+    try:
+        yield
+    except LeptonError:
+        raise
+    except (LookupError, ValueError, TypeError, ArithmeticError, RecursionError, AttributeError) as error:
+        raise unreadable(path, f"is {what} that is damaged ({error!r})"[:300]) from None

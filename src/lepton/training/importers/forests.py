@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +15,12 @@ from lepton.core import DataError, ErrorCode, Kind, UsageError
 from lepton.training.answers import emit_answers
 from lepton.training.base import Problem
 from lepton.training.front import graph_inputs
-from lepton.training.importers.base import Labels
+from lepton.training.importers.base import Labels, cannot_hold
 from lepton.training.importers.coded import Coded
 from lepton.training.tasks import Scale
 from lepton.training.trees import Forest
 
-__all__ = ["Link", "check_forest", "class_labels", "tree_graph"]
+__all__ = ["Link", "check_forest", "class_labels", "link_of", "tree_answers", "tree_graph", "tree_labels"]
 
 _DOUBLE = 11  # onnx.TensorProto
 
@@ -38,6 +39,19 @@ class Link:
     task: str
     form: str = "identity"
     factor: float = 1.0
+
+
+def link_of(objective: str, links: Mapping[str, Link]) -> Link:
+    """What the objective of a model means.
+
+    Raises:
+        DataError: NO_GRAPH_FORM: it is none of `links`.
+    """
+    if objective not in links:
+        raise cannot_hold(
+            f"the objective of the model is {objective!r}", "one of " + ", ".join(sorted(links)) + " can be imported"
+        )
+    return links[objective]
 
 
 def check_forest(forest: Forest, num_features: int) -> None:
@@ -179,3 +193,18 @@ def class_labels(given: Labels, known: Sequence[object] | None, num_classes: int
         wanted="texts, whole numbers, or false and true",
         fix="labels= gives them names",
     )
+
+
+def tree_labels(given: Labels, known: Sequence[object] | None, link: Link, num_targets: int) -> tuple[Labels, bool]:
+    """As `class_labels`, of a model of trees with so many sums; None where it does not classify."""
+    if link.task not in {"binary", "multiclass"}:
+        return None, False
+    return class_labels(given, known, 2 if link.task == "binary" else num_targets)
+
+
+def tree_answers(found: NDArray[Any], link: Link, labels: Labels) -> dict[str, NDArray[Any]]:
+    """What a library says, a number or the probability of the second class [N], or of each [N, C], by its output."""
+    found = found.astype(np.float64)
+    if labels is None:
+        return {"score" if link.task == "ranking" else "prediction": found}
+    return {"probabilities": found if found.ndim == 2 else np.column_stack([1.0 - found, found])}

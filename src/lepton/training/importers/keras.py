@@ -6,21 +6,18 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
-from lepton.compute.sandbox import call_confined
 from lepton.core import ErrorCode, MissingExtraError, UsageError
 from lepton.training.importers.base import Asked, FileHead, Imported, Importer, cannot_hold
 from lepton.training.importers.jax import jax_graph
-from lepton.training.importers.nets import MADE_ROWS, Net, arrays_of, from_parts, imported_net, pack, to_parts, unpack
+from lepton.training.importers.nets import Net, arrays_of, imported_file, imported_net, made_arrays, to_parts, unpack
 from lepton.training.importers.tensorflow import tensorflow_graph
 from lepton.training.importers.torch import positional_graph
 
 __all__ = ["KerasImporter", "export_file"]
 
 _MEMBERS = frozenset({"config.json", "metadata.json"})
-_OPEN_SIZE = 16
 _ALTERNATIVE = (
     "in a program and a place that you trust: lepton.import_model(keras.saving.load_model(path)), "
     "which runs what the file holds"
@@ -41,18 +38,12 @@ class KerasImporter(Importer):
 
     def read(self, asked: Asked) -> Imported:
         """Read the model."""
-        seed = asked.work.seed_for("import")
         if asked.path is None:
-            return imported_net(_exported(_keras(), asked.model, asked.sample, seed), asked)
-        head, found = call_confined(
-            "lepton.training.importers.keras:export_file",
-            {"path": str(asked.path.resolve()), "seed": seed, "backend": os.environ.get("KERAS_BACKEND", "torch")},
-            pack(asked.sample),
-            readable=[asked.path],
-            work=asked.work,
-            alternative=_ALTERNATIVE,
+            return imported_net(_exported(_keras(), asked.model, asked.sample, asked.work.seed_for("import")), asked)
+        backend = os.environ.get("KERAS_BACKEND", "torch")
+        return imported_file(
+            self.name, "lepton.training.importers.keras:export_file", asked, alternative=_ALTERNATIVE, backend=backend
         )
-        return imported_net(from_parts(head, found, self.name, asked.path), asked)
 
 
 def export_file(
@@ -89,7 +80,8 @@ def _exported(keras: Any, model: Any, sample: Any, seed: int) -> Net:
     names = [str(point.name).partition(":")[0] for point in model.inputs]
     made = sample is None
     if made:
-        arrays = _made(model, names, seed)
+        wanted = {name: (point.shape[1:], point.dtype) for name, point in zip(names, model.inputs, strict=True)}
+        arrays = made_arrays(wanted, seed)
     else:
         given = arrays_of(sample, names)
         arrays = {n: given[n].astype(p.dtype, copy=False) for n, p in zip(names, model.inputs, strict=True)}
@@ -112,17 +104,6 @@ def _named(found: Any, model: Any) -> dict[str, Any]:
     if len({*names}) != len(several):
         names = [f"output_{place}" for place in range(len(several))] if len(several) > 1 else ["output"]
     return dict(zip(map(str, names), several, strict=True))
-
-
-def _made(model: Any, names: Sequence[str], seed: int) -> dict[str, NDArray[Any]]:
-    """Rows of the model's inputs; open sizes are 16."""
-    rng = np.random.default_rng(seed)
-    arrays = {}
-    for name, point in zip(names, model.inputs, strict=True):
-        shape = (MADE_ROWS, *(size or _OPEN_SIZE for size in point.shape[1:]))
-        is_whole = "int" in point.dtype
-        arrays[name] = (rng.integers(0, 2, shape) if is_whole else rng.normal(size=shape)).astype(point.dtype)
-    return arrays
 
 
 def _called(model: Any, values: Sequence[Any]) -> list[Any]:

@@ -10,12 +10,21 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.core import ErrorCode, LeptonError, MissingExtraError, TrainingError, check_label
+from lepton.core import ErrorCode, MissingExtraError, TrainingError, check_label
 from lepton.core.imports import lean_import
 from lepton.store import open_read
-from lepton.training.importers.base import Asked, FileHead, Imported, Importer, Labels, cannot_hold, unreadable
+from lepton.training.importers.base import (
+    Asked,
+    FileHead,
+    Imported,
+    Importer,
+    Labels,
+    cannot_hold,
+    damaged_is_unreadable,
+    unreadable,
+)
 from lepton.training.importers.coded import Coded, sampled
-from lepton.training.importers.forests import Link, check_forest, class_labels, tree_graph
+from lepton.training.importers.forests import Link, check_forest, link_of, tree_answers, tree_graph, tree_labels
 from lepton.training.importers.native import call_apart, packed_array, unpacked_array
 from lepton.training.learners.lightgbm_forest import forest_from_text
 
@@ -50,18 +59,14 @@ class LightGBMImporter(Importer):
         """Read the model."""
         lightgbm = _lightgbm()
         text, classes = _text(asked)
-        try:
+        with damaged_is_unreadable(asked.path, "a text model of LightGBM"):
             _check_whole(text, asked.path)
             facts = _facts(text)
             link = _link(facts)
             forest = forest_from_text(text)
             features = _features(facts, text)
             check_forest(forest, len(features))
-        except LeptonError:
-            raise
-        except (LookupError, ValueError, TypeError, ArithmeticError) as error:
-            raise unreadable(asked.path, f"is a text model of LightGBM that is damaged ({error!r})"[:300]) from None
-        labels, boolean = _labels(asked.labels, classes, link, forest.num_targets)
+        labels, boolean = tree_labels(asked.labels, classes, link, forest.num_targets)
         if "average_output" in facts:  # of boosting 'rf'
             link = Link(link.task, link.form, link.factor * forest.num_targets / forest.num_trees)
         graph, outputs, inner, inputs = tree_graph(features, forest, link, labels)
@@ -146,11 +151,7 @@ def _said(asked: Asked, text: str, matrix: NDArray[np.float64]) -> NDArray[np.fl
 
 def _link(facts: Mapping[str, str]) -> Link:
     objective, *options = facts.get("objective", "regression").split() or ["regression"]
-    if objective not in _LINKS:
-        raise cannot_hold(
-            f"the objective of the model is {objective!r}", "one of " + ", ".join(sorted(_LINKS)) + " can be imported"
-        )
-    link = _LINKS[objective]
+    link = link_of(objective, _LINKS)
     told = dict(option.partition(":")[::2] for option in options)
     if "sqrt" in options:
         return Link(link.task, "square")
@@ -185,16 +186,7 @@ def _values(categories: list[Any]) -> tuple[str, ...] | tuple[float, ...]:
     raise cannot_hold(f"a column has the categories {categories[:5]!r}", "texts or numbers, not both")
 
 
-def _labels(given: Labels, classes: Any, link: Link, num_targets: int) -> tuple[Labels, bool]:
-    if link.task not in {"binary", "multiclass"}:
-        return None, False
-    return class_labels(given, classes, 2 if link.task == "binary" else num_targets)
-
-
 def _answers(found: NDArray[np.float64], link: Link, labels: Labels) -> dict[str, NDArray[Any]]:
-    if labels is None:
-        return {"score" if link.task == "ranking" else "prediction": found}
-    probabilities = found if found.ndim == 2 else np.column_stack([1.0 - found, found])
     if link.form == "each":
-        probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
-    return {"probabilities": probabilities}
+        found = found / found.sum(axis=1, keepdims=True)
+    return tree_answers(found, link, labels)

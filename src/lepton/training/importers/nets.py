@@ -13,15 +13,28 @@ from numpy.typing import NDArray
 
 from lepton.bundle import OutputRecord, TensorInputs, TensorRecord
 from lepton.bundle.tensor_records import NUMPY_TYPES
+from lepton.compute.sandbox import call_confined
 from lepton.core import ColumnRecord, ErrorCode, Kind, SchemaError, UsageError, check_label, printable
 from lepton.store import open_read
 from lepton.training.importers.base import Asked, Imported, Labels, cannot_hold, unreadable
 from lepton.training.importers.composing import Composer, onnx_library
 from lepton.training.importers.native import packed_array, unpacked_array
 
-__all__ = ["MADE_ROWS", "Net", "arrays_of", "from_parts", "imported_net", "pack", "record_of", "to_parts", "unpack"]
+__all__ = [
+    "MADE_ROWS",
+    "Net",
+    "arrays_of",
+    "from_parts",
+    "imported_file",
+    "imported_net",
+    "made_arrays",
+    "record_of",
+    "to_parts",
+    "unpack",
+]
 
 MADE_ROWS = 4
+_OPEN_SIZE = 16
 _SHARES = 1e-3  # how far from 1 probabilities may add up to, for outputs to be taken as such
 
 
@@ -92,6 +105,43 @@ def imported_net(net: Net, asked: Asked) -> Imported:
         codecs=codecs,
         notes=(*net.notes, *written.notes),
     )
+
+
+def imported_file(framework: str, entry: str, asked: Asked, *, alternative: str, **arguments: Any) -> Imported:
+    """The network in a file that may hold code, by a function that runs in a confined process.
+
+    Args:
+        framework: it came from.
+        entry: `package.module:function`, called with `path`, `seed`, `arguments` and the parts of the sample; it gives
+            `to_parts` of a `Net`.
+        asked: what the user has said.
+        alternative: what to do where there is no such process.
+        **arguments: of the function.
+
+    Raises:
+        LeptonError: it cannot be opened, did what it must not, or does not fit a bundle.
+    """
+    path = asked.path or Path()
+    head, found = call_confined(
+        entry,
+        {"path": str(path.resolve()), "seed": asked.work.seed_for("import"), **arguments},
+        _pack(asked.sample),
+        readable=[path],
+        work=asked.work,
+        alternative=alternative,
+    )
+    return imported_net(from_parts(head, found, framework, asked.path), asked)
+
+
+def made_arrays(wanted: Mapping[str, tuple[Sequence[int | None], Any]], seed: int) -> dict[str, NDArray[Any]]:
+    """Rows for inputs that are known: name → sizes behind the first, None where one is open, and type."""
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for name, (sizes, dtype) in wanted.items():
+        shape = (MADE_ROWS, *(size or _OPEN_SIZE for size in sizes))
+        drawn = rng.integers(0, 2, shape) if np.dtype(dtype).kind in "iub" else rng.normal(size=shape)
+        arrays[name] = drawn.astype(dtype)
+    return arrays
 
 
 @dataclass(frozen=True)
@@ -266,7 +316,7 @@ def _loaded(path: Path) -> Any:
             raise unreadable(path, f"is no .npy or .npz of numbers ({printable(str(error), 200)})") from None
 
 
-def pack(sample: Any) -> dict[str, bytes]:
+def _pack(sample: Any) -> dict[str, bytes]:
     """A sample for a confined process: arrays by name, or by place; nothing for None."""
     if sample is None:
         return {}

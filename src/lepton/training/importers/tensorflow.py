@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from lepton.bundle.build import OPSET
-from lepton.compute.sandbox import call_confined
 from lepton.core import MissingExtraError, printable
 from lepton.training.importers.base import Asked, FileHead, Imported, Importer, cannot_hold
-from lepton.training.importers.nets import MADE_ROWS, Net, arrays_of, from_parts, imported_net, pack, to_parts, unpack
+from lepton.training.importers.nets import Net, arrays_of, imported_file, made_arrays, to_parts, unpack
 
 __all__ = ["TensorflowImporter", "export_folder", "tensorflow_graph"]
 
 _OPSET = min(OPSET, 18)  # the newest that tf2onnx writes
 _SIGNATURE = "serving_default"
-_OPEN_SIZE = 16
 _ALTERNATIVE = "tf2onnx.convert in a place that you trust, and lepton.import_model of the .onnx file that it writes"
 
 
@@ -37,15 +34,9 @@ class TensorflowImporter(Importer):
         """Read the model."""
         if asked.path is None:
             raise cannot_hold("a live object of TensorFlow was given", "save it: tf.saved_model.save(model, folder)")
-        head, found = call_confined(
-            "lepton.training.importers.tensorflow:export_folder",
-            {"path": str(asked.path.resolve()), "seed": asked.work.seed_for("import")},
-            pack(asked.sample),
-            readable=[asked.path],
-            work=asked.work,
-            alternative=_ALTERNATIVE,
+        return imported_file(
+            self.name, "lepton.training.importers.tensorflow:export_folder", asked, alternative=_ALTERNATIVE
         )
-        return imported_net(from_parts(head, found, self.name, asked.path), asked)
 
 
 def export_folder(path: str, seed: int, parts: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -59,7 +50,9 @@ def export_folder(path: str, seed: int, parts: Mapping[str, bytes]) -> tuple[dic
     wanted = dict(sorted(function.structured_input_signature[1].items()))
     sample = unpack(parts)
     if sample is None:
-        arrays = _made(wanted, seed)
+        arrays = made_arrays(
+            {name: (spec.shape.as_list()[1:], spec.dtype.as_numpy_dtype) for name, spec in wanted.items()}, seed
+        )
     else:
         given = arrays_of(sample, list(wanted))
         arrays = {name: given[name].astype(spec.dtype.as_numpy_dtype) for name, spec in wanted.items()}
@@ -106,16 +99,6 @@ def _renamed(model: Any, names: Mapping[str, str], order: list[str]) -> bytes:
     graph.input.extend(points[name] for name in order)
     data: bytes = model.SerializeToString()
     return data
-
-
-def _made(wanted: Mapping[str, Any], seed: int) -> dict[str, NDArray[Any]]:
-    rng = np.random.default_rng(seed)
-    arrays = {}
-    for name, spec in wanted.items():
-        shape = (MADE_ROWS, *(size or _OPEN_SIZE for size in spec.shape.as_list()[1:]))
-        drawn = rng.normal(size=shape) if spec.dtype.is_floating else rng.integers(0, 2, shape)
-        arrays[name] = drawn.astype(spec.dtype.as_numpy_dtype)
-    return arrays
 
 
 def _tensorflow() -> Any:

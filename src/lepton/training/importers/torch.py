@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from inspect import Parameter, signature
 from typing import Any, ClassVar
@@ -13,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.bundle.build import OPSET
-from lepton.compute.sandbox import call_confined
 from lepton.core import ErrorCode, MissingExtraError, UsageError, printable
 from lepton.training.importers.base import Asked, FileHead, Imported, Importer, cannot_hold
-from lepton.training.importers.nets import MADE_ROWS, Net, arrays_of, from_parts, imported_net, pack, to_parts, unpack
+from lepton.training.importers.nets import MADE_ROWS, Net, arrays_of, imported_file, imported_net, to_parts, unpack
+from lepton.training.quiet_export import quiet_export
 
 __all__ = ["TorchImporter", "export_file", "positional_graph"]
 
@@ -43,22 +41,14 @@ class TorchImporter(Importer):
         torch = _torch()
         if asked.path is None:
             return imported_net(_exported(torch, asked.model, asked.sample, asked.work.seed_for("import")), asked)
-        head, found = call_confined(
-            "lepton.training.importers.torch:export_file",
-            {"path": str(asked.path.resolve()), "seed": asked.work.seed_for("import")},
-            pack(asked.sample),
-            readable=[asked.path],
-            work=asked.work,
-            alternative=_ALTERNATIVE,
-        )
-        return imported_net(from_parts(head, found, self.name, asked.path), asked)
+        return imported_file(self.name, "lepton.training.importers.torch:export_file", asked, alternative=_ALTERNATIVE)
 
 
 def export_file(path: str, seed: int, parts: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Load and export a `.pt2`, inside a confined process."""
     torch = _torch()
     torch.set_num_threads(1)
-    with _quietly():
+    with quiet_export():
         program = torch.export.load(path)
     return to_parts(_exported(torch, program, unpack(parts), seed))
 
@@ -83,6 +73,8 @@ def _exported(torch: Any, model: Any, sample: Any, seed: int) -> Net:
             ErrorCode.USAGE, f"got a {type(model).__name__} of torch", wanted="a torch.nn.Module or ExportedProgram"
         )
     names = _program_inputs(model) if is_program else _forward_inputs(model)
+    if is_program:
+        _check_open(model, names)
     made = sample is None
     if not made:
         arrays = arrays_of(sample, names if is_program or isinstance(sample, Mapping) else names[: _width(sample)])
@@ -95,10 +87,8 @@ def _exported(torch: Any, model: Any, sample: Any, seed: int) -> Net:
             wanted="arrays or tensors [N, …] that it takes",
             fix="sample=torch.randn(4, 3, 32, 32), or one for each input in a tuple, or name → array",
         )
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-    # A batch of one would be taken for a size that never changes.
-    tensors = {n: t.expand(2, *t.shape[1:]).contiguous() if len(t) == 1 else t for n, t in tensors.items()}
-    with _answering(torch, model, is_program) as runnable, _quietly():
+    tensors = _tensors(torch, arrays)
+    with _answering(torch, model, is_program) as runnable, quiet_export():
         answers = _answers(torch, runnable, *_called(model, tensors, is_program))
         graph = _graph(torch, model if is_program else runnable, tensors, list(answers), is_program=is_program)
     return Net(
@@ -111,12 +101,30 @@ def _exported(torch: Any, model: Any, sample: Any, seed: int) -> Net:
     )
 
 
+def _tensors(torch: Any, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """The rows as tensors; a batch of one, which would be taken for a size that never changes, as two."""
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    return {n: t.expand(2, *t.shape[1:]).contiguous() if len(t) == 1 else t for n, t in tensors.items()}
+
+
 def _width(sample: Any) -> int:
     return len(sample) if isinstance(sample, tuple) else 1
 
 
 def _program_inputs(program: Any) -> list[str]:
     return [str(name) for name in program.graph_signature.user_inputs]
+
+
+def _check_open(program: Any, names: Sequence[str]) -> None:
+    """Refuse a program for one number of rows before it refuses the rows itself."""
+    for node in program.graph.nodes:
+        shape = tuple(getattr(node.meta.get("val"), "shape", ())) if node.op == "placeholder" else ()
+        if node.name in names and shape and isinstance(shape[0], int):
+            raise cannot_hold(
+                f"the input '{printable(node.name)}' has the fixed shape {list(shape)}, and a bundle takes any number "
+                "of rows",
+                "export it with an open first size: dynamic_shapes of torch.export",
+            )
 
 
 def _forward_inputs(module: Any) -> list[str]:
@@ -141,20 +149,6 @@ def _example(program: Any, names: Sequence[str], seed: int) -> dict[str, NDArray
             rows = (rows + rng.normal(size=rows.shape) * (0.1 + rows.std())).astype(rows.dtype)
         arrays[name] = rows
     return arrays
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Without what torch's exporter tells of its own insides."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 @contextlib.contextmanager
@@ -208,9 +202,8 @@ def _answers(torch: Any, runnable: Any, args: Sequence[Any], kwargs: Mapping[str
 def positional_graph(module: Any, arrays: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> bytes:
     """The graph of a module that is called with tensors one after the other."""
     torch = _torch()
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-    tensors = {n: t.expand(2, *t.shape[1:]).contiguous() if len(t) == 1 else t for n, t in tensors.items()}
-    with _quietly(), torch.no_grad():
+    tensors = _tensors(torch, arrays)
+    with quiet_export(), torch.no_grad():
         return _graph(torch, module, tensors, outputs, is_program=False, positional=True)
 
 

@@ -12,12 +12,21 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.core import ErrorCode, LeptonError, MissingExtraError, TrainingError, check_label
+from lepton.core import ErrorCode, MissingExtraError, TrainingError, check_label
 from lepton.core.imports import lean_import
 from lepton.store import open_read
-from lepton.training.importers.base import Asked, FileHead, Imported, Importer, Labels, cannot_hold, unreadable
+from lepton.training.importers.base import (
+    Asked,
+    FileHead,
+    Imported,
+    Importer,
+    Labels,
+    cannot_hold,
+    damaged_is_unreadable,
+    unreadable,
+)
 from lepton.training.importers.coded import Coded, sampled
-from lepton.training.importers.forests import Link, check_forest, class_labels, tree_graph
+from lepton.training.importers.forests import Link, check_forest, link_of, tree_answers, tree_graph, tree_labels
 from lepton.training.importers.native import call_apart, packed_array, unpacked_array
 from lepton.training.learners.xgboost_forest import forest_of
 from lepton.training.trees import Forest
@@ -54,19 +63,13 @@ class XGBoostImporter(Importer):
         """Read the model."""
         xgboost = _xgboost()
         data, classes, rounds = _json(xgboost, asked)
-        try:
+        with damaged_is_unreadable(asked.path, "a model of XGBoost"):
             learner = json.loads(data)["learner"]
             link = _link(learner)
             features = _features(learner)
             forest, offsets = _forest(learner, link, rounds)
             check_forest(forest, len(features))
-        except LeptonError:
-            raise
-        except (LookupError, ValueError, TypeError, ArithmeticError, RecursionError, AttributeError) as error:
-            raise unreadable(asked.path, f"is a model of XGBoost that is damaged ({error!r})"[:300]) from None
-        labels, boolean = None, False
-        if link.task in {"binary", "multiclass"}:
-            labels, boolean = class_labels(asked.labels, classes, 2 if link.task == "binary" else forest.num_targets)
+        labels, boolean = tree_labels(asked.labels, classes, link, forest.num_targets)
         graph, outputs, inner, inputs = tree_graph(features, forest, link, labels, offsets=offsets, single=True)
         sample, matrix = sampled(asked, features, forest)
         margin, found, kept = _said(asked, data, matrix, rounds)
@@ -168,14 +171,11 @@ def _said(
 
 def _link(learner: Mapping[str, Any]) -> Link:
     objective = learner["objective"]["name"]
-    if objective not in _LINKS:
-        raise cannot_hold(
-            f"the objective of the model is {objective!r}", "one of " + ", ".join(sorted(_LINKS)) + " can be imported"
-        )
+    link = link_of(objective, _LINKS)
     booster = learner["gradient_booster"]["name"]
     if booster not in {"gbtree", "dart"}:
         raise cannot_hold(f"the booster of the model is {booster!r}", "gbtree and dart can be imported")
-    return _LINKS[objective]
+    return link
 
 
 def _features(learner: Mapping[str, Any]) -> list[Coded]:
@@ -276,7 +276,4 @@ def _answers(margin: NDArray[Any], found: NDArray[Any], link: Link, labels: Labe
     if link.task == "multiclass":
         powers = np.exp(margin.astype(np.float64) - margin.max(axis=1, keepdims=True))
         return {"probabilities": powers / powers.sum(axis=1, keepdims=True)}
-    found = found.astype(np.float64)
-    if labels is not None:
-        return {"probabilities": np.column_stack([1.0 - found, found])}
-    return {"score" if link.task == "ranking" else "prediction": found}
+    return tree_answers(found, link, labels)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,6 +12,7 @@ from onnx import AttributeProto, helper, numpy_helper
 from lepton.bundle.build import IR_VERSION, OPSET, GraphBuilder
 from lepton.core import ErrorCode, MissingExtraError, TrainingError, printable
 from lepton.training.nets.writing import NetWriter
+from lepton.training.quiet_export import quiet_export
 
 __all__ = ["export_module", "inline", "module_writer"]
 
@@ -48,7 +46,7 @@ def export_module(
     sizes = dynamic if dynamic is not None else {name: {0: "N"} for name in input_names}
     shapes = tuple({axis: _size(name) for axis, name in sizes.get(each, {}).items()} for each in input_names)
     module.eval()
-    with _quiet(), torch.no_grad():
+    with quiet_export(), torch.no_grad():
         try:
             program = torch.onnx.export(
                 module,
@@ -137,20 +135,6 @@ def inline(builder: GraphBuilder, model: Any, inputs: Mapping[str, str]) -> list
         )
         values |= dict(zip(node.output, [made] if len(node.output) == 1 else made, strict=True))
     return [values[output.name] for output in model.graph.output]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what torch says of itself: deprecations of its own calls, operators of libraries that are not there."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _size(name: str) -> Any:
