@@ -266,9 +266,9 @@ class TestWatched:
         seen = watch.seen
         assert asked.short(request) is not None
         assert (watch.seen, recorder.pending) == (seen + 1, 2)
-        (noted,) = recorder.notes.take()
-        assert (noted.requests, noted.predictions) == (["mine"], [3.5])
         recorder.flush()
+        recorder.state.unpack("less", {"mine"})
+        assert recorder.state.rows_of("less", "mine").keys() == {0}
 
     def test_where_rows_are_kept_the_long_way_does_it(self, tmp_path: Path) -> None:
         asked, _ = self.watch(tmp_path, WatchOptions(keep_rows=1.0))

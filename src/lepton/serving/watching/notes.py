@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, compress
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -19,41 +19,15 @@ from numpy.typing import NDArray
 
 from lepton.serving.strict_json import dump
 
-__all__ = ["Layout", "Noted", "Notes"]
+__all__ = ["Noted", "Notes"]
 
 Owner = TypeVar("Owner")
-_FIELDS = 5
 _ROW_KINDS = "biuf"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Layout(Generic[Owner]):
-    """What the answers of one kind look like; one object for all of them.
-
-    Attributes:
-        owner: whose they are.
-        dtype: of the predictions; None where they are texts.
-        width: probabilities of a row; 0 where none are given.
-        shares: dtype of these.
-    """
-
-    owner: Owner
-    dtype: np.dtype[Any] | None
-    width: int
-    shares: np.dtype[Any]
-
-    @classmethod
-    def of(cls, owner: Owner, predictions: NDArray[Any], probabilities: NDArray[Any] | None) -> Layout[Owner]:
-        """The layout of answers like these."""
-        dtype = predictions.dtype if predictions.dtype.kind in _ROW_KINDS else None
-        if probabilities is None:
-            return cls(owner, dtype, 0, np.dtype(np.float64))
-        return cls(owner, dtype, probabilities.shape[1], probabilities.dtype)
 
 
 @dataclass(frozen=True, slots=True)
 class Noted(Generic[Owner]):
-    """Answers of one layout, each list in the order in which they were given.
+    """Answers that look alike, each list in the order in which they were given.
 
     Attributes:
         owner: whose they are.
@@ -73,48 +47,50 @@ class Noted(Generic[Owner]):
 
 
 class Notes(Generic[Owner]):
-    """A queue of answers: any thread adds, one takes."""
+    """A queue of answers that look alike: any thread adds, one takes.
 
-    def __init__(self) -> None:
+    Args:
+        owner: whose they are.
+        predictions: some that look like all of them.
+        probabilities: the same of these; None where none are given.
+    """
+
+    def __init__(self, owner: Owner, predictions: NDArray[Any], probabilities: NDArray[Any] | None) -> None:
+        self.owner = owner
+        self._dtype = predictions.dtype if predictions.dtype.kind in _ROW_KINDS else None
+        self._shares = None if probabilities is None else (probabilities.dtype, probabilities.shape[1])
+        self._fields = 3 if probabilities is None else 4
         self._queue: deque[Any] = deque()
 
-    def add(
-        self,
-        layout: Layout[Owner],
-        request: str,
-        at: float,
-        predictions: NDArray[Any],
-        probabilities: NDArray[Any] | None,
-    ) -> None:
-        """Note the answers to a request, which look as `layout` says."""
-        given = predictions.tobytes() if layout.dtype is not None else dump(predictions.tolist())
-        shares = b"" if probabilities is None else probabilities.tobytes()
-        self._queue.extend((layout, request, at, given, shares))  # in one step, whatever other threads do
+    def add(self, request: str, at: float, predictions: NDArray[Any], probabilities: NDArray[Any] | None) -> None:
+        """Note the answers to a request."""
+        given = dump(predictions.tolist()) if self._dtype is None else predictions.tobytes()
+        # In one step, whatever other threads do.
+        if probabilities is None:
+            self._queue.extend((request, at, given))
+        else:
+            self._queue.extend((request, at, given, probabilities.tobytes()))
 
-    def take(self) -> Iterator[Noted[Owner]]:
-        """All that was noted, what looks alike together."""
-        take = self._queue.popleft
-        flat = [take() for _ in range(len(self._queue) // _FIELDS * _FIELDS)]
-        layouts: list[Layout[Owner]] = flat[::_FIELDS]
-        kinds = dict.fromkeys(layouts)
-        for layout in kinds:
-            parts = [flat[part::_FIELDS] for part in range(1, _FIELDS)]
-            if len(kinds) > 1:
-                own = [each is layout for each in layouts]
-                parts = [list(compress(part, own)) for part in parts]
-            yield _noted(layout, *parts)
+    def take(self) -> Noted[Owner] | None:
+        """All that was noted; None where nothing was."""
+        fields, pop = self._fields, self._queue.popleft
+        flat = [pop() for _ in range(len(self._queue) // fields * fields)]
+        if not flat:
+            return None
+        given: list[bytes] = flat[2::fields]
+        predictions, counts = self._read(given)
+        probabilities = None
+        if self._shares is not None:
+            dtype, width = self._shares
+            probabilities = np.frombuffer(b"".join(flat[3::fields]), dtype).reshape(-1, width).tolist()
+        return Noted(self.owner, flat[::fields], flat[1::fields], counts, predictions, probabilities)
 
-
-def _noted(
-    layout: Layout[Owner], requests: list[str], at: list[float], given: list[bytes], shares: list[bytes]
-) -> Noted[Owner]:
-    if layout.dtype is None:
-        lists = list(map(json.loads, given))
-        predictions, counts = list(chain.from_iterable(lists)), list(map(len, lists))
-    else:
-        predictions = np.frombuffer(b"".join(given), layout.dtype).tolist()
-        counts = [len(each) // layout.dtype.itemsize for each in given]
-    probabilities = None
-    if layout.width:
-        probabilities = np.frombuffer(b"".join(shares), layout.shares).reshape(-1, layout.width).tolist()
-    return Noted(layout.owner, requests, at, counts, predictions, probabilities)
+    def _read(self, given: list[bytes]) -> tuple[list[Any], list[int]]:
+        """The predictions of all rows, and the rows of each request."""
+        if self._dtype is None:
+            lists = list(map(json.loads, given))
+            return list(chain.from_iterable(lists)), list(map(len, lists))
+        values = np.frombuffer(b"".join(given), self._dtype).tolist()
+        if len(values) == len(given):  # each has one at least
+            return values, [1] * len(given)
+        return values, [len(each) // self._dtype.itemsize for each in given]

@@ -29,7 +29,7 @@ from lepton.serving.protocols.base import Request, Response
 from lepton.serving.protocols.call import Answers, Call
 from lepton.serving.watching.columns import WatchedColumns
 from lepton.serving.watching.drift import DriftReport, Window, judge
-from lepton.serving.watching.notes import Layout, Notes
+from lepton.serving.watching.notes import Notes
 from lepton.serving.watching.promise import promised_of
 from lepton.serving.watching.state import Answered, Batch, StateStore
 
@@ -126,7 +126,8 @@ class ModelWatch:
         self._left = _SAMPLES_A_TURN  # until the next turn; bounds what a burst costs
         self._random = random.Random(secrets.randbits(64))  # noqa: S311 - a sample, not a secret
         self._recorder = recorder
-        self._layouts: dict[bool, Layout[ModelWatch]] = {}
+        self._notes: Notes[ModelWatch] | None = None  # with probabilities
+        self._plain_notes: Notes[ModelWatch] | None = None  # without
         self.pane = _Pane(recorder.clock())
         self.report: DriftReport | None = None
         self.fed = False  # truths came since they were last looked at
@@ -163,12 +164,16 @@ class ModelWatch:
         recorder = self._recorder
         predictions = answers.get(self.answer) if self.keeps_answers and recorder.pending < _PENDING else None
         if predictions is not None:
-            recorder.pending += len(predictions)
             shares = answers.get("probabilities")
-            layout = self._layouts.get(shares is not None)
-            if layout is None:
-                layout = self._layouts[shares is not None] = Layout.of(self, predictions, shares)
-            recorder.notes.add(layout, request, recorder.clock(), predictions, shares)
+            notes = self._plain_notes if shares is None else self._notes
+            if notes is None:
+                notes = recorder.new_notes(self, predictions, shares)
+                if shares is None:
+                    self._plain_notes = notes
+                else:
+                    self._notes = notes
+            recorder.pending += len(predictions)
+            notes.add(request, recorder.clock(), predictions, shares)
 
     def sample(self, tensors: Mapping[str, NDArray[Any]], answers: Answers) -> None:
         """Have statistics made of some of these rows and their answers, which nobody changes any more."""
@@ -229,7 +234,6 @@ class Recorder:
 
     Attributes:
         pending: rows that wait for the thread.
-        notes: answers to requests of which nothing else is kept.
         listeners: called with a watch whose report is new, in the thread.
         fed_listeners: called with a watch of whose answers new truths are known, in the thread.
     """
@@ -241,7 +245,7 @@ class Recorder:
         self.fed_listeners: list[Callable[[ModelWatch], None]] = []
         self._store = store
         self._queue: deque[_Sample] = deque()
-        self.notes: Notes[ModelWatch] = Notes()
+        self._notes: list[Notes[ModelWatch]] = []
         self._watches: dict[str, ModelWatch] = {}
         self._work = threading.Lock()
         self._ends = threading.Event()
@@ -261,6 +265,14 @@ class Recorder:
         with self._work:
             for watch in self._watches.values():
                 self._save(watch)
+
+    def new_notes(
+        self, watch: ModelWatch, predictions: NDArray[Any], probabilities: NDArray[Any] | None
+    ) -> Notes[ModelWatch]:
+        """A queue of answers like these, of which nothing else is kept; from any thread."""
+        notes = Notes(watch, predictions, probabilities)
+        self._notes.append(notes)
+        return notes
 
     def put(self, sample: _Sample) -> None:
         """Queue a sample; from any thread."""
@@ -417,10 +429,14 @@ class Recorder:
 
     def _put_noted(self) -> None:
         """Keep what was noted, in one piece for each model; those with probabilities apart from those without."""
-        for noted in self.notes.take():
-            watch = noted.owner
-            told = (noted.requests, noted.at, noted.counts, noted.predictions, noted.probabilities)
-            self.state.put_batch(Batch(watch.name, watch.version, watch.model_id, *told))
+        for notes in tuple(self._notes):
+            noted = notes.take()
+            if noted is not None:
+                watch = noted.owner
+                told = (noted.requests, noted.at, noted.counts, noted.predictions, noted.probabilities)
+                self.state.put_batch(Batch(watch.name, watch.version, watch.model_id, *told))
+            elif self._watches.get(notes.owner.key) is not notes.owner:  # its model is gone, and so are its requests
+                self._notes.remove(notes)
 
     def _answered(self, sample: _Sample) -> Iterable[Answered]:
         """The rows of a sample as they are kept."""
