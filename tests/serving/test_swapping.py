@@ -84,7 +84,7 @@ def callers(server: Server, count: int) -> Iterator[Seen]:
             made.result()
 
 
-def wait_for_version(server: Server, version: str, seconds: float = 20.0) -> None:
+def wait_for_version(server: Server, version: str, seconds: float = 60.0) -> None:
     ends = time.monotonic() + seconds
     while server.models["a"].version != version:
         assert time.monotonic() < ends, f"version {version} does not come"
