@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 
 import lepton
-from lepton.core import BudgetError, BudgetVerdict, DataError, Interrupted, LeptonError, UsageError
+from lepton.core import (
+    BudgetError,
+    BudgetVerdict,
+    DataError,
+    ErrorCode,
+    Interrupted,
+    LeptonError,
+    TrainingError,
+    UsageError,
+)
 from lepton.training.deep import media_net
 from lepton.training.deep.architectures import costs, learning, run
 from lepton.training.deep.architectures.ladder import is_beaten
@@ -147,6 +156,25 @@ def test_a_limit_that_nothing_keeps_gives_the_least_and_an_error(tmp_path: Path)
     least = lepton.load(path)
     assert least.leaderboard().rows[0].chosen
     assert "8x0" in least.leaderboard().rows[0].configuration
+
+
+def test_a_design_that_comes_apart_is_noted_and_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = learning.Learning.fit
+
+    def apart(self: Any, spec: Any, passes: int, seed: str, work: Any, **options: Any) -> Any:
+        if seed.endswith("/1"):
+            raise TrainingError(ErrorCode.TRAINING_FAILED, "the loss became NaN at step 3")
+        return fit(self, spec, passes, seed, work, **options)
+
+    monkeypatch.setattr(learning.Learning, "fit", apart)
+    monkeypatch.setattr(media_net, "_PASSES", (4, 4))
+    model = search(max_trials=6, workdir=tmp_path)
+    high = [trial for trial in TrialFolder.open(tmp_path).trials if trial.rung == 1]
+    assert len(high) == len({trial.design for trial in high}) > 0
+    assert all("NaN" in trial.note and trial.score is None for trial in high)
+    assert "3 passes" in next(row for row in model.leaderboard().rows if row.chosen).configuration
 
 
 def checked(monkeypatch: pytest.MonkeyPatch, *measured: float) -> list[float]:

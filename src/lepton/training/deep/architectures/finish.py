@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from lepton.bundle import add_report, machine
-from lepton.core import BudgetVerdict, Interrupted, LeptonError, TrainingError, Work, show_duration
+from lepton.core import BudgetVerdict, Interrupted, TrainingError, Work, show_duration
 from lepton.store import open_read, replace_file
 from lepton.training.automl.workdir import damaged
 from lepton.training.deep.architectures import designs, ladder
-from lepton.training.deep.architectures.learning import Learning
 from lepton.training.deep.architectures.search import ArchitectureSearch
 from lepton.training.deep.architectures.trials import NEVER_TRAINED, Trial
 from lepton.training.deep.media_net import FittedNet
@@ -95,8 +94,8 @@ def _within_limits(search: ArchitectureSearch, order: Sequence[Trial], name: str
     """The best file that keeps the limits; the one that misses them least, where none does."""
     checked: list[_Checked] = []
     for trial in order[:_MOST_CHECKED]:
-        if checked and trial.cost.slowest >= min(each.trial.cost.slowest for each in checked):
-            continue  # what is no quicker misses the limit too
+        if any(trial.cost.slowest >= c.trial.cost.slowest and trial.cost.size >= c.trial.cost.size for c in checked):
+            continue  # what is neither quicker nor smaller misses the limit too
         net, note = _last_training(search, trial, work) if not checked else (_kept(search, trial), "")
         path = search.folder.path / f"model-{len(checked) + 1}.lepton"
         lineage = _lineage(search, trial, net, work)
@@ -141,13 +140,10 @@ def _kept(search: ArchitectureSearch, trial: Trial) -> FittedNet:
 
 def _judged(search: ArchitectureSearch, trial: Trial) -> dict[str, Any] | None:
     """The score on rows that had no say in the search; None where there are none."""
-    learning: Learning = search.learning
+    learning = search.learning
     if not len(learning.rows.judge):
         return None
-    try:
-        found = learning.score(_kept(search, trial), learning.rows.judge)
-    except LeptonError:
-        return None
+    found = learning.score(_kept(search, trial), learning.rows.judge)
     return {"metric": learning.metric.name, "num_rows": len(learning.rows.judge), **asdict(found), "told": str(found)}
 
 
@@ -164,9 +160,7 @@ def _lineage(search: ArchitectureSearch, trial: Trial, net: FittedNet, work: Wor
 
 
 def _board(search: ArchitectureSearch, found: _Checked, judged: Mapping[str, Any] | None) -> Leaderboard:
-    best = search.best_first()
-    top = [trial for trial in best if trial.rung == best[0].rung]
-    front = [t.number for t, holds in zip(top, ladder.on_front(top, search.loss), strict=True) if holds]
+    best, front = search.best_first(), _front(search)
     rows = tuple(
         LeaderboardRow(
             "lepton-net", f"{designs.told(trial.spec)}, {trial.passes} passes", trial.score, trial.lower, trial.upper,
@@ -197,17 +191,21 @@ def _board(search: ArchitectureSearch, found: _Checked, judged: Mapping[str, Any
     return Leaderboard(metric.name, metric.greater_is_better, rows, tuple(notes))
 
 
-def _told(search: ArchitectureSearch, chosen: Trial, judged: Mapping[str, Any] | None) -> dict[str, Any]:
-    """`reports/search.json`: every trial with all its costs."""
+def _front(search: ArchitectureSearch) -> set[int]:
+    """Numbers of the longest trained designs that none of them beats."""
     best = search.best_first()
     top = [trial for trial in best if trial.rung == best[0].rung]
-    front = {t.number for t, holds in zip(top, ladder.on_front(top, search.loss), strict=True) if holds}
+    return {trial.number for trial, holds in zip(top, ladder.on_front(top, search.loss), strict=True) if holds}
+
+
+def _told(search: ArchitectureSearch, chosen: Trial, judged: Mapping[str, Any] | None) -> dict[str, Any]:
+    """`reports/search.json`: every trial with all its costs."""
     return {
         "kind": "architectures",
         "passes": list(search.passes),
         "chosen": chosen.number,
         "judged": judged,
-        "pareto": sorted(front),
+        "pareto": sorted(_front(search)),
         "trials": [_trial(trial) for trial in search.trials],
     }
 

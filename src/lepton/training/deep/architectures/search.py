@@ -105,9 +105,11 @@ class ArchitectureSearch:
         if left == 0:
             return False
         best = self.best_first()
-        is_crowned = bool(best) and best[0].rung == top
-        if left == 1 and best and not is_crowned:
-            return self._rise(best[0], top)
+        tried = {trial.design for trial in self.trials if trial.rung == top}
+        # Something is to be trained in full before the time or the number of trainings is used.
+        heir = None if best and best[0].rung == top else next((each for each in best if each.design not in tried), None)
+        if left == 1 and heir is not None:
+            return self._rise(heir, top)
         for trial in ladder.next_to_rise(self._within_limits(), len(self.passes), self.loss):
             if self._is_in_time(trial.spec, self.passes[trial.rung + 1], keep_free=0.0):
                 return self._rise(trial, trial.rung + 1)
@@ -115,14 +117,14 @@ class ArchitectureSearch:
         for trial in self._within_limits():  # what was beyond the limits of an earlier part, and is not now
             if trial.design not in trained and self._is_in_time(trial.spec, self.passes[0], keep_free=0.0):
                 return self._rise(trial, 0)
-        crown = 0.0 if is_crowned or not best else self.seconds_of(best[0].spec, self.passes[top])
-        if (found := self._new_design(crown)) is not None:
+        keep_free = 0.0 if heir is None else self.seconds_of(heir.spec, self.passes[top])
+        if (found := self._new_design(keep_free)) is not None:
             spec, cost, parent = found
             rung = top if left == 1 or self.infeasible else 0
             self._train(spec, self._num_designs(), rung, cost, parent)
             return not self.infeasible
-        if best and not is_crowned and self._is_in_time(best[0].spec, self.passes[top], keep_free=0.0):
-            return self._rise(best[0], top)
+        if heir is not None and self._is_in_time(heir.spec, self.passes[top], keep_free=0.0):
+            return self._rise(heir, top)
         return False
 
     def _trainings_left(self) -> int | None:
@@ -148,7 +150,7 @@ class ArchitectureSearch:
         own = [self._pace(trial) for trial in made if trial.spec == spec]
         guess = self._guess(spec)
         others = [self._pace(trial) / self._guess(trial.spec) for trial in made if self._guess(trial.spec) > 0]
-        pace = max(own) if own else guess * (statistics.median(others) if others else 1.0)
+        pace = statistics.median(own) if own else guess * (statistics.median(others) if others else 1.0)
         return pace * rows * passes + self._beside
 
     def _pace(self, trial: Trial) -> float:
