@@ -9,10 +9,12 @@ from typing import Any
 import torch
 
 from lepton.core import ErrorCode, UsageError, WorkerError
+from lepton.core.memory import give_back, reusing_freed
 
 __all__ = [
     "device_of",
     "order_channels_last",
+    "own_memory",
     "own_randomness",
     "own_threads",
     "precision_of",
@@ -86,6 +88,15 @@ def own_threads(threads: int) -> Iterator[None]:
     finally:
         if before != threads:
             torch.set_num_threads(before)
+
+
+@contextmanager
+def own_memory(*, is_long: bool) -> Iterator[None]:
+    """Use freed memory again inside; after what is long, what is left over goes back to the system."""
+    with reusing_freed():
+        yield
+    if is_long:
+        give_back()
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from lepton.core import ErrorCode, TrainingError, UsageError, Work
-from lepton.core.memory import give_back, reusing_freed
 from lepton.report import TerminalProgress
 from lepton.training.trainer import devices, fitting, preparing, saving
 from lepton.training.trainer.averaging import copy_state, put_state
@@ -195,10 +194,9 @@ class Trainer:
             checkpoint=checkpoint, resume=resume, accumulate=accumulate, clip=clip, steps_per_epoch=steps_per_epoch,
         )  # fmt: skip
         self.stop_training, self.stop_reason = False, ""
-        with self._session(batch_size), _watched(work, verbose) as watched:
+        with self._session(batch_size, is_long=True), _watched(work, verbose) as watched:
             history = fitting.loop_of(self, options, watched).run()
             self.num_fits += 1
-        give_back()
         return history
 
     def evaluate(
@@ -327,13 +325,13 @@ class Trainer:
         return feed_of(x, y, weight, batch_size=batch_size, shuffle=False, work=seeds, device=self.device)
 
     @contextmanager
-    def _session(self, rows: int) -> Iterator[None]:
+    def _session(self, rows: int, *, is_long: bool = False) -> Iterator[None]:
         """Threads, randomness, memory and words for memory that ran out, for one call."""
         with (
             devices.own_threads(self._threads),
             devices.own_randomness(self.device),
             devices.told_failures(rows),
-            reusing_freed(),
+            devices.own_memory(is_long=is_long),
         ):
             yield
 
