@@ -95,6 +95,7 @@ def pictures() -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
+@pytest.mark.slow  # for its export; the parts are tested below
 def test_pictures_by_adapters(vit: Path, pictures: pl.DataFrame, tmp_path: Path) -> None:
     import base64
 
@@ -111,7 +112,22 @@ def test_pictures_by_adapters(vit: Path, pictures: pl.DataFrame, tmp_path: Path)
     assert any("16 x 16 pixels" in note for note in training["notes"])
 
 
-def test_the_whole_network_learns(bert: Path) -> None:
+def test_pictures_are_seen_in_the_colours_of_the_network(vit: Path) -> None:
+    import torch
+    import transformers
+
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.float32)
+    colours = (pixels / 255 - [0.5, 0.4, 0.3]) / [0.2, 0.3, 0.4]
+    net = transformers.ViTModel.from_pretrained(vit).eval()
+    body = bodies.picture_body(Checkpoint.find(f"hf:{vit}", texts=False))
+    assert (body.height, body.width, body.size) == (16, 16, 32)
+    with torch.no_grad():
+        said = net(torch.from_numpy(colours.astype(np.float32)).permute(0, 3, 1, 2)).last_hidden_state.mean(1)
+        torch.testing.assert_close(body(torch.from_numpy(pixels)), said, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_the_whole_network_learns(bert: Path, tuning: str) -> None:
     import torch
 
     from lepton.training.deep.backbones.learner import BackboneLearner, tuning_of
@@ -121,13 +137,14 @@ def test_the_whole_network_learns(bert: Path) -> None:
     values = np.random.default_rng(0).integers(4, 20, (32, 2, 16), dtype=np.int32)
     values[:, 1] = 1
     targets = np.arange(32) % 2
-    learner = BackboneLearner(body, values, targets, 2, None, "full", Work(seed=0))
+    learner = BackboneLearner(body, values, targets, 2, None, tuning, Work(seed=0))
     before = {name: value.clone() for name, value in body.state_dict().items()}
     net = learner.whole(learner.fit(np.arange(32), 2, "here", Work(seed=0)))
     again = learner.whole(learner.fit(np.arange(32), 2, "here", Work(seed=0)))
     layer = "model.encoder.layer.0.attention.self.query.weight"
     assert not torch.equal(net.body.state_dict()[layer], before[layer])
     assert torch.equal(net.body.state_dict()[layer], again.body.state_dict()[layer])
+    assert net.body.state_dict().keys() == before.keys()  # adapters are in the weights
     assert all(torch.equal(value, body.state_dict()[name]) for name, value in before.items())
 
 
