@@ -17,11 +17,15 @@ _PAGE_HEADERS = b"\r\n".join(  # a page brings a policy of its own
 )
 
 
+_MOST_KNOWN = 64
+
+
 class AnswerWriter:
     """Writes answers; what all of them share is put together once a second."""
 
     def __init__(self) -> None:
         self._date = self._ok = b""
+        self._known: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
 
     def tell_time(self, now: str) -> None:
         """Say from now on that it is `now`, in the form of HTTP."""
@@ -31,6 +35,7 @@ class AnswerWriter:
             _FIXED_HEADERS,
             self._date,
         )
+        self._known.clear()
 
     def written(
         self, response: Response, request_id: str, *, keep_alive: bool = True, version: str = "1.1", head: bool = False
@@ -48,6 +53,9 @@ class AnswerWriter:
         plain = response.status == 200 and response.content_type == JSON and not response.headers
         if plain and keep_alive and version == "1.1" and not head:  # nearly all
             return b"%b%d\r\nx-request-id: %b\r\n\r\n%b" % (self._ok, len(body), request_id.encode("ascii"), body)
+        if response.status == 200 and keep_alive and version == "1.1" and not head and response.stream is None:
+            before = self._before(response.content_type, response.headers)
+            return b"%b%d\r\nx-request-id: %b\r\n\r\n%b" % (before, len(body), request_id.encode("ascii"), body)
         framing = f"content-length: {len(body)}\r\n"
         if response.stream is not None:
             framing = "" if version == "1.0" else "transfer-encoding: chunked\r\n"
@@ -66,6 +74,23 @@ class AnswerWriter:
         if not head:
             lines.append(body)
         return b"".join(lines)
+
+    def _before(self, content_type: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+        """What stands before the length of an answer with these headers, as long as the time is the same."""
+        key = (content_type, headers)
+        before = self._known.get(key)
+        if before is None:
+            fixed = _FIXED_HEADERS if content_type[:9] != "text/html" else _PAGE_HEADERS
+            more = "".join(f"{name}: {value}\r\n" for name, value in (("content-type", content_type), *headers))
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            before = self._known[key] = b"%b%b%b%bcontent-length: " % (
+                _STATUS_LINES[200],
+                fixed,
+                self._date,
+                more.encode("ascii"),
+            )
+        return before
 
 
 def target_path(target: bytes, headers: dict[str, str], version: str) -> str:
