@@ -117,13 +117,14 @@ class ArchitectureSearch:
         for trial in self._within_limits():  # what was beyond the limits of an earlier part, and is not now
             if trial.design not in trained and self._is_in_time(trial.spec, self.passes[0], keep_free=0.0):
                 return self._rise(trial, 0)
-        keep_free = 0.0 if heir is None else self.seconds_of(heir.spec, self.passes[top])
+        can_rise = heir is not None and self._is_in_time(heir.spec, self.passes[top], keep_free=0.0)
+        keep_free = self.seconds_of(heir.spec, self.passes[top]) if heir is not None and can_rise else 0.0
         if (found := self._new_design(keep_free)) is not None:
             spec, cost, parent = found
             rung = top if left == 1 or self.infeasible else 0
             self._train(spec, self._num_designs(), rung, cost, parent)
             return not self.infeasible
-        if heir is not None and self._is_in_time(heir.spec, self.passes[top], keep_free=0.0):
+        if heir is not None and can_rise:
             return self._rise(heir, top)
         return False
 
