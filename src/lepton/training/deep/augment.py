@@ -17,8 +17,8 @@ __all__ = ["augment_sounds"]
 _PITCH, _PITCH_SHIFT, _SPEED, _TIME_SHIFT = 0.16, 0.06, 0.2, 0.12
 _MASKS, _MASK_BANDS, _MASK_FRAMES = 2, 0.18, 0.12
 _NOISE = 0.35  # of the rows are mixed with noise, of
-_NOISE_LEVEL = (-0.95, -0.45)  # 43 to 20 dB below the loudest
-_SLOPE, _BEND = 0.25, 0.2  # of the range: 11 and 9 dB, as far apart as microphones are
+_NOISE_LEVEL = (-0.95, -0.45)  # 57 to 27 dB below the loudest
+_SLOPE, _BEND = 0.25, 0.2  # of the range: 15 and 12 dB, as far apart as microphones are
 _EDGE = 0.1  # of the range, over silence: what is quieter is changed less
 
 

@@ -18,7 +18,7 @@ from lepton.bundle import GraphBuilder, TensorRecord
 __all__ = ["Front", "PictureFront", "SoundFront", "run_front"]
 
 _WINDOW, _HOP = 0.025, 0.010  # seconds
-_RANGE = 10**-4.5  # of the power: what is 45 dB below the loudest is silence, as rooms and microphones have noise there
+_RANGE = 1e-6  # of the power: what is 60 dB below the loudest is silence
 _LEAST_POWER = 1e-9
 
 
@@ -91,7 +91,7 @@ class SoundFront:
         return 40 if self.rate <= 10_000 else 64
 
     def emit(self, builder: GraphBuilder, value: str) -> str:
-        """Write the nodes: float [N, bands, frames], from -1 (45 dB below the loudest) to 0."""
+        """Write the nodes: float [N, bands, frames], from -1 (60 dB below the loudest) to 0."""
         x = builder.node("Unsqueeze", [self._middle(builder, value), builder.constant(np.array([1]))])
         waves, mel = _waves(self.rate), _mel(self.rate, self.bands)
         parts = builder.node("Conv", [x, builder.constant(waves)], strides=[max(1, round(_HOP * self.rate))])
