@@ -239,9 +239,9 @@ class Connection(asyncio.Protocol):
         service.pulse.beat()
         first = self._reading == "idle"
         if first:
-            head = service.heads.find(data)
-            if head is not None:
-                self._take_up(head, data)
+            known = service.heads.find(data)
+            if known is not None:
+                self._take_up(*known, data)
                 return
             self._reading = "head"
             self._deadline = service.loop.time() + self._limits.head_time
@@ -265,10 +265,11 @@ class Connection(asyncio.Protocol):
             self._refuse(ServingError(ErrorCode.BAD_REQUEST, f"this is not HTTP/1.1: {printable(str(error))}"))
         self._pump()
 
-    def _take_up(self, head: Head, data: bytes) -> None:
-        """Take up a request whose head came before, byte for byte; the parser, between two messages, is not asked."""
+    def _take_up(self, head: Head, length: int, given: str, data: bytes) -> None:
+        """Take up a request whose head came before, but for its id; the parser, between two messages, is not asked."""
         service = self._service
-        request = Request(head.method, head.path, head.headers, b"", head.id or request_id(None), self._client)
+        headers = {**head.headers, "x-request-id": given} if given else head.headers
+        request = Request(head.method, head.path, headers, b"", given or request_id(None), self._client)
         request.match, request.allowance = head.match, head.allowance
         turn = _Turn(request, head.keep_alive, head.version)
         self._message += 1
@@ -282,11 +283,11 @@ class Connection(asyncio.Protocol):
         waits = self._queue or self._busy or self._full
         if not waits and head.shortcut is not None and turn.refusal is None and not service.pulse.late:
             started = time.monotonic()
-            response = head.shortcut.answer(request, data, head.length)
+            response = head.shortcut.answer(request, data, length)
             if response is not None:
                 self._send(turn, response, started)  # as mostly, and then nothing waits
                 return
-        request.body = data[head.length :]
+        request.body = data[length:]
         if waits:
             self._hold_body(turn)
             self._queue.append(turn)
