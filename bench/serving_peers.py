@@ -8,8 +8,9 @@ it: a token on every request, request ids, metrics, deadlines and validation on.
 through onnxruntime on one thread, and one row a request in the JSON that its own documentation shows; systems take
 turns, round by round, and a ratio is of the best rounds. `tree` has 14 columns and 100 trees of depth 5; `cnn` 28 × 28
 pixels and 80,000 parameters; `resnet` 32 × 32 × 3 and about 4 ms. Batches: LitServe and MLServer up to 32 within 2 ms.
-The load over HTTP is made by wrk where it is installed; a loop in Python, which is the limit above some 20,000
-requests/s, stands in for it elsewhere. That over gRPC is `http2_load.py`.
+The load over HTTP is made by wrk where it is installed, with a hundred different rows in turn, to us each with an id of
+its own; a loop in Python, which is the limit above some 20,000 requests/s, stands in for it elsewhere. That over gRPC
+is `http2_load.py`.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +57,7 @@ from serving import (
 PEERS = {**ENVIRONMENTS, "bentoml": ["bentoml", "onnxruntime", "numpy"]}
 WIDTHS = {"tree": len(COLUMNS), "cnn": 28 * 28, "resnet": 32 * 32 * 3}
 CORES = (0, 1)
+SEVERAL = 100  # different requests, sent in turn
 PLAIN = """
 import sys, time
 import numpy as np
@@ -140,8 +144,12 @@ class Ours:
     def signed(self, data: bytes) -> bytes:
         """A request with the token and an id."""
         top, rest = data.split(b"\r\n", 1)
-        more = f"\r\nAuthorization: Bearer {self.token}\r\nx-request-id: 0123456789abcdef\r\n"
+        more = f"\r\nAuthorization: Bearer {self.token}\r\nx-request-id: {uuid.uuid4().hex}\r\n"
         return top + more.encode() + rest
+
+    def all_signed(self, requests: list[bytes]) -> list[bytes]:
+        """The same for several, each with an id of its own."""
+        return [self.signed(data) for data in requests]
 
 
 @contextlib.contextmanager
@@ -177,27 +185,21 @@ def peer(name: str, folder: Path, model: str) -> Iterator[tuple[int, int]]:
 # --- loads -------------------------------------------------------------------------------------------------------
 
 WRK = """
-wrk.method = "POST"
-wrk.path = "{path}"
-{headers}
-local file = io.open("{body}", "rb")
-wrk.body = file:read("*a")
+local requests, file = {{}}, io.open("{path}", "rb")
+for size in function() return file:read("*l") end do requests[#requests + 1] = file:read(tonumber(size)) end
 file:close()
+local number = 0
+request = function() number = number % #requests + 1 return requests[number] end
 """
 
 
-def load(port: int, data: bytes, connections: int, seconds: float) -> Load:
-    """Every connection sends again as soon as it is answered; ends the bench at anything but 200."""
+def load(port: int, requests: list[bytes], connections: int, seconds: float) -> Load:
+    """Every connection sends the next request as soon as it is answered; ends the bench at anything but 200."""
     if shutil.which("wrk") is None:
-        return closed_loop(port, data, connections, seconds)
-    top, _, body = data.partition(b"\r\n\r\n")
-    first, *lines = top.decode().split("\r\n")
-    pairs = [line.split(": ", 1) for line in lines if not line.lower().startswith(("host", "content-length"))]
-    headers = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in pairs)
+        return closed_loop(port, requests[0], connections, seconds)
     with tempfile.TemporaryDirectory() as name:
-        (Path(name) / "body").write_bytes(body)
-        script = WRK.format(path=first.split()[1], headers=headers, body=f"{name}/body")
-        (Path(name) / "load.lua").write_text(script)
+        (Path(name) / "requests").write_bytes(b"".join(b"%d\n%b" % (len(data), data) for data in requests))
+        (Path(name) / "load.lua").write_text(WRK.format(path=f"{name}/requests"))
         command = ["taskset", "-c", str(CORES[1]), "wrk", "-t1", f"-c{connections}", f"-d{max(round(seconds), 1)}"]
         command += ["--latency", "--timeout", "30s", "-s", f"{name}/load.lua", f"http://127.0.0.1:{port}"]
         told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -220,41 +222,45 @@ def http_rates(folder: Path, seconds: float, rounds: int) -> None:
     random = np.random.default_rng(0)
     print("| model, 1 row | requests/s | median, p99 ms | ours over it |\n|---|--:|---|--:|")
     for model, width in WIDTHS.items():
-        values = random.normal(size=(1, width))
+        rows = random.normal(size=(SEVERAL, 1, width))
         predictor = open_model(folder / f"{model}.lepton")
-        expected = predictor.run({"numbers": values})["prediction"]
-        asked = {
-            "fastapi": json_request("/predict", {"rows": values.tolist()}),
-            "litserve": json_request("/predict", {"rows": values.tolist()}),
-            "bentoml": json_request("/predict", {"rows": values.tolist()}),
-            "mlserver": infer_request("model", values),
-        }
-        found: dict[str, list[Load]] = {}
+        expected = predictor.run({"numbers": rows[0]})["prediction"]
         names = [column.name for column in predictor.manifest.inputs]
-        forms = {"lepton": infer_request(model, values), "lepton, binary tensors": binary_request(model, values)}
+
+        def plain(values: Any) -> bytes:
+            return json_request("/predict", {"rows": values.tolist()})
+
+        def named(values: Any, model: str = model, names: list[str] = names) -> bytes:
+            return json_request(f"/v2/models/{model}/rows", [dict(zip(names, values[0].tolist(), strict=True))])
+
+        asked = {"fastapi": plain, "litserve": plain, "bentoml": plain, "mlserver": partial(infer_request, "model")}
+        forms: dict[str, Callable[[Any], bytes]] = {
+            "lepton": partial(infer_request, model),
+            "lepton, binary tensors": partial(binary_request, model),
+        }
         if model == "tree":
-            row = dict(zip(names, values[0].tolist(), strict=True))
-            forms["lepton, plain rows"] = json_request(f"/v2/models/{model}/rows", [row])
+            forms["lepton, plain rows"] = named
+        found: dict[str, list[Load]] = {}
         for _ in range(rounds):
             with ours(folder, [model]) as server:
-                for form, data in forms.items():
+                for form, make in forms.items():
+                    requests = server.all_signed([make(values) for values in rows])
                     if form != "lepton, plain rows":
-                        check(server.port, server.signed(data), expected)
-                    found.setdefault(form, []).append(load(server.port, server.signed(data), 32, seconds))
-            for name, data in asked.items():
+                        check(server.port, requests[0], expected)
+                    found.setdefault(form, []).append(load(server.port, requests, 32, seconds))
+            for name, make in asked.items():
                 try:
                     with peer(name, folder, model) as (port, _):
-                        found.setdefault(name, []).append(load(port, data, 32, seconds))
+                        found.setdefault(name, []).append(load(port, [make(values) for values in rows], 32, seconds))
                 except (OSError, SystemExit) as error:
                     print(f"| {model}, {name} | {error} | | |")
         best = {form: max(loads, key=lambda one: one.rate) for form, loads in found.items()}
         for form, one in best.items():
             ratio = "" if form.startswith("lepton") else f"{best['lepton'].rate / one.rate:.1f}"
             print(f"| {model}, {form} | {one.rate:,.0f} | {one.median:.2f}, {one.p99:.2f} | {ratio} |", flush=True)
-        for rows in (1, 32):
-            print(
-                f"| {model}, onnxruntime in process, {rows} a call | {rows_a_second(predictor, width, rows):,.0f} | | |"
-            )
+        for batch in (1, 32):
+            rate = rows_a_second(predictor, width, batch)
+            print(f"| {model}, onnxruntime in process, {batch} a call | {rate:,.0f} | | |")
 
 
 def rows_a_second(predictor: Predictor, width: int, rows: int) -> float:
@@ -296,22 +302,26 @@ def grpc_told(command: list[str], port: int, model: str, token: str, values: str
 # --- what else an operator asks ----------------------------------------------------------------------------------
 
 
+def tree_requests() -> list[bytes]:
+    rows = np.random.default_rng(0).normal(size=(SEVERAL, 1, WIDTHS["tree"]))
+    return [infer_request("tree", values) for values in rows]
+
+
 def connections(folder: Path, seconds: float) -> None:
     print("\n| tree, JSON, connections | requests/s | median ms | p99 ms |\n|---|--:|--:|--:|")
-    data = infer_request("tree", np.random.default_rng(0).normal(size=(1, WIDTHS["tree"])))
     with ours(folder, ["tree"]) as server:
+        requests = server.all_signed(tree_requests())
         for number in (1, 8, 32, 128):
-            one = load(server.port, server.signed(data), number, seconds)
+            one = load(server.port, requests, number, seconds)
             print(f"| {number} | {one.rate:,.0f} | {one.median:.3f} | {one.p99:.3f} |", flush=True)
 
 
 def watching(folder: Path, seconds: float, rounds: int) -> None:
     """Drift windows and feedback on, against off: the server's core, in turns."""
-    data = infer_request("tree", np.random.default_rng(0).normal(size=(1, WIDTHS["tree"])))
     ratios = []
     with ours(folder, ["tree"]) as off, ours(folder, ["tree"], "--state", "state") as on:
         for _ in range(2 * rounds):
-            rates = [load(each.port, each.signed(data), 32, seconds).rate for each in (off, on)]
+            rates = [load(each.port, each.all_signed(tree_requests()), 32, seconds).rate for each in (off, on)]
             ratios.append(rates[1] / rates[0])
     print(
         f"\nWatching (`--state`): {statistics.median(ratios):.3f} of the requests/s without"
@@ -335,7 +345,7 @@ def starting(folder: Path, rounds: int) -> None:
                     break
                 time.sleep(0.01)
             took.append(time.perf_counter() - began)
-            load(server.port, server.signed(data), 32, 1.0)
+            load(server.port, [server.signed(data)], 32, 1.0)
             held.append(proportional(server.process))
     paths = [str(folder / f"{name}.onnx") for name in ("tree", "cnn")]
     plain = subprocess.Popen([sys.executable, "-c", PLAIN, *paths], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
