@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "lepton"
 MODULES = sorted(SOURCE.rglob("*.py"))
 ROOMS = sorted(p.parent.name for p in SOURCE.glob("*/__init__.py"))
-COMPOSITION_ROOTS = {"verbs.py", "server.py"}
+COMPOSITION_ROOTS = {"server.py"}
 
 
 def _constants_then_classes(name: str) -> tuple[int, str]:

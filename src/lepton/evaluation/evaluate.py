@@ -64,6 +64,8 @@ def evaluate(
         SchemaError: columns of another kind than the model's, or missing ones.
         UsageError: costs that cannot be meant, or for a task that has no threshold.
     """
+    if isinstance(segments, str):
+        raise UsageError(ErrorCode.USAGE, f"got segments={segments!r}", wanted=f"a list, such as [{segments!r}]")
     work = Work.of(work)
     if costs is not None:
         if predictor.task.name != "binary":

@@ -1,0 +1,29 @@
+"""The library's public verbs and the `Model` that they give and take: a few lines each, calling the rooms."""
+
+from lepton.verbs.answering import compare, evaluate, predict, serve
+from lepton.verbs.learning import DEFAULT_SEARCH, DEFAULT_WITHIN, import_model, search, train
+from lepton.verbs.model import Model, load, rows_for
+from lepton.verbs.tables import check, describe, diff, find_label_errors, forget, read, suggest, versions
+
+__all__ = [
+    "DEFAULT_SEARCH",
+    "DEFAULT_WITHIN",
+    "Model",
+    "check",
+    "compare",
+    "describe",
+    "diff",
+    "evaluate",
+    "find_label_errors",
+    "forget",
+    "import_model",
+    "load",
+    "predict",
+    "read",
+    "rows_for",
+    "search",
+    "serve",
+    "suggest",
+    "train",
+    "versions",
+]

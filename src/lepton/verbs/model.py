@@ -1,0 +1,369 @@
+"""The `Model` that verbs give and take."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+import weakref
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lepton import bundle, data, store
+from lepton.bundle.neighbours import Index
+from lepton.core import (
+    ColumnRecord,
+    DataError,
+    ErrorCode,
+    Kind,
+    Resources,
+    UsageError,
+    Work,
+    printable,
+    show_size,
+)
+from lepton.core.lazy import LazyModule
+from lepton.report import Facts, Page, Table, TerminalProgress, Text
+from lepton.verbs.tables import Source, read
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lepton import evaluation, training
+    from lepton.data.media import decoded as files
+    from lepton.training import choosing
+else:
+    # Who loads a model to predict does not wait for the rooms that train and judge.
+    evaluation, training = LazyModule("lepton.evaluation"), LazyModule("lepton.training")
+    files, choosing = LazyModule("lepton.data.media.decoded"), LazyModule("lepton.training.choosing")
+
+__all__ = ["Model", "load", "opened", "rows_for"]
+
+_SHOWN_INPUTS = 50
+_TO_READ = (str, Path, data.Dataset)
+
+
+class Model:
+    """A model file and what one does with it. `train` and `load` give one. Threads may share it.
+
+    It answers as it was opened, whatever becomes of the file; a copy that is pickled opens the file again.
+
+    >>> model = Model("houses.lepton")                            # doctest: +SKIP
+    >>> model.predict([{"rooms": 3, "town": "Oslo"}])             # doctest: +SKIP
+    [412000.0]
+
+    Args:
+        path: a `.lepton` file; it is checked whole before anything else uses it.
+        resources: what predictions of many rows may use; all cores by default.
+    """
+
+    def __init__(self, path: str | Path, *, resources: Resources | None = None) -> None:
+        self._resources = resources
+        self._predictor = bundle.open_model(path, resources=resources)
+        self.path = Path(path)
+        self._size = bundle.bundle_size(self.path)
+        self._table: data.Dataset | None = None  # that it was trained on, where that was here
+
+    def __copy__(self) -> Model:
+        copied = object.__new__(Model)
+        vars(copied).update(vars(self))
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        return self.__copy__()  # of what it holds, only the path changes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (self.path.absolute(), self.model_id, self._resources)
+
+    @property
+    def task(self) -> str:
+        """`regression`, `binary`, `multiclass`, `clustering`, `anomaly` or `forecast`."""
+        return self._predictor.task.name
+
+    @property
+    def target(self) -> str | None:
+        """Name of the column that the model predicts."""
+        target = self._predictor.manifest.target
+        return None if target is None else target.name
+
+    @property
+    def labels(self) -> tuple[str | int, ...] | None:
+        """Classes, in the order of the columns of probabilities; None for numbers."""
+        return self._predictor.labels
+
+    @property
+    def inputs(self) -> tuple[ColumnRecord, ...]:
+        """Columns that a row must have."""
+        return self._predictor.manifest.inputs
+
+    @property
+    def model_id(self) -> str:
+        """Hash of everything but the reports: the identity of the model."""
+        return self._predictor.model_id
+
+    @property
+    def predictor(self) -> bundle.Predictor:
+        """The opened bundle, for what needs tensors."""
+        return self._predictor
+
+    @property
+    def unseen(self) -> Mapping[str, int]:
+        """How many values of each category column were unknown to the model, since it was opened."""
+        return self._predictor.unseen
+
+    def predict(self, rows: Any) -> Any:
+        """Labels or numbers for `rows`, in the container that came in.
+
+        Args:
+            rows: Polars or pandas DataFrame, Arrow table, dict of columns, list of dicts, or a 2-D numpy array whose
+                columns stand in the order of `inputs`; a `Dataset`, path or glob, which gives a Polars Series. Of a
+                model of pictures, sounds or texts: arrays, the bytes of files, paths of files or of a folder, texts.
+
+        Raises:
+            SchemaError: columns are missing, unknown or of another kind; the message names them.
+        """
+        return self._predictor.predict(self._rows(rows))
+
+    def predict_proba(self, rows: Any) -> Any:
+        """Probabilities of the classes for `rows`, in the order of `labels`; classifiers only."""
+        return self._predictor.predict_proba(self._rows(rows))
+
+    def predict_all(self, rows: Any) -> Any:
+        """Everything that the model answers for `rows`, a table in the container that came in.
+
+        Its columns are `prediction` (or what the task gives), `probability_<label>`, `lower` and `upper`,
+        `set_<label>`, `quantile_<share>`, as far as the model has them.
+        """
+        return self._predictor.predict_all(self._rows(rows))
+
+    def embed(self, rows: Any) -> NDArray[np.float64]:
+        """Embeddings of `rows`, float64 [N, D]: rows that mean the same to the model are near each other.
+
+        Args:
+            rows: as of `predict`.
+
+        Raises:
+            UsageError: the model has no embedding; those of files, and of texts with a network in them, have.
+        """
+        if not any(output.name == "embedding" for output in self._predictor.manifest.outputs):
+            raise UsageError(
+                ErrorCode.USAGE,
+                "the model has no embedding",
+                wanted="a model that lepton.train made of pictures, sounds, or texts with a network in it",
+            )
+        return self._predictor.outputs(self._rows(rows))["embedding"]
+
+    def index(self, rows: Any = None, *, saved: str | Path | None = None) -> Index:
+        """An index of the embeddings of `rows`, whose `nearest(rows, k=5)` finds those that are most alike.
+
+        Args:
+            rows: to search among, as of `predict`.
+            saved: in their place the file of an index that this model made.
+
+        Raises:
+            UsageError: neither or both are given, or the model has no embedding.
+            DataError: the file is no index, or one of another model.
+        """
+        if (rows is None) == (saved is None):
+            raise UsageError(ErrorCode.USAGE, "got rows and a saved index" if saved else "got no rows", wanted="either")
+        if saved is not None:
+            return Index.open(saved, self.embed, self.model_id)
+        return Index(self.embed, self.model_id, self.embed(rows))
+
+    def _rows(self, rows: Any) -> Any:
+        if not isinstance(rows, _TO_READ):
+            return rows
+        if isinstance(self._predictor.inputs, bundle.TensorInputs):
+            return files.cells_of(self._predictor.inputs, rows)
+        return rows_for(self, rows).frame()
+
+    def evaluate(self, source: Source, **options: Any) -> evaluation.Evaluation:
+        """Metrics with intervals on rows that have the target; options as of `lepton.evaluate`."""
+        return evaluation.evaluate(self._predictor, rows_for(self, source), **options)
+
+    def importance(self, source: Source, **options: Any) -> evaluation.Importance:
+        """What the model leans on: how much worse it gets when the values of a column are shuffled among the rows.
+
+        Args:
+            source: rows with the target that the model was not trained on.
+            options: `metric`, `target`, `repeats` (5), `max_rows` (5,000), `seed` and `work`.
+
+        Raises:
+            DataError: no target column, or no row to judge by.
+        """
+        return evaluation.importance(self._predictor, rows_for(self, source), **options)
+
+    def leaderboard(self) -> training.Leaderboard:
+        """Every candidate of the training, best first."""
+        return training.Leaderboard.from_report(self._predictor.bundle.reports.get("training", {}))
+
+    def pareto(self) -> training.Leaderboard:
+        """The candidates that are worth choosing from, in score, size and time of a row."""
+        return self.leaderboard().pareto()
+
+    def choose(
+        self,
+        source: Source | None = None,
+        *,
+        max_size: str | int | None = None,
+        max_latency: str | float | None = None,
+        metric: str | Callable[..., float] | None = None,
+        workdir: str | Path | None = None,
+        output: str | Path | None = None,
+        work: Work | None = None,
+    ) -> Model:
+        """The best model within limits, or by another metric, among those that the search of this one has tried.
+
+        Nothing is searched: what was tried is looked at again, mixed anew and fitted on all rows. Its score is of rows
+        that had no say in the choice.
+
+        Args:
+            source: the table of the training; a model that was trained by this very process remembers it.
+            max_size: as of `lepton.train`.
+            max_latency: as of `lepton.train`.
+            metric: what to choose by; by default what the search chose by.
+            workdir: folder of the search; by default the one that Lepton's cache knows for the model.
+            output: where to save; by default a temporary file that lasts as long as the model object.
+            work: time, cancel, progress and resources.
+
+        Raises:
+            DataError: the folder of the search is gone, which the cache bounds in number and size, or the table is
+                another one.
+            BudgetError: nothing that was tried keeps the limits; the one that needs least is saved in `output`.
+        """
+        table = self._table if source is None else read(source)
+        if table is None:
+            raise UsageError(
+                ErrorCode.USAGE,
+                "got no table, and this model was not trained by this process",
+                wanted="the table of the training: models and folders of searches hold no rows",
+            )
+        if max_size is None and max_latency is None and metric is None:
+            raise UsageError(ErrorCode.USAGE, "got nothing to choose by", wanted="max_size=, max_latency= or metric=")
+        limits = training.Limits(max_size, max_latency)
+        folder = training.search_of(self.model_id, None if workdir is None else Path(workdir))
+        with contextlib.ExitStack() as stack, contextlib.ExitStack() as scratch:
+            if work is None:
+                work = Work(reporter=stack.enter_context(TerminalProgress(quiet=not sys.stderr.isatty())))
+            path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
+            result = choosing.choose(folder, table, limits=limits, metric=metric, work=work, output=path)
+            training.check_verdicts(result.verdicts, output)
+            model = Model(path, resources=work.resources)
+            model._table = table
+            weakref.finalize(model.predictor, scratch.pop_all().close)
+        return model
+
+    def how(self) -> training.How:
+        """How the model was found: what was tried, what each learner reached, why this one."""
+        return training.how_found(self._predictor.bundle.reports)
+
+    def reports(self) -> Mapping[str, Mapping[str, Any]]:
+        """The reports that are in the file now, by name.
+
+        Raises:
+            DataError: the file is gone, or holds another model than when it was opened.
+        """
+        found = bundle.read_bundle(self.path)
+        self._check_same(found)
+        return found.reports
+
+    def report(self, source: Source | None = None) -> Page:
+        """One page about the model: what it is, how it was found and, with `source`, how good it is there."""
+        page = Page(
+            f"Model {self._predictor.manifest.name}", subtitle=self.task + (f" of {self.target}" if self.target else "")
+        )
+        facts = self.facts()
+        model_id = facts.pop("model id")
+        page.section(
+            "What it is",
+            Facts({name: value for name, value in facts.items() if value is not None}),
+            Table(
+                ("input", "kind"),
+                [(c.name, str(c.kind)) for c in self.inputs[:_SHOWN_INPUTS]],
+                caption="What a row has",
+            ),
+            Text(f"Model id {model_id}", tone="note"),
+        )
+        page.extend(training.history_page(self._predictor.bundle.reports))
+        if words := self._predictor.bundle.reports.get("training", {}).get("words"):
+            page.section("The model in words", *map(Text, words))
+        if source is not None:
+            page.extend(self.evaluate(source).page())
+        return page
+
+    def facts(self) -> dict[str, Any]:
+        """What the file says of the model, ready to show."""
+        manifest = self._predictor.manifest
+        return {
+            "name": manifest.name,
+            "task": self.task,
+            "target": self.target,
+            "inputs": len(self.inputs),
+            "classes": None if self.labels is None else len(self.labels),
+            "size": show_size(self._size),
+            "model id": self.model_id,
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model to `path`, whole or not at all, and go on from there.
+
+        Raises:
+            DataError: there is no such folder; or the model's own file is gone, or holds another model meanwhile.
+            StoreError: the disk refuses.
+        """
+        with store.replace_file(path) as copied:
+            with store.open_read(self.path) as source:
+                shutil.copyfileobj(source, copied)
+            copied.flush()
+            self._check_same(bundle.read_bundle(copied.name))
+        self.path = Path(path)
+        return self.path
+
+    def _check_same(self, found: bundle.Bundle) -> None:
+        if found.model_id != self.model_id:
+            raise DataError(
+                ErrorCode.CHANGED_WHILE_READ,
+                f"'{printable(self.path.name)}' holds another model than when it was opened",
+                fix="open it again, and save each model to a file of its own",
+            )
+
+    def __repr__(self) -> str:
+        learned = self.task if self.target is None else f"{self.task} of {self.target!r}"
+        return f"<Model {self._predictor.manifest.name!r}: {learned}, {self.model_id[:12]}>"
+
+    def _repr_html_(self) -> str:
+        return self.report().html()
+
+
+def _reopened(path: Path, model_id: str, resources: Resources | None) -> Model:
+    """What unpickling a `Model` gives."""
+    model = Model(path, resources=resources)
+    if model.model_id != model_id:
+        raise DataError(ErrorCode.CHANGED_WHILE_READ, f"'{printable(path.name)}' holds another model than was pickled")
+    return model
+
+
+def load(path: str | Path, *, resources: Resources | None = None) -> Model:
+    """The model in the file `path`.
+
+    Raises:
+        BundleError: the file is damaged, unsafe or of a newer format.
+    """
+    return Model(path, resources=resources)
+
+
+def opened(model: Model | str | Path) -> Model:
+    """A model that came as itself, or as the path of its file."""
+    return model if isinstance(model, Model) else load(model)
+
+
+def rows_for(model: Model, source: Source) -> data.Dataset:
+    """`source` as a data set whose columns are read as the model's training read them."""
+    table = read(source)
+    known = {column.name: column for column in model.inputs}
+    if model.predictor.manifest.target is not None:
+        known[model.predictor.manifest.target.name] = model.predictor.manifest.target
+    kinds: dict[str, Kind] = {name: known[name].kind for name in table.schema.names if name in known}
+    return table.with_kinds(kinds)
