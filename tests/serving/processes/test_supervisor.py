@@ -89,6 +89,7 @@ class Served:
         return float(read_answer(connection.makefile("rb")).json["predictions"][0])
 
     def connections(self) -> list[int]:
+        """As the workers last told; what was handed over since is not in it."""
         return [0 if child is None else child._connections for child in self.supervisor.children]
 
     def whole(self) -> bool:
@@ -130,6 +131,7 @@ def served(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 def test_connections_go_to_the_process_with_the_fewest(served: Served) -> None:
+    soon(lambda: served.connections() == [0, 0], "the end of those before")
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(connect(served.address, 60)) for _ in range(6)]
         assert [served.predicts(each) for each in opened] == [6.0] * 6
@@ -151,6 +153,7 @@ class TestServices:
         return found if found["state"] == "done" else None
 
     def test_each_worker_has_its_own_and_their_counts_are_summed(self, served: Served) -> None:
+        soon(lambda: served.connections() == [0, 0], "the end of those before")
         with contextlib.ExitStack() as stack:
             opened = [stack.enter_context(connect(served.address, 60)) for _ in range(6)]
             soon(lambda: min(served.connections()) >= 3, "an even share")
@@ -163,6 +166,7 @@ class TestServices:
         assert served.supervisor.services == [["shop", "ready", ""]]
 
     def test_a_task_is_known_to_all(self, served: Served) -> None:
+        soon(lambda: served.connections() == [0, 0], "the end of those before")
         with contextlib.ExitStack() as stack:
             opened = [stack.enter_context(connect(served.address, 60)) for _ in range(4)]
             soon(lambda: min(served.connections()) >= 2, "an even share")

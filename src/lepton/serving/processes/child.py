@@ -49,7 +49,8 @@ class Child:
         self.cause = ""
         self.started = self._heard = time.monotonic()
         self._connections = 0
-        self._handed = 0
+        self._handed = 0  # connections in all; of these
+        self._admitted = 0  # are in what it last said
         self._handle = handle
         self._socket, theirs = socket.socketpair()
         self._door, their_door = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -81,7 +82,7 @@ class Child:
     @property
     def connections(self) -> int:
         """Open connections, as far as is known."""
-        return self._connections + self._handed
+        return self._connections + self._handed - self._admitted
 
     def hand_over(self, connection: socket.socket) -> bool:
         """Give it a connection; whether it could be."""
@@ -134,7 +135,7 @@ class Child:
     async def _take(self, kind: str, value: Any) -> Any:
         self._heard = time.monotonic()
         if kind == "beat":
-            self._connections, self._handed = value["connections"], 0
+            self._connections, self._admitted = value["connections"], value["admitted"]
             if value["stuck"]:
                 self.kill("a run of a model did not end")
         elif kind == "failed":

@@ -75,11 +75,14 @@ class HandedOver:
 
     Args:
         source: a datagram socket; each datagram brings one connection.
+
+    Attributes:
+        num_admitted: how many connections came so far, but for those that are still being set up.
     """
 
     def __init__(self, source: socket.socket) -> None:
         source.setblocking(False)
-        self.port = 0
+        self.port = self.num_admitted = 0
         self._source = source
         self._tasks: set[asyncio.Task[None]] = set()
         self._connect: Connect | None = None
@@ -111,7 +114,11 @@ class HandedOver:
                     connection.setblocking(False)
                     task = loop.create_task(_admit(connect, connection, self._secured))
                     self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
+                    task.add_done_callback(self._admitted)
+
+    def _admitted(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self.num_admitted += 1
 
 
 def _secured(tls: ssl.SSLContext | None) -> dict[str, Any]:

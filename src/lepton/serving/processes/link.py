@@ -65,7 +65,8 @@ class Link:
     def __init__(
         self, channel: socket.socket, door: socket.socket, share: float = 1.0, tasks: Path | None = None
     ) -> None:
-        self.door: Door = HandedOver(door)
+        self.door: Door
+        self.door = self._handed = HandedOver(door)
         self.share = share
         self.tasks = tasks
         self.topics: dict[str, Callable[[], Any]] = {"process": os.getpid}
@@ -157,7 +158,11 @@ class Link:
             for model in self._server.models
             for each in self._server.models.versions(model.name)
         ]
-        beat = {"connections": len(self._server.service.connections), "stuck": self._server.watchdog.stuck}
+        beat = {
+            "admitted": self._handed.num_admitted,
+            "connections": len(self._server.service.connections),
+            "stuck": self._server.watchdog.stuck,
+        }
         self._channel.tell("beat", {**beat, "models": models, "services": self._server.services()})
 
     async def _handle(self, kind: str, value: Any) -> Any:
