@@ -68,7 +68,7 @@ def hands(within: str) -> None:
     passes = next(row.configuration for row in model.leaderboard().rows if row.chosen)
     accuracy = model.evaluate(test).metrics["accuracy"]
     print(f"\nHands, {len(test):,} of {len(train) + len(test):,} pictures held out: "
-          f"{accuracy.value:.1%} ({accuracy.interval()}; at least 97 %), {seconds:.0f} s, {passes}")  # fmt: skip
+          f"{accuracy.value:.1%} ({accuracy.interval}; at least 97 %), {seconds:.0f} s, {passes}")  # fmt: skip
 
 
 def main() -> None:
