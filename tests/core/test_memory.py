@@ -1,6 +1,7 @@
 """Freed memory goes back to the system."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -68,11 +69,11 @@ def test_what_the_environment_says_stays(monkeypatch):
     monkeypatch.delenv("_RJEM_MALLOC_CONF")
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's limits")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's limits")
 def test_what_was_freed_is_used_again():
     told = {
         how: int(subprocess.run([sys.executable, "-c", STEPS, how], check=True, capture_output=True, text=True).stdout)
         for how in ("reused", "as it is")
     }
     assert told["reused"] < told["as it is"] / 10
-    assert told["as it is"] > 10_000
+    assert told["as it is"] > 100  # far more where pages are small
