@@ -1,0 +1,21 @@
+"""The steps by name; one is imported when a search asks for it."""
+
+from __future__ import annotations
+
+import importlib
+
+from lepton.optimization.lean.base import Step
+
+__all__ = ["STEPS", "steps"]
+
+STEPS: dict[str, str] = {}
+"""Name → `module:class`, in the order in which a search tries what is of one stage."""
+
+
+def steps() -> tuple[Step, ...]:
+    """Every step, by stage, and within a stage in the order of `STEPS`."""
+    made: list[Step] = []
+    for address in STEPS.values():
+        module, _, name = address.partition(":")
+        made.append(getattr(importlib.import_module(module), name)())
+    return tuple(sorted(made, key=lambda step: step.stage))
