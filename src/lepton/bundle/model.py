@@ -213,7 +213,7 @@ class Predictor:
         Returns:
             A table in the container that came in (a Polars DataFrame for a dict of columns): `prediction` (or what
             the task gives), `probability_<label>`, `lower` and `upper`, `set_<label>`, `quantile_<share>`, as far as
-            the model has them; for forecasts what `predict` gives.
+            the model has them, and no embedding; for forecasts what `predict` gives.
 
         Raises:
             SchemaError: as for `predict`.
@@ -223,8 +223,9 @@ class Predictor:
         return given_as(rows, self.answer_columns(self.outputs(rows)))
 
     def answer_columns(self, outputs: Mapping[str, NDArray[Any]]) -> pl.DataFrame:
-        """What `run` has given, as columns of a table."""
-        return answer_columns(self.manifest, outputs, self.label_names, boolean=self._boolean)
+        """What `run` has given, as columns of a table; an embedding only where there is nothing else."""
+        told = {name: values for name, values in outputs.items() if name != "embedding"} or outputs
+        return answer_columns(self.manifest, told, self.label_names, boolean=self._boolean)
 
     def outputs(self, rows: Any) -> dict[str, NDArray[Any]]:
         """Everything that the graph answers: output name → array, as plain onnxruntime gives it."""

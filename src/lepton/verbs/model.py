@@ -134,7 +134,7 @@ class Model:
         """Everything that the model answers for `rows`, a table in the container that came in.
 
         Its columns are `prediction` (or what the task gives), `probability_<label>`, `lower` and `upper`,
-        `set_<label>`, `quantile_<share>`, as far as the model has them.
+        `set_<label>`, `quantile_<share>`, as far as the model has them; embeddings are given by `embed`.
         """
         return self._predictor.predict_all(self._rows(rows))
 

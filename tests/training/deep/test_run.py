@@ -73,6 +73,7 @@ def test_a_folder_becomes_a_classifier(model: lepton.Model, photos: Path) -> Non
 def test_embeddings_and_what_later_answers_are_held_against(model: lepton.Model, photos: Path, tmp_path: Path) -> None:
     files = [str(photos / label / f"{n}.png") for label in ("dark", "light") for n in (1, 2, 4)]
     assert model.embed(files).shape == (6, 96)
+    assert list(model.predict_all(files)[0]) == ["prediction", "probability_dark", "probability_light"]
     found = model.index(files).nearest([files[0], files[-1]], k=3)
     assert [sorted(row) for row in found.ids.tolist()] == [[0, 1, 2], [3, 4, 5]]
     model.save(tmp_path / "copy.lepton")
