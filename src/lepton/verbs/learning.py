@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lepton import store
 from lepton.core import Kind, Work
 from lepton.core.lazy import LazyModule
-from lepton.report import TerminalProgress
+from lepton.verbs.making import making
 from lepton.verbs.model import Model
 from lepton.verbs.tables import Source, read
 
@@ -139,19 +135,14 @@ def train(
         tuning=tuning,
     )
     kinds = {name: kind for name, kind in ((image, Kind.IMAGE), (audio, Kind.AUDIO)) if name is not None}
-    with contextlib.ExitStack() as stack, contextlib.ExitStack() as scratch:
-        if work is None:
-            progress = stack.enter_context(TerminalProgress(quiet=not sys.stderr.isatty()))
-            limit = DEFAULT_WITHIN if within is None and max_trials is None else within
-            work = Work(limit, seed=seed, reporter=progress)
-        path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
+    limit = DEFAULT_WITHIN if within is None and max_trials is None else within
+    with making(output, work, within=limit, seed=seed) as made:
         table = read(source)
         if kinds:  # a table that is read anew has no recipe behind it
             table = table.with_kinds(kinds)
-        table = request.learn(table, output=path, is_kept=bool(output), work=work)
-        model = Model(path, resources=work.resources)
+        table = request.learn(table, output=made.path, is_kept=bool(output), work=made.work)
+        model = made.keep(Model(made.path, resources=made.work.resources))
         model._table = table if request.effort != "fast" else None  # what `choose` needs
-        weakref.finalize(model.predictor, scratch.pop_all().close)  # copies of the model share it
     return model
 
 
@@ -220,21 +211,15 @@ def search(
         resume=resume,
         max_trials=max_trials,
     )
-    with contextlib.ExitStack() as stack, contextlib.ExitStack() as scratch:
-        if work is None:
-            progress = stack.enter_context(TerminalProgress(quiet=not sys.stderr.isatty()))
-            limit = DEFAULT_SEARCH if within is None and max_trials is None else within
-            work = Work(limit, seed=seed, reporter=progress)
-        path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
+    limit = DEFAULT_SEARCH if within is None and max_trials is None else within
+    with making(output, work, within=limit, seed=seed) as made:
         given = source
         if not isinstance(source, tuple):
             kinds = {name: kind for name, kind in ((image, Kind.IMAGE), (audio, Kind.AUDIO)) if name is not None}
             given = read(source).with_kinds(kinds) if kinds else read(source)
-        verdicts = request.search(given, output=path, work=work)
+        verdicts = request.search(given, output=made.path, work=made.work)
         training.check_verdicts(verdicts, output, "allow more; or search where nothing else is running")
-        model = Model(path, resources=work.resources)
-        weakref.finalize(model.predictor, scratch.pop_all().close)
-    return model
+        return made.keep(Model(made.path, resources=made.work.resources))
 
 
 def import_model(
@@ -274,11 +259,10 @@ def import_model(
         SecurityError: a file that may hold code, without `trust`; a pickle, always.
         BundleError: the answers are further apart than `tolerance`, or the graph is one that a bundle must not hold.
     """
-    with contextlib.ExitStack() as scratch:
-        path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
+    with making(output, work) as made:
         importers.import_model(
             model,
-            output=path,
+            output=made.path,
             sample=sample,
             labels=labels,
             name=name,
@@ -286,8 +270,6 @@ def import_model(
             framework=framework,
             trust=trust,
             tolerance=tolerance,
-            work=work,
+            work=made.work,
         )
-        imported = Model(path, resources=None if work is None else work.resources)
-        weakref.finalize(imported.predictor, scratch.pop_all().close)
-    return imported
+        return made.keep(Model(made.path, resources=made.work.resources))

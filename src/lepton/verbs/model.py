@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import sys
-import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +21,8 @@ from lepton.core import (
     show_size,
 )
 from lepton.core.lazy import LazyModule
-from lepton.report import Facts, Page, Table, TerminalProgress, Text
+from lepton.report import Facts, Page, Table, Text
+from lepton.verbs.making import making
 from lepton.verbs.tables import Source, read
 
 if TYPE_CHECKING:
@@ -244,15 +242,11 @@ class Model:
             raise UsageError(ErrorCode.USAGE, "got nothing to choose by", wanted="max_size=, max_latency= or metric=")
         limits = training.Limits(max_size, max_latency)
         folder = training.search_of(self.model_id, None if workdir is None else Path(workdir))
-        with contextlib.ExitStack() as stack, contextlib.ExitStack() as scratch:
-            if work is None:
-                work = Work(reporter=stack.enter_context(TerminalProgress(quiet=not sys.stderr.isatty())))
-            path = Path(output) if output else scratch.enter_context(store.scratch_folder()) / "model.lepton"
-            result = choosing.choose(folder, table, limits=limits, metric=metric, work=work, output=path)
+        with making(output, work) as made:
+            result = choosing.choose(folder, table, limits=limits, metric=metric, work=made.work, output=made.path)
             training.check_verdicts(result.verdicts, output)
-            model = Model(path, resources=work.resources)
-            model._table = table
-            weakref.finalize(model.predictor, scratch.pop_all().close)
+            model = made.keep(Model(made.path, resources=made.work.resources))
+        model._table = table
         return model
 
     def how(self) -> training.How:
