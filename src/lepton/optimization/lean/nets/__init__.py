@@ -1,0 +1,1 @@
+"""Networks as torch modules: out of a graph, smaller, taught again, and back into the graph."""
