@@ -5,25 +5,22 @@ from __future__ import annotations
 import gc
 import itertools
 import os
-import platform
-import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import polars as pl
 from numpy.typing import NDArray
 
 from lepton.bundle.archive import archive_size, open_archive
+from lepton.bundle.machines import machine
 from lepton.bundle.model import Predictor
-from lepton.core import ErrorCode, Resources, UsageError, Work
+from lepton.core import ErrorCode, UsageError, Work
 
-__all__ = ["LatencyRecord", "bundle_size", "machine", "measure_latency"]
+__all__ = ["LatencyRecord", "bundle_size", "measure_latency"]
 
 BLOCKS = 7
 CALLS = 1_000
@@ -110,27 +107,6 @@ def bundle_size(path: str | os.PathLike[str]) -> int:
     with open_archive(path) as archive:
         counted = {name: archive.size(name) for name in archive.names if not name.startswith(_NOT_COUNTED)}
     return archive_size(counted)
-
-
-def machine() -> dict[str, Any]:
-    """The machine and versions that a measurement speaks of: no names of hosts or users."""
-    return {
-        "cpu": _cpu_model(),
-        "cores": Resources().cpus,
-        "system": platform.system(),
-        "architecture": platform.machine(),
-        "python": platform.python_version(),
-        "onnxruntime": onnxruntime.__version__,
-    }
-
-
-def _cpu_model() -> str:
-    try:
-        described = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return platform.processor() or "unknown"
-    found = re.search(r"^model name\s*: (.+)$", described, re.MULTILINE)
-    return found[1].strip() if found else platform.processor() or "unknown"
 
 
 def _single_rows(rows: Any) -> list[Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,26 +20,24 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lepton.bundle.answer_columns import answer_columns
-from lepton.bundle.codecs.tokens import TOKEN_CODECS
 from lepton.bundle.containers import Rows, given_as
 from lepton.bundle.files import Bundle, read_bundle
-from lepton.bundle.frequency import Frequency
 from lepton.bundle.inputs import TableInputs
 from lepton.bundle.manifest import Manifest
-from lepton.bundle.prepared import PreparedRun
+from lepton.bundle.opening import check_runtime, inputs_of, open_session, runtime_error
+from lepton.bundle.prepared import BoundRuns, PreparedRun
 from lepton.bundle.series import SeriesInputs
+from lepton.bundle.settings import RuntimeSettings
 from lepton.bundle.tensor_records import NUMPY_TYPES
 from lepton.bundle.tensors import TensorInputs, TensorRows, num_bytes
 from lepton.core import (
     BundleError,
     ErrorCode,
     Kind,
-    LeptonError,
     Resources,
     SchemaError,
     TaskRecord,
     UsageError,
-    printable,
     task_record,
 )
 
@@ -51,36 +48,34 @@ CHUNK_ROWS = 16_384
 _WIDE_CHUNK_ROWS = 256  # n-grams of texts are some ten thousand columns, steps ahead of series a row each
 
 _VOCABULARY = "assets/vocabulary.json"
-_FORECAST = "assets/forecast.json"
 _TENSOR_CHUNK = 256  # rows of tensors, and
 _TENSOR_BYTES = 2**22  # bytes of them, of one call
 Tensors = Mapping[str, NDArray[Any]]
 
 
-def open_model(path: str | os.PathLike[str] | Bundle, *, resources: Resources | None = None) -> Predictor:
+def open_model(
+    path: str | os.PathLike[str] | Bundle,
+    *,
+    resources: Resources | None = None,
+    settings: RuntimeSettings | None = None,
+) -> Predictor:
     """Open a model file for predicting.
 
     Args:
         path: a `.lepton` file, or a bundle that `read_bundle` has read.
         resources: `cpus` is how many threads share a large batch; default: the cores of this process.
+        settings: how onnxruntime runs the graph; default: what the bundle's reports hold for this type of machine,
+            which is put aside, with a line in the log, where it does not work.
 
     Raises:
         DataError: if there is no such file.
         BundleError: if the bundle is damaged, unsafe, or not for this onnxruntime.
     """
     bundle = path if isinstance(path, Bundle) else read_bundle(path)
-    _check_runtime(bundle.manifest)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what goes wrong is raised, so nothing needs to be printed
-    graph = bundle.graph
-    try:
-        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no common class
-        raise _runtime_error("onnxruntime cannot open the graph", error) from error
-    session.disable_fallback()
-    return Predictor(bundle, session, resources or Resources())
+    check_runtime(bundle.manifest)
+    resources = resources or Resources()
+    session, chosen = open_session(bundle, settings, resources)
+    return Predictor(bundle, session, resources, chosen)
 
 
 class Predictor:
@@ -91,15 +86,20 @@ class Predictor:
         inputs: packs rows into the graph's tensors.
         labels: class labels in the order of `probabilities`, booleans for a boolean target; None for regression.
         unseen: category column → values met since opening that training had not seen.
+        settings: how onnxruntime runs the graph.
     """
 
-    def __init__(self, bundle: Bundle, session: Any, resources: Resources) -> None:
+    def __init__(
+        self, bundle: Bundle, session: Any, resources: Resources, settings: RuntimeSettings | None = None
+    ) -> None:
         self.bundle = bundle
-        self.inputs = _inputs_of(bundle, session)
+        self.settings = settings or RuntimeSettings()
+        self.inputs = inputs_of(bundle, session)
         self.unseen: dict[str, int] = {}
         self._is_wide = self.manifest.task == "forecast" or "characters/1" in self.manifest.codecs.values()
         self._session = session
-        self._cpus = resources.cpus
+        self._cpus = resources.cpus if self.settings.threads == 1 else 1  # each part of a batch takes them all
+        self._bound = BoundRuns.of(session) if self.settings.bound else None
         self._lock = threading.Lock()
         self._outputs = [output.name for output in self.manifest.outputs]
         target, labels = self.manifest.target, self.manifest.labels
@@ -120,7 +120,7 @@ class Predictor:
     def description(self) -> Predictor:
         """The same without its graph: it tells all that this one tells, runs nothing, and takes little memory."""
         told = copy.copy(self)
-        told._session = None
+        told._session = told._bound = None
         return told
 
     @property
@@ -347,13 +347,15 @@ class Predictor:
         return self.inputs.read(rows, ignored=self._ignored)
 
     def _call(self, names: Sequence[str], tensors: Tensors, options: Any = None) -> list[NDArray[Any]]:
+        if self._bound is not None and options is None and (given := self._bound.run(names, tensors)) is not None:
+            return given
         try:
             # What `InferenceSession.run` calls; its own checks take longer than a small model, and are made below.
             session = getattr(self._session, "_sess", self._session)
             answers: list[NDArray[Any]] = session.run(names, tensors, options)
         except Exception as error:
             self._check_tensors(tensors)
-            raise _runtime_error("onnxruntime failed", error) from error
+            raise runtime_error("onnxruntime failed", error) from error
         return answers
 
     def _empty(self, name: str) -> NDArray[Any]:
@@ -411,40 +413,6 @@ class Predictor:
                     self.unseen[name] = self.unseen.get(name, 0) + unseen
 
 
-def _inputs_of(bundle: Bundle, session: Any) -> TableInputs | SeriesInputs | TensorInputs:
-    manifest = bundle.manifest
-    if manifest.tensors:
-        named = (TOKEN_CODECS[codec](bundle.member) for codec in manifest.codecs.values() if codec in TOKEN_CODECS)
-        return TensorInputs(manifest.tensors, manifest.inputs, manifest.codecs, next(named, None))
-    if manifest.task != "forecast":
-        return TableInputs(manifest.inputs, manifest.codecs)
-    horizon = next(output.shape[1] for output in manifest.outputs if output.name == "forecast")
-    try:
-        raw = json.loads(bundle.member(_FORECAST))
-        frequency = Frequency.from_dict(raw["frequency"])
-        if not isinstance(horizon, int):
-            raise ValueError("the horizon is open")
-    except (ValueError, TypeError, KeyError, RecursionError, LeptonError) as error:
-        raise BundleError(ErrorCode.BUNDLE_DAMAGED, f"{_FORECAST} does not say the frequency of the series") from error
-    return SeriesInputs(manifest.inputs, frequency, session.get_inputs()[0].shape[1], horizon)
-
-
 def _tensor_chunk(tensors: Tensors, num_rows: int) -> int:
     a_row = sum(map(num_bytes, tensors.values())) // num_rows
     return min(max(_TENSOR_BYTES // max(a_row, 1), 1), _TENSOR_CHUNK)
-
-
-def _check_runtime(manifest: Manifest) -> None:
-    installed, oldest = (tuple(map(int, re.findall(r"\d+", version)[:3])) for version in (
-        onnxruntime.__version__, manifest.minimum_onnxruntime
-    ))  # fmt: skip
-    if installed < oldest:
-        raise BundleError(
-            ErrorCode.BUNDLE_TOO_NEW,
-            f"the model needs onnxruntime {manifest.minimum_onnxruntime} or newer; {onnxruntime.__version__} is here",
-            fix=f"pip install 'onnxruntime>={manifest.minimum_onnxruntime}'",
-        )
-
-
-def _runtime_error(what: str, error: Exception) -> BundleError:
-    return BundleError(ErrorCode.GRAPH_REFUSED, f"{what}: {printable(str(error).strip())}")

@@ -1,12 +1,14 @@
 """One row after the other through a graph, with memory that was bound once.
 
 A call of onnxruntime makes objects of its inputs and outputs each time, which for a small model takes about as long as
-the model itself. For rows of one shape they can be made before.
+the model itself. For rows of one shape they can be made before: `PreparedRun` is for a caller who writes the row where
+the graph reads it; `BoundRuns` copies rows in and answers out, for callers who bring arrays and take arrays.
 """
 
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,9 +17,10 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-__all__ = ["PreparedRun"]
+__all__ = ["BoundRuns", "PreparedRun"]
 
 _PROBE = 0.5
+_KEPT = 8  # sets of outputs that are bound at a time
 
 
 class PreparedRun:
@@ -45,10 +48,7 @@ class PreparedRun:
         binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(row))
         for output, answer in self.answers.items():
             binding.bind_ortvalue_output(output, onnxruntime.OrtValue.ortvalue_from_numpy(answer))
-        self.run: Callable[[], None] = partial(session.run_with_iobinding, binding)
-        plain, inner = getattr(session, "_sess", None), getattr(binding, "_iobinding", None)
-        if plain is not None and inner is not None:  # what that calls; its own checks take as long as a small model
-            self.run = partial(plain.run_with_iobinding, inner, None)
+        self.run = _runner(session, binding)
 
     @classmethod
     def of(
@@ -92,3 +92,97 @@ class PreparedRun:
         except struct.error:
             return False
         return True
+
+
+class BoundRuns:
+    """Runs a graph for single rows of one shape; whatever it cannot run, it leaves to the plain way.
+
+    Threads may share it: one at a time has the memory, the others take the plain way.
+
+    Args:
+        session: onnxruntime's, whose inputs have open sizes in their first dimension alone.
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._shapes = {each.name: (1, *each.shape[1:]) for each in session.get_inputs()}
+        self._made: dict[tuple[str, ...], _Bound | None] = {}
+
+    @classmethod
+    def of(cls, session: Any) -> BoundRuns | None:
+        """For a session whose inputs are numbers of known shape; None for others."""
+        inputs = session.get_inputs()
+        fits = all(
+            "string" not in each.type and all(isinstance(size, int) for size in each.shape[1:]) for each in inputs
+        )
+        return cls(session) if inputs and fits else None
+
+    def run(self, names: Sequence[str], tensors: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]] | None:
+        """The outputs `names` for one row; None where the plain way is to be taken."""
+        key = tuple(names)
+        bound = self._made.get(key)
+        if bound is None:
+            if key in self._made or len(self._made) >= _KEPT or not self._takes(tensors):
+                return None
+            bound = self._made[key] = _Bound.of(self._session, key, tensors)
+            if bound is None:
+                return None
+        return bound.answer(tensors)
+
+    def _takes(self, tensors: Mapping[str, NDArray[Any]]) -> bool:
+        return {name: tensor.shape for name, tensor in tensors.items()} == self._shapes
+
+
+class _Bound:
+    """One set of outputs, with memory of its own."""
+
+    def __init__(
+        self, session: Any, names: Sequence[str], tensors: Mapping[str, NDArray[Any]], answers: Sequence[NDArray[Any]]
+    ) -> None:
+        self._lock = threading.Lock()
+        self._inputs = [(name, np.zeros_like(tensor, order="C")) for name, tensor in tensors.items()]
+        self._answers = [np.zeros_like(answer, order="C") for answer in answers]
+        binding = self._binding = session.io_binding()  # which keeps what is bound
+        for name, memory in self._inputs:
+            binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(memory))
+        for name, memory in zip(names, self._answers, strict=True):
+            binding.bind_ortvalue_output(name, onnxruntime.OrtValue.ortvalue_from_numpy(memory))
+        self._run = _runner(session, binding)
+
+    @classmethod
+    def of(cls, session: Any, names: Sequence[str], tensors: Mapping[str, NDArray[Any]]) -> _Bound | None:
+        """Memory for these outputs, if they then are to the bit what plain runs answer."""
+        try:
+            answers = session.run(list(names), dict(tensors))
+            if any(answer.dtype.kind not in "fiub" for answer in answers):
+                return None
+            made = cls(session, names, tensors, answers)
+            given = made.answer(tensors)
+        except Exception:  # noqa: BLE001 - what cannot be bound is run in the plain way, which says what is wrong
+            return None
+        same = given is not None and all(a.tobytes() == b.tobytes() for a, b in zip(given, answers, strict=True))
+        return made if same else None
+
+    def answer(self, tensors: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]] | None:
+        if len(tensors) != len(self._inputs) or not self._lock.acquire(blocking=False):
+            return None
+        try:
+            for name, memory in self._inputs:
+                tensor = tensors[name]
+                if tensor.shape != memory.shape or tensor.dtype != memory.dtype:
+                    return None
+                memory[...] = tensor
+            self._run()
+            return [answer.copy() for answer in self._answers]
+        except Exception:  # noqa: BLE001 - the plain way says what is wrong
+            return None
+        finally:
+            self._lock.release()
+
+
+def _runner(session: Any, binding: Any) -> Callable[[], None]:
+    """Runs a session on what is bound."""
+    plain, inner = getattr(session, "_sess", None), getattr(binding, "_iobinding", None)
+    if plain is not None and inner is not None:  # what the public way calls; its checks take as long as a small model
+        return partial(plain.run_with_iobinding, inner, None)
+    return partial(session.run_with_iobinding, binding)
