@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,27 +83,28 @@ class Forest:
             limits[0, self.features[self.is_set]] = -1.0
             small = builder.node("LessOrEqual", [builder.node("Abs", [features]), builder.constant(limits)])
             features = builder.node("Where", [small, builder.constant(np.nan), features])
-        sums: str = builder.node(
-            "TreeEnsemble",
-            [features],
-            domain=ML_DOMAIN,
-            n_targets=self.num_targets,
-            aggregate_function=_SUM,
-            post_transform=_NO_TRANSFORM,
-            tree_roots=self.roots.tolist(),
-            nodes_splits=np.where(self.is_set, 0.0, self.thresholds),
-            nodes_featureids=self.features.tolist(),
-            nodes_modes=np.where(self.is_set, _MEMBER, _LESS_OR_EQUAL).astype(np.uint8),
-            nodes_missing_value_tracks_true=self.missing_left.astype(int).tolist(),
-            nodes_truenodeids=_ids(self.left),
-            nodes_trueleafs=(self.left < 0).astype(int).tolist(),
-            nodes_falsenodeids=_ids(self.right),
-            nodes_falseleafs=(self.right < 0).astype(int).tolist(),
-            leaf_weights=self.leaf_values,
-            leaf_targetids=self.leaf_targets.tolist(),
-            membership_values=self._membership() if self.is_set.any() else None,
-        )
+        sums: str = builder.node("TreeEnsemble", [features], domain=ML_DOMAIN, **self.attributes())
         return sums
+
+    def attributes(self, dtype: type[np.floating[Any]] = np.float64) -> dict[str, Any]:
+        """What the `TreeEnsemble` node holds over features of `dtype`: numbers, lists of them, arrays as tensors."""
+        return {
+            "n_targets": self.num_targets,
+            "aggregate_function": _SUM,
+            "post_transform": _NO_TRANSFORM,
+            "tree_roots": self.roots.tolist(),
+            "nodes_splits": np.where(self.is_set, 0.0, self.thresholds).astype(dtype),
+            "nodes_featureids": self.features.tolist(),
+            "nodes_modes": np.where(self.is_set, _MEMBER, _LESS_OR_EQUAL).astype(np.uint8),
+            "nodes_missing_value_tracks_true": self.missing_left.astype(int).tolist(),
+            "nodes_truenodeids": _ids(self.left),
+            "nodes_trueleafs": (self.left < 0).astype(int).tolist(),
+            "nodes_falsenodeids": _ids(self.right),
+            "nodes_falseleafs": (self.right < 0).astype(int).tolist(),
+            "leaf_weights": self.leaf_values.astype(dtype),
+            "leaf_targetids": self.leaf_targets.tolist(),
+            "membership_values": self._membership().astype(dtype) if self.is_set.any() else None,
+        }
 
     def _membership(self) -> Doubles:
         # The sets of all member nodes in a row, each closed by a NaN.

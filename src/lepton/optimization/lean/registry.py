@@ -8,7 +8,9 @@ from lepton.optimization.lean.base import Step
 
 __all__ = ["STEPS", "steps"]
 
-STEPS: dict[str, str] = {}
+STEPS: dict[str, str] = {
+    "narrow-leaves": "lepton.optimization.lean.steps.narrow_leaves:NarrowLeaves",
+}
 """Name → `module:class`, in the order in which a search tries what is of one stage."""
 
 
