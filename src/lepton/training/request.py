@@ -92,8 +92,7 @@ class Request:
                 raise UsageError(ErrorCode.USAGE, came, wanted="one column to learn from")
             of_tables |= {"series": self.series, "horizon": self.horizon, "time": self.time}
             of_tables |= {"group": self.group} if self.text is not None else {}
-            if self.text is not None and self.backbone is None:
-                del of_tables["class_weight"]
+            del of_tables["class_weight"]
             refuse_options("files" if self.text is None else "texts", **of_tables)
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,6 @@ def train_cells(
     group: str | None,
     backbone: str | None,
     tuning: str | None,
-    class_weight: str | Mapping[Any, Any] | None,
     work: Work,
     output: Path,
     **told: Any,
@@ -42,10 +40,9 @@ def train_cells(
         group: column of groups that are held out together; for files.
         backbone: pre-trained network to begin with; None for one of our own.
         tuning: what of it learns.
-        class_weight: how much the rows of each class count; for texts without a backbone.
         work: time, threads, seed, stop signal.
         output: model file to write.
-        **told: what all of them take: target, task, metric, weight.
+        **told: what all of them take: target, task, metric, weight, class_weight.
 
     Raises:
         LeptonError: see `train_media`, `train_texts` and `train_backbone`.
@@ -57,5 +54,5 @@ def train_cells(
         column, is_text = files or str(text), files is None
         return backbones.train_backbone(table, column=column, texts=is_text, backbone=backbone, tuning=tuning, **told)
     if files is None:
-        return texts.train_texts(table, text=str(text), class_weight=class_weight, **told)
+        return texts.train_texts(table, text=str(text), **told)
     return media.train_media(table, column=files, **told)

@@ -16,6 +16,7 @@ from lepton.core.lazy import LazyModule
 from lepton.data import Dataset
 from lepton.evaluation import metric as metric_named
 from lepton.training.base import Problem
+from lepton.training.deep.counted import METRIC, counted
 from lepton.training.deep.fronts import Front
 from lepton.training.deep.media_rows import MediaRows, read_rows
 from lepton.training.further import spelt_out
@@ -51,6 +52,7 @@ def train_media(
     task: str | None = None,
     metric: str | Callable[..., float] | None = None,
     weight: str | None = None,
+    class_weight: str | Mapping[Any, Any] | None = None,
     name: str | None = None,
     work: Work | None = None,
     output: Path,
@@ -67,6 +69,7 @@ def train_media(
         task: `binary`, `multiclass`, `multilabel` or `regression`; None for what the target means.
         metric: what is told of it; None for the task's own.
         weight: a column of weights, or None.
+        class_weight: `balanced`, or label → how much more its rows count in learning; None for rows as they are.
         name: of the model; None for the name of `output`.
         work: time, threads, seed, stop signal. Stopped once something is learned, what is there is written.
         output: model file to write.
@@ -79,10 +82,10 @@ def train_media(
     """
     work = Work.of(work)
     name = check_name(name or Path(output).stem, "name of the model")
-    asked = Asked.of(dataset, column, target, task, weight, work)
+    asked = counted(Asked.of(dataset, column, target, task, weight, work), class_weight)
     problem = Problem(task=asked.target.task, num_classes=len(asked.target.labels or ()), num_rows=len(asked.truth))
     learner = media_net.MediaLearner(asked.media.values, asked.targets, max(problem.num_classes, 1), asked.weight, work)
-    measured_by = metric_named(metric, problem.task)
+    measured_by = metric_named(metric or (METRIC if class_weight is not None else None), problem.task)
     choice = media_choice.MediaChoice(learner, problem, asked.truth, measured_by, asked.media.same, asked.scale, work)
     board = choice.board(asked.notes)
     work.report(1, 1, "files", note="saving")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -15,7 +14,6 @@ from lepton.data import Dataset
 from lepton.training.base import Problem
 from lepton.training.deep.text_rows import Floats
 from lepton.training.further import spelt_out
-from lepton.training.options import class_weights
 from lepton.training.tasks import Target, prepare_target, prepare_weight
 
 __all__ = ["TextTask"]
@@ -102,16 +100,6 @@ class TextTask:
             None if values is None else (values / values.mean()).astype(np.float32),
             (*found.notes, *notes),
         )
-
-    def counted(self, class_weight: str | Mapping[Any, Any]) -> TextTask:
-        """The same with rows that count by their class; see `Options.class_weight`.
-
-        Raises:
-            UsageError: the target has no classes, no such label, or no such weight.
-        """
-        factors, note = class_weights(class_weight, self.target, self.weight)
-        weight = np.array(factors)[self.target.values.astype(np.int64)] * (1.0 if self.weight is None else self.weight)
-        return replace(self, weight=(weight / weight.mean()).astype(np.float32), notes=(*self.notes, note))
 
     @property
     def labels(self) -> tuple[str, ...] | tuple[int, ...] | None:

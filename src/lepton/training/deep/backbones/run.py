@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lepton.core import Role, Work, check_name
 from lepton.data import Dataset
@@ -13,6 +14,7 @@ from lepton.training.base import Problem
 from lepton.training.deep.backbones import bodies, rows, writing
 from lepton.training.deep.backbones.checkpoint import Checkpoint
 from lepton.training.deep.backbones.learner import BackboneLearner, tuning_of
+from lepton.training.deep.counted import METRIC, counted
 from lepton.training.deep.media_choice import MediaChoice
 from lepton.training.tables import TrainingResult
 
@@ -30,6 +32,7 @@ def train_backbone(
     task: str | None = None,
     metric: str | Callable[..., float] | None = None,
     weight: str | None = None,
+    class_weight: str | Mapping[Any, Any] | None = None,
     name: str | None = None,
     work: Work | None = None,
     output: Path,
@@ -48,6 +51,7 @@ def train_backbone(
         task: `binary`, `multiclass`, `multilabel` or `regression`; None for what the target means.
         metric: what is told of it; None for the task's own.
         weight: a column of weights, or None.
+        class_weight: `balanced`, or label → how much more its rows count in learning; None for rows as they are.
         name: of the model; None for the name of `output`.
         work: time, threads, seed, stop signal.
         output: model file to write.
@@ -69,13 +73,13 @@ def train_backbone(
     asked = (
         rows.text_rows(*told, body, work) if isinstance(body, bodies.TextBody) else rows.picture_rows(*told, body, work)
     )
+    asked = counted(asked, class_weight)
+    measured_by = metric_named(metric or (METRIC if class_weight is not None else None), asked.target.task)
     problem = Problem(task=asked.target.task, num_classes=len(asked.labels or ()), num_rows=len(asked.truth))
     learner = BackboneLearner(
         body, asked.values, asked.targets, max(problem.num_classes, 1), asked.weight, tuning, work
     )
-    choice = MediaChoice(
-        learner, problem, asked.truth, metric_named(metric, problem.task), asked.same, asked.scale, work
-    )
+    choice = MediaChoice(learner, problem, asked.truth, measured_by, asked.same, asked.scale, work)
     board = choice.board(asked.notes)
     work.report(1, 1, "files", note="writing the graph")
     graph = writing.written(learner.whole(choice.net), asked.values, asked.front, asked.scale, problem.task)
