@@ -118,7 +118,7 @@ def read_network(graph: bytes, manifest: Manifest) -> Network | str:
     if found is None:
         return "the scores behind its probabilities are not to be told from the graph"
     output, answer = found
-    behind = _learning(nodes, output, makers, constants)
+    behind = _apart(_learning(nodes, output, makers, constants), constants)
     if not any(_learns(node, constants) for node in behind):
         return "it has no layer of weights, as networks have"
     made = {name for node in behind for name in node.outputs}
@@ -216,6 +216,24 @@ def _learning(
             behind.update(node.outputs)
             found.append(node)
     return found
+
+
+def _apart(nodes: Sequence[Node], constants: dict[str, NDArray[Any]]) -> list[Node]:
+    """The nodes, each with biases and scales of its own: writers keep equal constants once."""
+    taken: set[str] = set()
+    made = []
+    for node in nodes:
+        names = list(node.inputs)
+        for place, name in enumerate(names):
+            value = constants.get(name)
+            if value is None or value.dtype != np.float32 or value.size == 1 or value.size != max(value.shape):
+                continue
+            if name in taken:
+                names[place] = f"{node.outputs[0]}/input_{place}"
+                constants[names[place]] = value
+            taken.add(names[place])
+        made.append(replace(node, inputs=tuple(names)))
+    return made
 
 
 def _write(before: Network, after: Network) -> bytes:
