@@ -149,7 +149,8 @@ class NumericEncoder(_Encoder):
                 self._refuse_first(series, text.is_not_null() & encoded.is_null())
         else:
             encoded = self._value_series(series)
-            self._refuse_first(series, series.is_not_null() & encoded.is_null())
+            if encoded.null_count() > series.null_count():
+                self._refuse_first(series, series.is_not_null() & encoded.is_null())
         return encoded.fill_null(_NAN)
 
     def readable(self, texts: pl.Series) -> pl.Series:

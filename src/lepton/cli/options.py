@@ -65,8 +65,8 @@ class ReadOptions:
     max_download: str | None = None
     "Most to fetch, such as '20GB'; by default 4 GiB."
 
-    def read(self, source: str, work: Work | None = None) -> data.Dataset:
-        """The table at `source`."""
+    def read(self, source: str | list[str], work: Work | None = None) -> data.Dataset:
+        """The table at `source`, or in several files of the same columns."""
         roles: dict[str, str] = dict.fromkeys(self.ignore, "ignored")
         options: dict[str, Any] = {
             "delimiter": self.delimiter,

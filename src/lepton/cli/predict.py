@@ -1,28 +1,30 @@
-"""`lepton predict`: a model's answers for the rows of a table."""
+"""`lepton predict`: a model's answers for the rows of tables."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from lepton import data, verbs
+from lepton import verbs
 from lepton.cli.options import Injected, Output, ReadOptions, Workers
 from lepton.cli.output import Result
 from lepton.core import ErrorCode, UsageError
-from lepton.data.media import decoded as files
+from lepton.verbs.bulk import Answering, checked_output
 
 __all__ = ["predict"]
 
 _SHOWN = 20
+_NAMED = 10
 
 
 def predict(
     model: Path,
-    source: str,
-    *,
+    *source: str,
     output: Output = None,
     keep: tuple[str, ...] = (),
+    only_prediction: bool = False,
     reading: ReadOptions | None = None,
     workers: Workers = None,
     context: Injected,
@@ -32,57 +34,44 @@ def predict(
     That is `probability_<label>` for classes; `lower` and `upper`, or `set_<label>`, of a model with a coverage;
     `quantile_<share>` of one for quantiles.
 
+    With an output, rows are read, answered and written side by side, and as many as there are: memory does not grow.
+
     Of a folder of pictures or sounds it also shows the files; those that cannot be read have no answer, and are named.
 
     A forecaster takes rows of history and gives the next steps of each series, one row a step.
 
     Args:
         model: a .lepton file.
-        source: a table with the model's columns, or a folder of files for a model of such.
-        output: .parquet, .csv, .jsonl or .arrow file to write; without it the first answers are shown.
+        source: tables of the same columns, the model's among them, or a folder of files for a model of such.
+        output: .parquet, .csv, .tsv, .jsonl or .arrow file to write, whole or not at all; without it the first answers
+            are shown.
         keep: column of the table to write beside the answers, or 'all'; may be given several times.
+        only_prediction: the prediction alone, without what stands beside it.
         reading: how to read the table.
         workers: threads to use.
         context: given by the command line.
     """
-    if output is not None and output.suffix not in data.WRITERS:
-        formats = ", ".join(data.WRITERS)
-        raise UsageError(ErrorCode.USAGE, f"cannot tell the format of {output.name!r}", wanted=f"a name in {formats}")
+    if not source:
+        raise UsageError(ErrorCode.USAGE, "got a model and no rows", wanted="lepton predict MODEL TABLE [TABLE ...]")
+    if output is not None:
+        checked_output(output, source)
     with context.work(workers=workers) as work:
         opened = verbs.load(model, resources=work.resources)
-        table = verbs.rows_for(opened, (reading or ReadOptions()).read(source, work))
-        if keep and opened.task == "forecast":
-            raise UsageError(
-                ErrorCode.USAGE,
-                "--keep was given for forecasts",
-                wanted="no --keep: their rows are steps of the future",
-            )
-        kept = list(table.schema.names) if "all" in keep else list(table.schema.select(keep).names)
-        parts: list[pl.DataFrame] = []
-        rows = 0
-        faults: list[str] = []
-        takes_files = files.takes_files(opened.predictor.inputs)
-        if takes_files:
-            kept = kept or list(opened.predictor.inputs.names)  # whose answer it is, one wants to see
-            for answered, bad in files.predicted(opened.predictor, table, kept, work):
-                parts.append(answered)
-                faults += bad
-        # A series needs all of its history at once.
-        whole = [table.frame()] if opened.task == "forecast" else table.batches()
-        for batch in () if takes_files else whole:
-            work.check()
-            parts.append(pl.DataFrame([*batch.select(kept), *_answers(opened, batch)]))
-            rows += batch.height
-            work.report(rows, unit="rows", note="predicting")
-    answers = pl.concat(parts) if parts else pl.DataFrame()
-    told = tuple(f"no answer for {fault}" for fault in faults[:10])
+        places: Any = source[0] if len(source) == 1 else list(source)
+        table = verbs.rows_for(opened, (reading or ReadOptions()).read(places, work))
+        kept = table.schema.names if "all" in keep else keep
+        answering = Answering(opened, table, kept, only_prediction, work)
+        answers = answering.frame() if output is None else None
+        if output is not None:
+            answering.write(output)
+        seconds = work.elapsed
     unseen = {column: count for column, count in opened.unseen.items() if count}
-    notes = tuple(f"{count} values of {column!r} were unknown to the model" for column, count in unseen.items())
-    notes = (*notes, *told, *((f"and for {len(faults) - 10} files more",) if len(faults) > 10 else ()))
-    summary = {"model_id": opened.model_id, "rows": answers.height, "unseen": unseen}
-    if output is not None:
-        data.write_frame(answers, output)
-        return Result({**summary, "output": str(output)}, f"{answers.height} answers in {output}", notes)
+    summary = {"model_id": opened.model_id, "rows": answering.rows, "unseen": unseen}
+    notes = tuple(_notes(answering, unseen))
+    if answers is None:
+        text = f"{answering.rows} answers in {output}"
+        speed = {"output": str(output), "seconds": round(seconds, 3)}
+        return Result({**summary, **speed}, text + f", {answering.rows / seconds:,.0f} rows/s", notes)
     shown = answers.head(_SHOWN)
     with pl.Config(tbl_rows=_SHOWN, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True):
         text = str(shown)
@@ -92,8 +81,13 @@ def predict(
     return Result({**summary, "predictions": everything}, text, notes)
 
 
-def _answers(model: verbs.Model, batch: pl.DataFrame) -> pl.DataFrame:
-    if model.task == "forecast":
-        forecasts: pl.DataFrame = model.predict(batch)
-        return forecasts
-    return model.predictor.answer_columns(model.predictor.outputs(batch))
+def _notes(answering: Answering, unseen: dict[str, int]) -> list[str]:
+    notes = [f"{count} values of {column!r} were unknown to the model" for column, count in unseen.items()]
+    notes += [f"no answer for {fault}" for fault in answering.faults[:_NAMED]]
+    if len(answering.faults) > _NAMED:
+        notes.append(f"and for {len(answering.faults) - _NAMED} files more")
+    if unused := answering.unused:
+        more = f" and {len(unused) - _NAMED} more" if len(unused) > _NAMED else ""
+        names = ", ".join(map(repr, unused[:_NAMED]))
+        notes.append(f"columns that the model does not take were left out: {names}{more} (--keep writes them)")
+    return notes

@@ -90,14 +90,18 @@ class Dataset:
         """How many rows; reads a text file once to count them."""
         return self._source.count() if self._rows is None else int(self._rows.sum())
 
+    @property
+    def known_rows(self) -> int | None:
+        """How many rows, where that is known without reading them; else None."""
+        return self.num_rows if self._rows is not None or self._source.num_rows is not None else None
+
     def __len__(self) -> int:
         return self.num_rows
 
     def __repr__(self) -> str:
         if callable(self._given_plans) and "_plans" not in vars(self):
             return "Dataset(not prepared yet: ask for its rows or its schema)"
-        counted = self._rows is not None or self._source.num_rows is not None
-        rows = f"{self.num_rows:,} rows" if counted else "rows not counted yet"
+        rows = "rows not counted yet" if self.known_rows is None else f"{self.known_rows:,} rows"
         columns = ", ".join(f"{c.name}: {c.kind}" for c in self.schema.columns[:8])
         more = f", ... {len(self.schema) - 8} more" if len(self.schema) > 8 else ""
         return f"Dataset({rows} x {len(self.schema)} columns: {columns}{more})"

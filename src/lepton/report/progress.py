@@ -17,6 +17,7 @@ _STEPS = "▁▂▃▄▅▆▇█"
 _TRACE = 12  # characters of the trace of best values
 _REDRAW_SECONDS = 0.1
 _PLAIN_SECONDS = 5.0
+_ESTIMATED_AFTER = 2.0  # seconds from which on the rate says something of what is left
 
 
 class TerminalProgress:
@@ -105,13 +106,19 @@ def progress_line(record: ProgressRecord) -> str:
     """`record` as one line of text."""
     parts = [printable(record.note)] if record.note else []
     if record.total:
-        parts.append(f"{record.done:g}/{record.total:g} {record.unit}".rstrip())
+        parts.append(f"{_count(record.done)}/{_count(record.total)} {record.unit}".rstrip())
     elif record.done:
-        parts.append(f"{record.done:g} {record.unit}".rstrip())
+        parts.append(f"{_count(record.done)} {record.unit}".rstrip())
     if record.done and record.rate >= 0.05:
-        parts.append(f"{record.rate:.1f}/s")
+        parts.append(f"{record.rate:,.0f}/s" if record.rate >= 1000 else f"{record.rate:.1f}/s")
     if record.best:
         parts.append(f"best {printable(record.best)}")
     if record.remaining is not None:
         parts.append(f"{show_duration(max(record.remaining, 0.0))} left")
+    elif record.total and record.elapsed >= _ESTIMATED_AFTER and 0 < record.done < record.total:
+        parts.append(f"about {show_duration((record.total - record.done) / record.rate)} left")
     return " · ".join(parts)
+
+
+def _count(number: float) -> str:
+    return f"{number:,.0f}" if number >= 1000 else f"{number:g}"

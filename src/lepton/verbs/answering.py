@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lepton.core import Resources, Work, parse_size
+from lepton.core import ErrorCode, Resources, UsageError, Work, parse_size
 from lepton.core.lazy import LazyModule
+from lepton.verbs.bulk import Answering, checked_output
 from lepton.verbs.model import Model, opened, rows_for
 from lepton.verbs.tables import Source
 
@@ -19,9 +20,42 @@ else:
 __all__ = ["compare", "evaluate", "predict", "serve"]
 
 
-def predict(model: Model | str | Path, source: Source) -> Any:
-    """`Model.predict` on a file, a glob, a `Dataset` or a table in memory."""
-    return opened(model).predict(source)
+def predict(
+    model: Model | str | Path,
+    source: Source,
+    *,
+    output: str | Path | None = None,
+    keep: Sequence[str] = (),
+    only_prediction: bool = False,
+    work: Work | None = None,
+) -> Any:
+    """`Model.predict` on a file, a glob, a `Dataset` or a table in memory; or the answers as a file.
+
+    With `output`, rows are read, answered and written side by side, in memory that does not grow with their number.
+    The file is there whole or not at all, and has a row for each row, in their order, with all that the model answers.
+
+    Args:
+        model: a `Model` or the path of one.
+        source: rows: a path, a glob, a list of paths, a `Dataset`, or a table in memory.
+        output: a `.parquet`, `.csv`, `.tsv`, `.jsonl` or `.arrow` file to write.
+        keep: columns of the rows to write beside the answers.
+        only_prediction: write the prediction alone, without what stands beside it.
+        work: cancel, progress and threads.
+
+    Returns:
+        What `Model.predict` gives; with `output`, the path of the file.
+
+    Raises:
+        Interrupted: the work was asked to stop; the message says how far it came, and nothing was written.
+    """
+    model = opened(model)
+    if output is None:
+        if keep or only_prediction or work is not None:
+            came = "got keep=, only_prediction= or work= without output="
+            raise UsageError(ErrorCode.USAGE, came, wanted="output=", fix="Model.predict_all gives all in memory")
+        return model.predict(source)
+    path = checked_output(Path(output), source)
+    return Answering(model, rows_for(model, source), keep, only_prediction, Work.of(work)).write(path)
 
 
 def evaluate(
