@@ -4,6 +4,7 @@
     python bench/deep.py --full         # five seeds of each, 1 M parameters, exits of several promises, three families
     python bench/deep.py --full --only hands            # of these the trainings on one set: 20 minutes for hands
     python bench/deep.py --quick --seeds 5 --only mnist
+    python bench/deep.py --full --only mnist --families --rows 20000    # the families alone, on a third of the rows
 
 Every training runs in a process of its own, with one thread, two at a time. Nothing is chosen on test rows, and all
 sets have the same settings. Times of single trainings are those of one core beside another training.
@@ -162,12 +163,14 @@ def one(task, shared, rows):
     print(json.dumps(run((x[:rows], y[:rows], x_test, y_test), task["seed"], task["epochs"], task["options"])))
 
 
-def tasks_of(full, seeds, sets):
-    """What is trained, the longest first."""
+def tasks_of(full, seeds, sets, families):
+    """What is trained, the longest first; the families alone, or all."""
 
     def task(name, seed=0, epochs=10, **options):
         return {"set": name, "seed": seed, "epochs": epochs, "options": options}
 
+    if families:
+        return [task(name, **options) for name in sets for options in family_options()]
     seeds = range(seeds or (5 if full else 1))
     tasks = [task("mnist", width=3.5)] if full else []
     tasks += [task("mnist", seed) for seed in (range(2) if len(seeds) == 1 else seeds)]
@@ -175,10 +178,15 @@ def tasks_of(full, seeds, sets):
     tasks += [task(name, seed) for name in SETS[1:] for seed in seeds]
     tasks += [task("mnist", seed, epochs=1) for seed in seeds]
     for name in ("mnist", "hands") if full else ():
-        for width in (0.25, 0.5, 1.0):
-            tasks += [task(name, width=width), task(name, width=width, exits=0.001)]
-            tasks += [task(name, width=width, family=family) for family in FAMILIES]
+        tasks += [task(name, **options) for options in family_options()]
     return [task for task in tasks if task["set"] in sets]
+
+
+def family_options():
+    """LeptonNet and its peers at three widths."""
+    for width in (1.0, 0.5, 0.25):
+        yield from ({"width": width, "family": family} for family in FAMILIES)
+        yield from ({"width": width}, {"width": width, "exits": 0.001})
 
 
 def told(task, found):
@@ -193,6 +201,32 @@ def told(task, found):
     return text
 
 
+def at_equal_accuracy(results, name):
+    """What LeptonNet needs where it is as accurate as each net of another family, as shares of what that one needs.
+
+    Between two widths of LeptonNet its costs are read off on a logarithmic scale; below its narrowest they are those
+    of the narrowest, which is unfair to it.
+    """
+    of_set = [(task["options"], found) for task, found in results if task["set"] == name and task["epochs"] > 1]
+    for promised in (False, True):
+        own = [f for o, f in of_set if "width" in o and "family" not in o and ("exits" in o) == promised]
+        if len(own) < 2:
+            continue
+        own.sort(key=lambda found: found["accuracy"])
+        scores = [found["accuracy"] for found in own]
+        for options, other in ((o, f) for o, f in of_set if "family" in o):
+            shares = []
+            for cost in ("multiply_adds", "us"):
+                needed = np.interp(other["accuracy"], scores, np.log([found[cost] for found in own]))
+                shares.append(float(np.exp(needed)) / other[cost])
+            told = f"{shares[0]:.2f} of the multiply-adds, {shares[1]:.2f} of the time of a row"
+            if other["accuracy"] > scores[-1]:
+                told = "not reached"
+            peer_name = f"{options['family']} of width {options['width']} ({other['accuracy']:.2f} %)"
+            way = "with exits" if promised else "without exits"
+            print(f"{name}, as accurate as {peer_name}, LeptonNet {way}: {told}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
@@ -201,7 +235,8 @@ def main():
     parser.add_argument("--seeds", type=int, help="of each training; 1 with --quick, but 2 of MNIST, and 5 with --full")
     parser.add_argument("--data", type=Path, default=SHARED, help="the folder of the data sets")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--rows", type=int, help="learn from the first rows only: to try the bench itself")
+    parser.add_argument("--families", action="store_true", help="LeptonNet against other families, and nothing else")
+    parser.add_argument("--rows", type=int, help="learn from the first rows only")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -220,7 +255,8 @@ def main():
 
     start = time.monotonic()
     with ThreadPoolExecutor(arguments.processes) as pool:
-        results = list(pool.map(run, tasks_of(arguments.full, arguments.seeds, arguments.only or SETS)))
+        sets = arguments.only or SETS
+        results = list(pool.map(run, tasks_of(arguments.full, arguments.seeds, sets, arguments.families)))
     print()
     for name in SETS:
         for epochs in sorted({task["epochs"] for task, _ in results if task["set"] == name}):
@@ -230,6 +266,7 @@ def main():
                 goal = GOALS[name] if epochs > 1 else 98.9
                 print(f"{name}, {epochs} epochs: mean {statistics.mean(scores):.3f} %, lowest {min(scores):.2f} %, "
                       f"{len(scores)} seeds; wanted {goal} %")  # fmt: skip
+        at_equal_accuracy(results, name)
     print(f"{time.monotonic() - start:.0f} s in all")
 
 
