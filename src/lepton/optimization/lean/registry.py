@@ -9,6 +9,7 @@ from lepton.optimization.lean.base import Step
 __all__ = ["STEPS", "steps"]
 
 STEPS: dict[str, str] = {
+    "prune": "lepton.optimization.lean.steps.prune:Prune",
     "narrow-leaves": "lepton.optimization.lean.steps.narrow_leaves:NarrowLeaves",
 }
 """Name → `module:class`, in the order in which a search tries what is of one stage."""

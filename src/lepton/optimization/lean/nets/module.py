@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lepton.optimization.lean.graphs import values_inside
-from lepton.optimization.lean.nets.network import Network
 from lepton.optimization.lean.nets.operators import RUN
+from lepton.optimization.lean.network import Network
 
 __all__ = ["NetModule", "frontier"]
 

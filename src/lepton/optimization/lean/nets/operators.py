@@ -96,7 +96,9 @@ def _conv_transpose(values: Sequence[Any], given: Mapping[str, Any], learns: boo
         x, weight, _given(values, 2), given.get("strides", 1), 0, given.get("output_padding", 0),
         given.get("group", 1), given.get("dilations", 1),
     )  # fmt: skip
-    cut = [slice(None)] * 2 + [slice(a, made.shape[2 + k] - b) for k, (a, b) in enumerate(zip(before, after, strict=True))]
+    cut = [slice(None)] * 2 + [
+        slice(a, made.shape[2 + k] - b) for k, (a, b) in enumerate(zip(before, after, strict=True))
+    ]
     return made[tuple(cut)]
 
 

@@ -16,9 +16,9 @@ from lepton.core import ErrorCode, TrainingError, Work
 from lepton.optimization.lean.base import Draft, Subject
 from lepton.optimization.lean.graphs import parse
 from lepton.optimization.lean.nets.module import NetModule
-from lepton.optimization.lean.nets.network import Network, read_network
 from lepton.optimization.lean.nets.recover import BATCH, PASSES, Lessons, lessons_of, recover, torch_threads
 from lepton.optimization.lean.nets.units import Units, find_units, settled
+from lepton.optimization.lean.network import Network, read_network
 
 __all__ = ["importance", "prune", "prune_network"]
 
@@ -177,7 +177,9 @@ def _chosen(units: Units, matters: Mapping[int, float], whole: _Cost, goal: floa
     def first(count: int) -> tuple[int, ...]:
         out = set(order[:count])
         return tuple(
-            unit for members in layers.values() for unit in members[_staying(len(members), len(out.intersection(members))) :]
+            unit
+            for members in layers.values()
+            for unit in members[_staying(len(members), len(out.intersection(members))) :]
         )
 
     def left(count: int) -> float:

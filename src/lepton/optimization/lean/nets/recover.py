@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from lepton.core import ErrorCode, Interrupted, TrainingError, Work
-from lepton.optimization.lean.base import Draft, Subject
+from lepton.core import ErrorCode, TrainingError, Work
+from lepton.optimization.lean.base import Subject
 from lepton.optimization.lean.nets.module import frontier
-from lepton.optimization.lean.nets.network import Network
+from lepton.optimization.lean.network import Network
 from lepton.training.nets.augment import LightAugment
 from lepton.training.trainer.averaging import Averager, copy_state, put_state
 
@@ -105,7 +104,9 @@ def lessons_with(inputs: tuple[Tensor, ...], subject: Subject, answers: Any, ans
         numbers = torch.from_numpy(np.asarray(answers.predicted, dtype=np.float64).reshape(len(first), -1))
         centre = float(numbers.mean()), float(numbers.std()) or 1.0
         taught = ((numbers - centre[0]) / centre[1]).float()
-        truth = (torch.from_numpy(np.asarray(answers.y, dtype=np.float64)).reshape(taught.shape) - centre[0]) / centre[1]
+        truth = (torch.from_numpy(np.asarray(answers.y, dtype=np.float64)).reshape(taught.shape) - centre[0]) / centre[
+            1
+        ]
         return Lessons(inputs, taught, truth.float() if labelled else None, answer, centre, pictures)
     taught = torch.from_numpy(np.array(answers.probabilities, dtype=np.float32))
     truth = torch.from_numpy(np.array(answers.y, dtype=np.int64))
@@ -215,7 +216,7 @@ class _Teaching:
             inputs = (turned.permute(0, 3, 1, 2).to(inputs[0].dtype),)
         own: Callable[..., Tensor] | None = getattr(self.module, "training_loss", None)
         if own is not None:
-            loss = own(*inputs, places, lambda scores, rows: self.lessons.loss(scores, rows))[0]
+            loss = own(*inputs, places, self.lessons.loss)[0]
         else:
             loss = self.lessons.loss(self.module(*inputs), places)
         loss.backward()

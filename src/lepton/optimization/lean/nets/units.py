@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from lepton.optimization.lean.nets.module import NetModule
-from lepton.optimization.lean.nets.network import ELEMENTWISE, Network, Node
 from lepton.optimization.lean.nets.operators import RUN, numbers
+from lepton.optimization.lean.network import ELEMENTWISE, Network, Node
 
 __all__ = ["Units", "find_units", "settled"]
 
@@ -101,7 +101,7 @@ class Units:
         return axes[0], ids[tuple(slice(None) if axis == axes[0] else 0 for axis in range(ids.ndim))]
 
     def settle(self, ids: Ids) -> Ids:
-        """Units of a value such that they differ along one axis only: those that share a place of the first become one."""
+        """Units of a value such that they differ along one axis only: what shares a place of the first is one."""
         while len(axes := _varying(ids := self.roots(ids))) > 1:
             first = np.moveaxis(ids, axes[0], 0).reshape(ids.shape[axes[0]], -1)
             self.unite(first, first[:, :1])
@@ -159,7 +159,7 @@ class Units:
         given = dict(node.attributes)
         if node.op == "Conv" and given.get("group", 1) > 1:
             kept = self._kept(node.inputs[0], 1, lost)
-            given["group"] -= int((~kept).sum())  # channels go from depthwise convolutions only: one of each is one group
+            given["group"] -= int((~kept).sum())  # depthwise: a group is a channel
             return replace(node, attributes=given), {}
         if node.op not in ("Reshape", "Split", "Slice") or self.axis(node.inputs[0])[0] is None:
             return node, {}
@@ -335,7 +335,7 @@ class _Finder:
             units = self.units.made(shape[1])
             self._cut(weight, 1 if transposed else 0, out, 1)
         elif group == channels and not transposed:
-            along = x[(0, slice(None), *[0] * (x.ndim - 2))]
+            along = x[0].reshape(channels, -1)[:, 0]
             units = np.repeat(along, shape[1] // channels)
             self._cut(weight, 0, out, 1)
         else:
@@ -454,7 +454,11 @@ class _Finder:
                 ids = self.units.ids[name]
                 if met is not None:
                     self.units.unite(met, ids)
-                met = ids if met is None else np.maximum(*np.broadcast_arrays(self.units.roots(met), self.units.roots(ids)))
+                met = (
+                    ids
+                    if met is None
+                    else np.maximum(*np.broadcast_arrays(self.units.roots(met), self.units.roots(ids)))
+                )
         return np.broadcast_to(met if met is not None else np.zeros(1, np.int64), shape)
 
 

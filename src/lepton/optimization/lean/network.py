@@ -1,32 +1,37 @@
-"""The part of a graph that learns: from its first layer with weights to the scores behind its last (no torch here)."""
+"""The part of a graph that learns: from its first layer with weights to the scores behind its last."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lepton.bundle import Manifest
+from lepton.optimization.lean.base import Draft, Subject
 from lepton.optimization.lean.graphs import parse
 
-__all__ = ["ELEMENTWISE", "OPERATORS", "Network", "Node", "read_network"]
+__all__ = ["ELEMENTWISE", "OPERATORS", "Network", "Node", "network_to_teach", "read_network"]
 
-ELEMENTWISE = frozenset(
-    "Abs Cast Ceil Celu Clip Cos Dropout Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity IsNaN LeakyRelu Log Mish "
-    "Neg Not Reciprocal Relu Round Selu Sigmoid Sign Sin Softplus Softsign Sqrt Tanh ThresholdedRelu".split()
-)
+_ELEMENTWISE = """
+Abs Cast Ceil Celu Clip Cos Dropout Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity IsNaN LeakyRelu Log Mish Neg
+Not Reciprocal Relu Round Selu Sigmoid Sign Sin Softplus Softsign Sqrt Tanh ThresholdedRelu
+"""
+_OTHERS = """
+Add And AveragePool BatchNormalization Concat Conv ConvTranspose Div Equal Expand Flatten Gather Gemm GlobalAveragePool
+GlobalMaxPool Greater GreaterOrEqual InstanceNormalization LayerNormalization Less LessOrEqual LogSoftmax MatMul Max
+MaxPool Min Mul Or PRelu Pad Pow ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum Reshape Resize Shape Slice Softmax
+Split Squeeze Sub Sum Tile Transpose Unsqueeze Where
+"""
+
+ELEMENTWISE = frozenset(_ELEMENTWISE.split())
 """Operators of one tensor whose every number depends on one number."""
 
-OPERATORS = ELEMENTWISE | frozenset(
-    "Add And AveragePool BatchNormalization Concat Conv ConvTranspose Div Equal Expand Flatten Gather Gemm "
-    "GlobalAveragePool GlobalMaxPool Greater GreaterOrEqual InstanceNormalization LayerNormalization Less LessOrEqual "
-    "LogSoftmax MatMul Max MaxPool Min Mul Or PRelu Pad Pow ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum Reshape "
-    "Resize Shape Slice Softmax Split Squeeze Sub Sum Tile Transpose Unsqueeze Where".split()
-)
-"""Operators that `operators.RUN` has a function for."""
+OPERATORS = ELEMENTWISE | frozenset(_OTHERS.split())
+"""Operators that can be learned through: those that `nets.operators.RUN` has a function for."""
 
 _ANSWERS = {"binary", "multiclass", "multilabel", "regression"}
 _WRAPPING = frozenset({"Identity", "Cast"})
@@ -77,7 +82,10 @@ class Network:
         return tuple(
             name
             for name, value in self.constants.items()
-            if value.dtype == np.float32 and value.size > 1 and name not in measured | shapes and np.isfinite(value).all()
+            if value.dtype == np.float32
+            and value.size > 1
+            and name not in measured | shapes
+            and np.isfinite(value).all()
         )
 
     @property
@@ -129,6 +137,16 @@ def read_network(graph: bytes, manifest: Manifest) -> Network | str:
     )
 
 
+def network_to_teach(subject: Subject, draft: Draft) -> Network | str:
+    """The network of a draft if it can be taught with the rows there are; else why not, for a person to read."""
+    if find_spec("torch") is None:
+        return "PyTorch is not installed, which networks are taught with: pip install 'lepton-ai[deep]'"
+    if any(tensor.dtype == object for tensor in subject.learn.tensors.values()):
+        return "its rows are of unequal shapes or texts, which networks are not taught with"
+    network = read_network(draft.graph, draft.manifest)
+    return network if isinstance(network, str) else network.refusal() or network
+
+
 def _node(proto: Any) -> Node:
     from onnx import helper, numpy_helper
 
@@ -161,7 +179,9 @@ def _constants(model: Any) -> dict[str, NDArray[Any]]:
             continue
         values = ReferenceEvaluator(proto).run(None, {name: found[name] for name in proto.input if name})
         found |= {
-            name: value for name, value in zip(proto.output, map(np.asarray, values), strict=True) if value.dtype != object
+            name: value
+            for name, value in zip(proto.output, map(np.asarray, values), strict=True)
+            if value.dtype != object
         }
     return found
 
@@ -269,13 +289,17 @@ def _write(before: Network, after: Network) -> bytes:
     theirs = {name for proto in kept for name in proto.output if name not in after.constants}
     constants = {name: value for name, value in after.constants.items() if name in read}
     initializers = [
-        each for each in graph.initializer if each.name in read and each.name not in constants and each.name not in theirs
+        each
+        for each in graph.initializer
+        if each.name in read and each.name not in constants and each.name not in theirs
     ]
     initializers = [type(each).FromString(each.SerializeToString()) for each in initializers]
     initializers += [numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in constants.items()]
     del graph.node[:], graph.initializer[:], graph.value_info[:]
     graph.node.extend(
-        proto for proto in reversed(kept) if not set(proto.output) <= set(constants)  # what was a node is a constant now
+        proto
+        for proto in reversed(kept)
+        if not set(proto.output) <= set(constants)  # what was a node is a constant now
     )
     graph.initializer.extend(initializers)
     data: bytes = model.SerializeToString(deterministic=True)
