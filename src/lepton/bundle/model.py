@@ -167,7 +167,7 @@ class Predictor:
         if isinstance(self.inputs, SeriesInputs):
             return self._forecast(self.inputs, rows)
         if self.inputs.is_tensor(rows) and len(rows) <= CHUNK_ROWS:
-            values = self._call([self._answer], {"numbers": rows})[0] if len(rows) else self._empty(self._answer)
+            values = self.run({"numbers": rows}, [self._answer])[self._answer]
             return values.astype(bool) if self._boolean else values
         read, answers = self._ask(rows, [self._answer])
         values = answers[self._answer]
@@ -263,6 +263,8 @@ class Predictor:
             BundleError: if onnxruntime fails.
         """
         names = self._outputs if outputs is None else outputs
+        if self._bound is not None and options is None and (given := self._bound.run(names, tensors)) is not None:
+            return dict(zip(names, given, strict=True))
         if self._is_plain and len(tensors) == 1 and 0 < len(next(iter(tensors.values()))) <= CHUNK_ROWS:  # mostly
             return dict(zip(names, self._call(names, tensors, options), strict=True))
         lengths = {len(tensor) for tensor in tensors.values()}
@@ -347,8 +349,6 @@ class Predictor:
         return self.inputs.read(rows, ignored=self._ignored)
 
     def _call(self, names: Sequence[str], tensors: Tensors, options: Any = None) -> list[NDArray[Any]]:
-        if self._bound is not None and options is None and (given := self._bound.run(names, tensors)) is not None:
-            return given
         try:
             # What `InferenceSession.run` calls; its own checks take longer than a small model, and are made below.
             session = getattr(self._session, "_sess", self._session)

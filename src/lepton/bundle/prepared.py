@@ -169,9 +169,9 @@ class _Bound:
         try:
             for name, memory in self._inputs:
                 tensor = tensors[name]
-                if tensor.shape != memory.shape or tensor.dtype != memory.dtype:
+                if tensor.shape != memory.shape:
                     return None
-                memory[...] = tensor
+                np.copyto(memory, tensor, casting="no")
             self._run()
             return [answer.copy() for answer in self._answers]
         except Exception:  # noqa: BLE001 - the plain way says what is wrong
