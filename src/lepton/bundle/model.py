@@ -264,7 +264,7 @@ class Predictor:
         """
         names = self._outputs if outputs is None else outputs
         if self._bound is not None and options is None and (given := self._bound.run(names, tensors)) is not None:
-            return dict(zip(names, given, strict=True))
+            return given
         if self._is_plain and len(tensors) == 1 and 0 < len(next(iter(tensors.values()))) <= CHUNK_ROWS:  # mostly
             return dict(zip(names, self._call(names, tensors, options), strict=True))
         lengths = {len(tensor) for tensor in tensors.values()}

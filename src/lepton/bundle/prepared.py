@@ -117,17 +117,15 @@ class BoundRuns:
         )
         return cls(session) if inputs and fits else None
 
-    def run(self, names: Sequence[str], tensors: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]] | None:
+    def run(self, names: Sequence[str], tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]] | None:
         """The outputs `names` for one row; None where the plain way is to be taken."""
         key = tuple(names)
-        bound = self._made.get(key)
-        if bound is None:
-            if key in self._made or len(self._made) >= _KEPT or not self._takes(tensors):
-                return None
-            bound = self._made[key] = _Bound.of(self._session, key, tensors)
-            if bound is None:
-                return None
-        return bound.answer(tensors)
+        if key in self._made:
+            bound = self._made[key]
+            return None if bound is None else bound.answer(tensors)
+        if len(self._made) < _KEPT and self._takes(tensors):
+            self._made[key] = _Bound.of(self._session, key, tensors)
+        return None
 
     def _takes(self, tensors: Mapping[str, NDArray[Any]]) -> bool:
         return {name: tensor.shape for name, tensor in tensors.items()} == self._shapes
@@ -141,11 +139,11 @@ class _Bound:
     ) -> None:
         self._lock = threading.Lock()
         self._inputs = [(name, np.zeros_like(tensor, order="C")) for name, tensor in tensors.items()]
-        self._answers = [np.zeros_like(answer, order="C") for answer in answers]
+        self._answers = {n: np.zeros_like(answer, order="C") for n, answer in zip(names, answers, strict=True)}
         binding = self._binding = session.io_binding()  # which keeps what is bound
         for name, memory in self._inputs:
             binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(memory))
-        for name, memory in zip(names, self._answers, strict=True):
+        for name, memory in self._answers.items():
             binding.bind_ortvalue_output(name, onnxruntime.OrtValue.ortvalue_from_numpy(memory))
         self._run = _runner(session, binding)
 
@@ -160,20 +158,24 @@ class _Bound:
             given = made.answer(tensors)
         except Exception:  # noqa: BLE001 - what cannot be bound is run in the plain way, which says what is wrong
             return None
-        same = given is not None and all(a.tobytes() == b.tobytes() for a, b in zip(given, answers, strict=True))
-        return made if same else None
+        if given is None or any(
+            given[n].tobytes() != answer.tobytes() for n, answer in zip(names, answers, strict=True)
+        ):
+            return None
+        return made
 
-    def answer(self, tensors: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]] | None:
+    def answer(self, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]] | None:
+        """What the graph answers, in memory of the caller's own; None where the plain way is to be taken."""
         if len(tensors) != len(self._inputs) or not self._lock.acquire(blocking=False):
             return None
         try:
             for name, memory in self._inputs:
                 tensor = tensors[name]
-                if tensor.shape != memory.shape:
+                if tensor.shape != memory.shape or tensor.dtype != memory.dtype:
                     return None
-                np.copyto(memory, tensor, casting="no")
+                memory[...] = tensor
             self._run()
-            return [answer.copy() for answer in self._answers]
+            return {name: answer.copy() for name, answer in self._answers.items()}
         except Exception:  # noqa: BLE001 - the plain way says what is wrong
             return None
         finally:
