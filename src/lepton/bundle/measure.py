@@ -69,8 +69,8 @@ def measure_latency(
 
     Args:
         predictor: the model.
-        rows: a list of dicts, as requests bring them, a Polars DataFrame or a numpy matrix; each call takes the next
-            of at most 256 rows.
+        rows: a list of dicts, as requests bring them, a Polars DataFrame, a numpy matrix, or a dict of tensors by
+            name; each call takes the next of at most 256 rows.
         reference: a model to measure in turns with it, block by block, so that both see the same machine.
         blocks: of how many blocks the median is taken.
         calls: calls of each block.
@@ -112,7 +112,10 @@ def bundle_size(path: str | os.PathLike[str]) -> int:
 def _single_rows(rows: Any) -> list[Any]:
     """Some of `rows`, each as a container of one row."""
     samples: list[Any]
-    if isinstance(rows, np.ndarray):
+    if isinstance(rows, Mapping):
+        num_rows = min(len(next(iter(rows.values()), ())), _SAMPLES)
+        samples = [{name: array[row : row + 1] for name, array in rows.items()} for row in range(num_rows)]
+    elif isinstance(rows, np.ndarray):
         samples = [rows[row : row + 1] for row in range(min(len(rows), _SAMPLES))]
     else:
         dicts = rows.head(_SAMPLES).to_dicts() if isinstance(rows, pl.DataFrame) else rows[:_SAMPLES]

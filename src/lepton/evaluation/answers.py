@@ -129,6 +129,8 @@ def gather(
     target: str | None = None,
     weight: str | None = None,
     columns: Sequence[str] = (),
+    tensors: list[dict[str, NDArray[Any]]] | None = None,
+    labelled: bool = True,
     work: Work | None = None,
 ) -> Answers:
     """Answers of `predictor` to the rows of `dataset` that have a target it can be judged by.
@@ -139,6 +141,8 @@ def gather(
         target: column of the truth; by default the one that the model was trained to predict.
         weight: column of sample weights; by default the one whose role is weight, if there is one.
         columns: further columns to keep.
+        tensors: where the graph's inputs are kept, a dict for each batch of rows that is judged.
+        labelled: whether there is a target; where not, what the model answers stands for the truth.
         work: told of progress in rows.
 
     Raises:
@@ -146,12 +150,12 @@ def gather(
         SchemaError: the target is of another kind, or columns that the model needs are missing.
     """
     work = Work.of(work)
-    name = _target_name(predictor, dataset, target)
+    name = _target_name(predictor, dataset, target) if labelled else target or ""
     weight = weight or next((each.name for each in dataset.schema.of_role(Role.WEIGHT)), None)
     group = next((each.name for each in dataset.schema.of_role(Role.GROUP)), None) or _query(predictor, dataset)
     kept = [dataset.schema[each].name for each in (*columns, *filter(None, (weight, group)))]
     inputs = [each.name for each in predictor.manifest.inputs if each.name in dataset.schema]
-    gathering = _Gathering(predictor, name, list(dict.fromkeys(kept)), inputs, target is not None)
+    gathering = _Gathering(predictor, name, list(dict.fromkeys(kept)), inputs, target is not None, tensors, labelled)
     if takes_files(predictor.inputs):
         return _gathered_files(gathering, dataset, weight, group, work)
     for batch in dataset.batches(columns=list(dict.fromkeys((*inputs, *gathering.truths, *kept)))):
@@ -247,7 +251,16 @@ def _query(predictor: Predictor, dataset: Dataset) -> str | None:
 class _Gathering:
     """What has come so far, batch by batch."""
 
-    def __init__(self, predictor: Predictor, target: str, kept: list[str], inputs: list[str], in_texts: bool) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        target: str,
+        kept: list[str],
+        inputs: list[str],
+        in_texts: bool,
+        tensors: list[dict[str, NDArray[Any]]] | None,
+        labelled: bool,
+    ) -> None:
         self.predictor = predictor
         self.target = target
         self.kept = kept
@@ -257,6 +270,9 @@ class _Gathering:
         # Several labels are columns of their own, or stand in the texts of one that is named.
         self.in_texts = self.several and in_texts
         self.truths = predictor.label_names if self.several and not self.in_texts else (target,)
+        self.tensors, self.labelled = tensors, labelled
+        if not labelled:
+            self.truths = ()
         self.num_rows = 0
         self.num_missing = 0
         self.unseen: Counter[str] = Counter()
@@ -265,16 +281,20 @@ class _Gathering:
     def add(self, batch: pl.DataFrame, arrays: Sequence[NDArray[Any]] | None = None) -> None:
         """Have the model answer rows; `arrays` stand for what its column of files holds."""
         self.num_rows += batch.height
-        y, missing, unseen = self._truth(batch)
+        y, missing, unseen = self._truth(batch) if self.labelled else _no_truth(batch.height)
         self.num_missing += int(missing.sum())
         judged = ~missing & ~unseen
         if not judged.any():
             return
         rows = batch if judged.all() else batch.filter(pl.Series(judged))
-        if arrays is None:
-            given = self.predictor.outputs(rows.select(self.inputs))
+        asked: Any = rows.select(self.inputs)
+        if arrays is not None:
+            asked = [array for array, own in zip(arrays, judged, strict=True) if own]
+        if self.tensors is None:
+            given = self.predictor.outputs(asked)
         else:
-            given = self.predictor.outputs([array for array, own in zip(arrays, judged, strict=True) if own])
+            self.tensors.append(self.predictor.tensors(asked))
+            given = self.predictor.run(self.tensors[-1])
         predicted: NDArray[Any]
         if self.several:
             predicted = np.asarray(given["prediction"], dtype=np.int64)
@@ -286,7 +306,8 @@ class _Gathering:
             numbers = given[self.predictor.task.answer]
             predicted, probabilities = np.asarray(numbers, dtype=np.float64).reshape(rows.height), None
         beside = {name: given[name] for name in _BESIDE if name in given}
-        self.parts.append((y[judged], predicted, probabilities, rows.select(self.kept), beside))
+        truth = y[judged] if self.labelled else predicted
+        self.parts.append((truth, predicted, probabilities, rows.select(self.kept), beside))
 
     def _truth(self, batch: pl.DataFrame) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]:
         """Truth of the rows, which of them have none, and which one that the model does not know."""
@@ -337,6 +358,10 @@ class _Gathering:
         found = ", ".join(repr(label) for label, _ in self.unseen.most_common(5))
         known = ", ".join(map(repr, self.labels[:10]))
         return f"the target {self.target!r} holds no label that the model knows: found {found}; it knows {known}"
+
+
+def _no_truth(num_rows: int) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]:
+    return np.empty(num_rows), np.zeros(num_rows, dtype=bool), np.zeros(num_rows, dtype=bool)
 
 
 def _present(truth: pl.Series) -> pl.Series:

@@ -46,14 +46,14 @@ class Rows:
     def judged(self, predictor: Predictor) -> Answers:
         """What another model answers to the same rows, beside the same truth."""
         given = predictor.run(self.tensors)
-        answers, several = self.answers, self.answers.y.ndim == 2
+        answers = self.answers
         predicted: NDArray[Any]
-        if several:
+        if predictor.task.several:
             predicted = np.asarray(given["prediction"], dtype=np.int64)
         elif answers.labels:
             predicted = label_positions(given["prediction"], answers.labels, "the prediction")
         else:
-            predicted = np.asarray(given[predictor.task.answer], dtype=np.float64).reshape(len(self))
+            predicted = np.asarray(given[predictor.answer], dtype=np.float64).reshape(answers.predicted.shape)
         probabilities = given.get("probabilities")
         return replace(
             answers,
