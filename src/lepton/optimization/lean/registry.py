@@ -9,6 +9,10 @@ from lepton.optimization.lean.base import Step
 __all__ = ["STEPS", "steps"]
 
 STEPS: dict[str, str] = {
+    "clean": "lepton.optimization.lean.steps.clean:Clean",
+    "half-weights": "lepton.optimization.lean.steps.half:HalfWeights",
+    "byte-weights": "lepton.optimization.lean.steps.byte_weights:ByteWeights",
+    "static-int8": "lepton.optimization.lean.steps.static_int8:StaticInt8",
     "prune": "lepton.optimization.lean.steps.prune:Prune",
     "narrow-leaves": "lepton.optimization.lean.steps.narrow_leaves:NarrowLeaves",
 }
