@@ -14,6 +14,7 @@ STEPS: dict[str, str] = {
     "byte-weights": "lepton.optimization.lean.steps.byte_weights:ByteWeights",
     "static-int8": "lepton.optimization.lean.steps.static_int8:StaticInt8",
     "prune": "lepton.optimization.lean.steps.prune:Prune",
+    "narrow": "lepton.optimization.lean.steps.narrow:Narrow",
     "narrow-leaves": "lepton.optimization.lean.steps.narrow_leaves:NarrowLeaves",
 }
 """Name → `module:class`, in the order in which a search tries what is of one stage."""

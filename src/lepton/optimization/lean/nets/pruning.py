@@ -16,7 +16,7 @@ from lepton.core import ErrorCode, TrainingError, Work
 from lepton.optimization.lean.base import Draft, Subject
 from lepton.optimization.lean.graphs import parse
 from lepton.optimization.lean.nets.module import NetModule
-from lepton.optimization.lean.nets.recover import BATCH, PASSES, Lessons, lessons_of, recover, torch_threads
+from lepton.optimization.lean.nets.recover import BATCH, PASSES, Lessons, lessons_of, taught, torch_threads
 from lepton.optimization.lean.nets.units import Units, find_units, settled
 from lepton.optimization.lean.network import Network, read_network
 
@@ -64,11 +64,9 @@ def prune_network(
         goal = (1 - share) ** (number / rounds)
         gone = _chosen(units, importance(units, lessons, work, by=by), whole, goal)
         network = units.without(gone)
-        module = NetModule(network)
         last = number == rounds
         part = work if last or work.remaining is None else work.part(work.remaining * _SHORT)
-        recover(module, lessons, part, passes=passes if last else passes * _SHORT, name=f"prune-{number}")
-        network = module.learned()
+        network = taught(network, lessons, part, passes=passes if last else passes * _SHORT, name=f"prune-{number}")
         work.check()
     return network
 

@@ -16,18 +16,20 @@ from torch.nn import functional
 
 from lepton.core import ErrorCode, TrainingError, Work
 from lepton.optimization.lean.base import Subject
-from lepton.optimization.lean.nets.module import frontier
+from lepton.optimization.lean.nets.module import NetModule, frontier
+from lepton.optimization.lean.nets.norms import with_norms, without_norms
 from lepton.optimization.lean.network import Network
 from lepton.training.nets.augment import LightAugment
 from lepton.training.trainer.averaging import Averager, copy_state, put_state
 
-__all__ = ["Lessons", "lessons_of", "lessons_with", "recover", "torch_threads"]
+__all__ = ["Lessons", "lessons_of", "lessons_with", "recover", "taught", "torch_threads"]
 
 PASSES = 12
 """Over the rows, where there is time."""
 
 BATCH = 128
 _PEAK = 1e-3  # learning rate
+_PEAK_NORMED = 3e-3  # where batches are normalised
 _WARM = 0.2  # share of the steps in which the learning rate rises
 _DECAY = 0.01
 _AVERAGE = 0.99
@@ -38,7 +40,7 @@ _HELD_OUT, _LEAST_HELD_OUT, _MOST_HELD_OUT = 0.1, 20, 2_000  # of the rows
 _MOST_BYTES = 1 << 30  # of rows in memory
 _STEPS_TO_TIME = 4
 _SHARE_OF_TIME = 0.85
-_LEAST_SIDE = 8  # of pictures that are worth turning
+_LEAST_SIDE, _MOST_CHANNELS = 8, 4  # of pictures that are worth turning
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Lessons:
         truth: classes [N] int64, flags [N, L], or numbers as `taught`; None where it is not known.
         answer: of the network: `softmax`, `sigmoid` or `numbers`.
         centre: mean and deviation of numbers.
-        pictures: whether the rows are pictures [N, C, H, W] that may be turned a little.
+        channels: axis of the channels of pictures, which may be turned a little; None for other rows.
     """
 
     inputs: tuple[Tensor, ...]
@@ -59,7 +61,7 @@ class Lessons:
     truth: Tensor | None
     answer: str
     centre: tuple[float, float] = (0.0, 1.0)
-    pictures: bool = False
+    channels: int | None = None
 
     def __len__(self) -> int:
         return len(self.taught)
@@ -98,8 +100,7 @@ def lessons_with(inputs: tuple[Tensor, ...], subject: Subject, answers: Any, ans
     """The same, from what comes to a network and the answers to those rows."""
     labelled = subject.learn.labelled
     first = inputs[0]
-    pictures = len(inputs) == 1 and first.ndim == 4 and first.shape[1] <= 4 and min(first.shape[2:]) >= _LEAST_SIDE
-    pictures = pictures and any(each.kind == "image" or each.name == "image" for each in _inputs(subject))
+    channels = _channels(subject, first) if len(inputs) == 1 else None
     if answer == "numbers":
         numbers = torch.from_numpy(np.asarray(answers.predicted, dtype=np.float64).reshape(len(first), -1))
         centre = float(numbers.mean()), float(numbers.std()) or 1.0
@@ -107,15 +108,31 @@ def lessons_with(inputs: tuple[Tensor, ...], subject: Subject, answers: Any, ans
         truth = (torch.from_numpy(np.asarray(answers.y, dtype=np.float64)).reshape(taught.shape) - centre[0]) / centre[
             1
         ]
-        return Lessons(inputs, taught, truth.float() if labelled else None, answer, centre, pictures)
+        return Lessons(inputs, taught, truth.float() if labelled else None, answer, centre, channels)
     taught = torch.from_numpy(np.array(answers.probabilities, dtype=np.float32))
     truth = torch.from_numpy(np.array(answers.y, dtype=np.int64))
-    return Lessons(inputs, taught, truth if labelled else None, answer, pictures=pictures)
+    return Lessons(inputs, taught, truth if labelled else None, answer, channels=channels)
 
 
-def _inputs(subject: Subject) -> list[Any]:
+def _channels(subject: Subject, rows: Tensor) -> int | None:
+    """The axis of the channels if the rows are pictures."""
     manifest = subject.original.manifest
-    return [*manifest.inputs, *(manifest.tensors if not manifest.inputs else ())]
+    kinds = {each.kind.value for each in manifest.inputs} | {each.name for each in manifest.tensors}
+    if rows.ndim != 4 or "image" not in kinds:
+        return None
+    for axis, sides in ((3, rows.shape[1:3]), (1, rows.shape[2:])):
+        if rows.shape[axis] <= _MOST_CHANNELS and min(sides) >= _LEAST_SIDE:
+            return axis
+    return None
+
+
+def taught(network: Network, lessons: Lessons, work: Work, *, passes: float = PASSES, name: str = "recover") -> Network:
+    """The network, taught again; see `recover`."""
+    normed = with_norms(network, lessons.inputs)
+    is_normed = any(node.op == "BatchNormalization" for node in normed.nodes)
+    module = NetModule(normed)
+    recover(module, lessons, work, passes=passes, peak=_PEAK_NORMED if is_normed else _PEAK, name=name)
+    return without_norms(module.learned())
 
 
 def recover(
@@ -211,9 +228,9 @@ class _Teaching:
     def _step(self, places: Tensor, optimizer: Any, parameters: list[Any]) -> None:
         self.module.train()
         inputs = tuple(value[places] for value in self.lessons.inputs)
-        if self.lessons.pictures:
-            turned, _ = self.augment(inputs[0].permute(0, 2, 3, 1), None, self.generator)
-            inputs = (turned.permute(0, 3, 1, 2).to(inputs[0].dtype),)
+        if (axis := self.lessons.channels) is not None:
+            turned, _ = self.augment(inputs[0].movedim(axis, 3), None, self.generator)
+            inputs = (turned.movedim(3, axis),)
         own: Callable[..., Tensor] | None = getattr(self.module, "training_loss", None)
         if own is not None:
             loss = own(*inputs, places, self.lessons.loss)[0]
