@@ -20,8 +20,10 @@ from lepton.training.estimators import (
 from lepton.training.trainer import Trainer as Trainer
 from lepton.verbs import (
     Model as Model,
+    accelerate as accelerate,
     check as check,
     compare as compare,
+    compress as compress,
     describe as describe,
     diff as diff,
     evaluate as evaluate,
@@ -30,6 +32,7 @@ from lepton.verbs import (
     import_model as import_model,
     load as load,
     predict as predict,
+    profile as profile,
     read as read,
     search as search,
     serve as serve,

@@ -36,9 +36,14 @@ GROUPS: dict[str, tuple[CommandRecord, ...]] = {
         _command("search", "search:search", "Search for a network for pictures or sounds that answers in time."),
         _command("import", "import_model:import_model", "A model of another framework, as a model file."),
         _command("choose", "choose:choose", "Another model from the search of a model: smaller, or quicker."),
+        _command("compress", "compress:compress", "Make a model smaller and faster within budgets, with proof."),
         _command("evaluate", "evaluate:evaluate", "Metrics of a model on a table, with intervals."),
         _command("predict", "predict:predict", "Answers of a model for the rows of a table."),
         _command("compare", "compare:compare", "Two models on the same rows, with a paired test."),
+        _command(
+            "accelerate", "accelerate:accelerate", "What makes a model quicker on this machine, kept in its file."
+        ),
+        _command("profile", "profile:profile", "Where the time of a model goes, by operator."),
         _command("bench", "bench:bench", "How quickly a model is served, under a load."),
         _command("serve", "serve:serve", "Serve models over HTTP (Open Inference Protocol)."),
         _command("feedback export", "feedback:export", "Rows that a server has kept, with what was true of them."),

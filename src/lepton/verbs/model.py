@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,15 +31,21 @@ if TYPE_CHECKING:
 
     from lepton import evaluation, training
     from lepton.data.media import decoded as files
+    from lepton.optimization import accelerate as speeding
+    from lepton.optimization.lean import asking as lean
     from lepton.training import choosing
+    from lepton.verbs import compressing
 else:
     # Who loads a model to predict does not wait for the rooms that train and judge.
     evaluation, training = LazyModule("lepton.evaluation"), LazyModule("lepton.training")
+    lean, compressing = LazyModule("lepton.optimization.lean.asking"), LazyModule("lepton.verbs.compressing")
     files, choosing = LazyModule("lepton.data.media.decoded"), LazyModule("lepton.training.choosing")
+    speeding = LazyModule("lepton.optimization.accelerate")
 
 __all__ = ["Model", "load", "opened", "rows_for"]
 
 _SHOWN_INPUTS = 50
+_MEASURED_ROWS = 256
 _TO_READ = (str, Path, data.Dataset)
 
 
@@ -63,6 +69,7 @@ class Model:
         self.path = Path(path)
         self._size = bundle.bundle_size(self.path)
         self._table: data.Dataset | None = None  # that it was trained on, where that was here
+        self._acceleration: speeding.Acceleration | None = None
 
     def __copy__(self) -> Model:
         copied = object.__new__(Model)
@@ -248,6 +255,87 @@ class Model:
             model = made.keep(Model(made.path, resources=made.work.resources))
         model._table = table
         return model
+
+    def accelerate(
+        self,
+        source: Any = None,
+        *,
+        within: str | float = "60s",
+        batch: int | Sequence[int] = 1,
+        python: str | Path | None = None,
+        output: str | Path | None = None,
+        seed: int = 0,
+        work: Work | None = None,
+    ) -> Model:
+        """The same model as quick as this machine can: what is clearly quicker is kept in the reports of its file.
+
+        Threads, what onnxruntime does to the graph, its memory and the execution providers that are present are
+        measured in turns with the defaults, and compared with their answers. The winner is used wherever the file is
+        opened on a machine of this type. Where nothing is clearly quicker, nothing is written.
+
+        Args:
+            source: rows to measure with, as of `predict`; by default such as the file's statistics and schema say.
+            within: time allowed.
+            batch: rows of a call; several sizes count alike.
+            python: interpreter of another environment, with the onnxruntime of a GPU, say, whose execution providers
+                are measured too; what they would give is told, and not kept.
+            output: a file to write in place of the model's own, which then stays as it is. Its graph may be another
+                one that gives the same answers.
+            seed: of rows that are made.
+            work: time, cancel, progress and resources; replaces `within` and `seed`.
+
+        Returns:
+            The model opened anew, whose `acceleration` says what was found.
+
+        Raises:
+            UsageError: a batch that cannot be.
+            DataError: there is no such interpreter.
+            Interrupted: the work was asked to stop; nothing is written.
+        """
+        sizes = (batch,) if isinstance(batch, int) else tuple(batch)
+        rows = self._first_rows(source, max(sizes, default=1))
+        with making(output or self.path, work, within=within, seed=seed) as made:
+            written = None if output is None else made.path
+            found = speeding.accelerate(self.path, rows, batch=sizes, python=python, output=written, work=made.work)
+        model = Model(output or self.path, resources=self._resources)
+        model._acceleration, model._table = found, self._table
+        return model
+
+    @property
+    def acceleration(self) -> speeding.Acceleration | None:
+        """What `accelerate` found, of the model that it gave."""
+        return self._acceleration
+
+    def profile(
+        self, source: Any = None, *, batch: int = 1, seed: int = 0, work: Work | None = None
+    ) -> speeding.Profile:
+        """Where the time of a call goes: encoding, and the graph by operator and node, beside what the machine can do.
+
+        Args:
+            source: rows to measure with, as of `predict`; by default such as the file's statistics and schema say.
+            batch: rows of a call.
+            seed: of rows that are made.
+            work: cancel and resources; replaces `seed`.
+
+        Raises:
+            UsageError: a batch that cannot be.
+        """
+        work = Work(seed=seed) if work is None else work
+        return speeding.profile(self._predictor, self._first_rows(source, batch), batch=batch, work=work)
+
+    def _first_rows(self, source: Any, count: int) -> Any:
+        if isinstance(source, _TO_READ) and not isinstance(self._predictor.inputs, bundle.TensorInputs):
+            return rows_for(self, source).head(max(count, _MEASURED_ROWS))
+        return self._rows(source)
+
+    def compress(self, source: Source, **options: Any) -> Model:
+        """The model made smaller and faster within budgets, with proof; options as of `lepton.compress`."""
+        return compressing.compress(self, source, **options)
+
+    @property
+    def compression(self) -> lean.Compression | None:
+        """How the model was made smaller, and the proof of what it lost; None where it was not."""
+        return lean.compression_of(self._predictor.bundle.reports)
 
     def how(self) -> training.How:
         """How the model was found: what was tried, what each learner reached, why this one."""

@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,20 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from lepton.bundle import Predictor
-from lepton.core import Resources, Work, printable
+from lepton.core import ErrorCode, Resources, UsageError, Work, printable
 from lepton.optimization.accelerate.operators import bytes_of, flops_of, shapes_of
 from lepton.optimization.accelerate.peaks import Peaks, measure_peaks
+from lepton.optimization.accelerate.rows import first_rows, rows_to_measure, take_rows
 from lepton.report import Facts, Page, Points, Table, bars, plain_table, show_number
 from lepton.store import open_read, scratch_folder
 
-__all__ = ["NodeTime", "OperatorTime", "Profile", "measure_profile"]
+__all__ = ["NodeTime", "OperatorTime", "Profile", "measure_profile", "profile", "show_seconds"]
 
 _CALLS = 300
 _LEAST_CALLS = 5
 _SECONDS = 2.0  # for the calls of the profile
 _SHOWN = 12
+_MOST_BATCH = 65_536
 _MOST_EVENTS = 400_000
 _CACHED = 1 << 23  # bytes: what a call touches stays in the caches until the next one
 _DISPATCH_NODE = 2e-6  # seconds: a node that takes less is mostly the calling of it
@@ -218,6 +221,26 @@ class Profile:
             (each.name, each.operator, show_seconds(each.seconds), f"{each.share:.1%}", str(list(each.shape)))
             for each in self.nodes[:50]
         ]
+
+
+def profile(predictor: Predictor, rows: Any = None, *, batch: int = 1, work: Work) -> Profile:
+    """Where the time of a call of `batch` rows goes.
+
+    Args:
+        predictor: the model.
+        rows: in any container that it takes; None makes some, whose encoding is not timed.
+        batch: rows of a call.
+        work: cancel, resources and seed.
+
+    Raises:
+        UsageError: a batch that cannot be, or no rows.
+    """
+    if not 1 <= batch <= _MOST_BATCH:
+        raise UsageError(ErrorCode.USAGE, f"got batch={batch}", wanted=f"1 to {_MOST_BATCH}")
+    made = rows_to_measure(predictor, batch, work.seed_for("rows"), rows)
+    encode = None if rows is None else partial(predictor.tensors, first_rows(rows, batch))
+    feeds = take_rows(made, batch)
+    return measure_profile(predictor, feeds, encode=encode, resources=work.resources, work=work)
 
 
 def measure_profile(

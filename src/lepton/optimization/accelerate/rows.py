@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from lepton.bundle import Predictor, SeriesInputs, TensorInputs
 from lepton.core import ErrorCode, UsageError
 from lepton.serving.load import rows_like
 
-__all__ = ["rows_to_measure", "take_rows"]
+__all__ = ["first_rows", "rows_to_measure", "take_rows"]
 
 _MOST_TOKEN = 100
 
@@ -31,7 +32,7 @@ def rows_to_measure(predictor: Predictor, count: int, seed: int, rows: Any = Non
     """
     if rows is None:
         return _made(predictor, count, seed)
-    tensors = predictor.tensors(rows[:count])
+    tensors = predictor.tensors(first_rows(rows, count))
     if not len(next(iter(tensors.values()))):
         raise UsageError(ErrorCode.USAGE, "got no rows to measure with", wanted="at least one row")
     ragged = [name for name, tensor in tensors.items() if tensor.dtype == object and tensor.ndim == 1]
@@ -45,6 +46,13 @@ def take_rows(tensors: dict[str, NDArray[Any]], count: int) -> dict[str, NDArray
     num_rows = len(next(iter(tensors.values())))
     places = np.arange(count) % num_rows
     return {name: np.ascontiguousarray(tensor[places]) for name, tensor in tensors.items()}
+
+
+def first_rows(rows: Any, count: int) -> Any:
+    """The first of them, in the container that they came in."""
+    if isinstance(rows, Mapping):
+        return {name: values[:count] if hasattr(values, "__len__") else values for name, values in rows.items()}
+    return rows.slice(0, count) if hasattr(rows, "slice") else rows[:count]  # Polars and Arrow; all others
 
 
 def _made(predictor: Predictor, count: int, seed: int) -> dict[str, NDArray[Any]]:
