@@ -15,6 +15,9 @@ STEPS: dict[str, str] = {
     "static-int8": "lepton.optimization.lean.steps.static_int8:StaticInt8",
     "prune": "lepton.optimization.lean.steps.prune:Prune",
     "narrow": "lepton.optimization.lean.steps.narrow:Narrow",
+    "student": "lepton.optimization.lean.steps.student:Student",
+    "factors": "lepton.optimization.lean.steps.factors:Factors",
+    "refit-trees": "lepton.optimization.lean.steps.refit_trees:RefitTrees",
     "narrow-leaves": "lepton.optimization.lean.steps.narrow_leaves:NarrowLeaves",
 }
 """Name → `module:class`, in the order in which a search tries what is of one stage."""

@@ -1,0 +1,221 @@
+"""What a smaller model of a table learns from: what stands before its scores, and what the original says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lepton.core import DataError, ErrorCode, Kind, Work
+from lepton.evaluation.answers import Answers
+from lepton.optimization.lean.base import Draft, Subject
+from lepton.optimization.lean.forests import forests_in
+from lepton.optimization.lean.graphs import parse, values_inside
+
+__all__ = ["TASKS", "Lesson", "has_no_lesson", "lesson_of", "source_of"]
+
+Doubles = NDArray[np.float64]
+
+TASKS = frozenset({"regression", "binary", "multiclass", "quantile", "multilabel", "ranking"})
+
+_MOST_ROWS = 40_000
+_MADE_A_ROW = 3
+_WIDEST = 600
+_SWAPPED = 0.3  # of the columns of a made row come from another row
+_NEAR = 0.01  # of the rows, by score, from which that other row is taken
+_MADE_WEIGHT = 0.5
+_LABELS = 0.7  # of the way from what the original says to what is true
+_FLATTEST = 0.02  # least curvature of a probability that counts
+_EXACT = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What is learned: `target` of `features`, by least squares with `weight`.
+
+    Attributes:
+        source: the value of the graph that `features` are.
+        features: in double precision [N, F].
+        target: raw scores [N, S], moved from those of the original towards the truth where it is known.
+        weight: how much each of them counts [N, S].
+        dtype: of the raw scores in the graph.
+    """
+
+    source: str
+    features: Doubles
+    target: Doubles
+    weight: Doubles
+    dtype: Any
+
+
+def has_no_lesson(subject: Subject, draft: Draft) -> str | None:
+    """Why no other model can be taught what this one says; None where it can."""
+    manifest = draft.manifest
+    if manifest.task not in TASKS:
+        return f"models of the task {manifest.task!r} give no raw scores to learn"
+    if "raw" not in manifest.inner or "raw" not in subject.original.manifest.inner:
+        return "the graph does not say where its raw scores are (inner point `raw`)"
+    if not set(subject.learn.tensors) <= {"numbers", "strings"}:
+        return "it is no model of a table"
+    return None
+
+
+def source_of(draft: Draft) -> str | None:
+    """The value of the graph that trees can be taught on.
+
+    That is what most of its trees look at, or else the inner point `features`, or the numbers where there is nothing
+    else; None where texts are all there is.
+    """
+    counts: dict[str, int] = {}
+    for found in forests_in(parse(draft.graph)):
+        counts[found.source] = counts.get(found.source, 0) + len(found.forest.features)
+    if counts:
+        return max(counts, key=lambda name: counts[name])
+    if any(column.kind is Kind.TEXT for column in draft.manifest.inputs):
+        return None
+    numeric = all(column.kind in (Kind.NUMBER, Kind.BOOLEAN, Kind.DATETIME) for column in draft.manifest.inputs)
+    return draft.manifest.inner.get("features", "numbers" if numeric else None)
+
+
+def lesson_of(subject: Subject, draft: Draft, work: Work) -> Lesson:
+    """Rows of `learn`, and rows made of pairs of them where they are few, with what the original says of them.
+
+    Raises:
+        DataError: the features are too many, or the scores no matrix.
+    """
+    source = source_of(draft)
+    if source is None:
+        raise _unfit("there are no features that trees could look at")
+    generator = np.random.default_rng(work.seed_for("lesson"))
+    rows = subject.learn
+    if len(rows) > _MOST_ROWS:
+        rows = rows.take(np.sort(generator.choice(len(rows), _MOST_ROWS, replace=False)))
+    features, raw = _seen(subject, draft, source, rows.tensors)
+    target, weight = towards_truth(rows.answers, raw, labelled=rows.labelled)
+    num_made = min(_MADE_A_ROW * len(rows), _MOST_ROWS - len(rows)) if len(rows) > 1 else 0
+    if num_made > 0:
+        work.check()
+        made = _made(rows.tensors, raw[:, int(generator.integers(raw.shape[1]))], num_made, generator)
+        more, said = _seen(subject, draft, source, made)
+        features, target = np.concatenate([features, more]), np.concatenate([target, said])
+        weight = np.concatenate([weight, _MADE_WEIGHT * _curvature(draft.manifest.task, said, rows.answers, raw)])
+    return Lesson(source, features, target, weight, _dtype(subject, rows.tensors))
+
+
+def _unfit(came: str) -> DataError:
+    return DataError(ErrorCode.NO_GRAPH_FORM, came, fix="another step may have something to do")
+
+
+def _dtype(subject: Subject, tensors: Any) -> Any:
+    raw = subject.original.manifest.inner["raw"]
+    first = {name: tensor[:1] for name, tensor in tensors.items()}
+    return values_inside(subject.original.graph, [raw], first)[raw].dtype
+
+
+def _seen(subject: Subject, draft: Draft, source: str, tensors: Any) -> tuple[Doubles, Doubles]:
+    """Features by the draft, raw scores by the original."""
+    features = tensors[source] if source in tensors else values_inside(draft.graph, [source], tensors)[source]
+    name = subject.original.manifest.inner["raw"]
+    raw = values_inside(subject.original.graph, [name], tensors)[name]
+    if features.ndim != 2 or features.shape[1] > _WIDEST or features.dtype.kind not in "fiub":
+        raise _unfit(f"the features are of shape {list(features.shape[1:])} and type {features.dtype}")
+    if raw.ndim != 2 or not np.isfinite(raw).all():
+        raise _unfit("the raw scores of the rows are no matrix of finite numbers")
+    return features.astype(np.float64), raw.astype(np.float64)
+
+
+def _made(tensors: Any, score: Doubles, count: int, generator: np.random.Generator) -> dict[str, NDArray[Any]]:
+    """Rows of which some columns are from a row of a similar score."""
+    order = np.argsort(score, kind="stable")
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    reach = max(2, int(_NEAR * len(order)))
+    one = generator.integers(0, len(order), count)
+    far = generator.integers(-reach, reach + 1, count)
+    other = order[np.clip(rank[one] + far, 0, len(order) - 1)]
+    made = {}
+    for name, tensor in tensors.items():
+        swapped = generator.random((count, tensor.shape[1])) < _SWAPPED
+        made[name] = np.where(swapped, tensor[other], tensor[one])
+    return made
+
+
+def towards_truth(answers: Answers, raw: Doubles, *, labelled: bool) -> tuple[Doubles, Doubles]:
+    """What is to be learned [N, S], and how much each score counts [N, S].
+
+    Scores of classes go one step of Newton's method towards the truth, and count by the curvature of their
+    probability; so least squares serve every task.
+
+    Args:
+        answers: of the original.
+        raw: its scores.
+        labelled: whether the truth is known.
+    """
+    share = _LABELS if labelled else 0.0
+    weight = _curvature(answers.task, raw, answers, raw)
+    target = raw
+    if answers.task == "regression":
+        slope, start = _line(raw[:, 0], answers.predicted)
+        if slope:
+            target = raw + share * ((answers.y - start) / slope - raw[:, 0])[:, None]
+    elif answers.task in _CLASSES and (temperature := _temperature(answers, raw)):
+        truth = answers.y if answers.y.ndim == 2 else np.eye(len(answers.labels))[answers.y][:, -raw.shape[1] :]
+        shares = _probabilities(answers.task, raw / temperature)
+        target = raw + temperature * share * (truth - shares) / weight
+    counts = 1.0 if answers.weight is None else answers.weight[:, None] / answers.weight.mean()
+    return target, weight * counts
+
+
+_CLASSES = frozenset({"binary", "multiclass", "multilabel"})
+
+
+def _curvature(task: str, scores: Doubles, answers: Answers, raw: Doubles) -> Doubles:
+    """How fast the probability changes with its score [N, S]; 1 for numbers."""
+    if task not in _CLASSES:
+        return np.ones_like(scores)
+    shares = _probabilities(task, scores / (_temperature(answers, raw) or 1.0))
+    return np.asarray(np.maximum(shares * (1.0 - shares), _FLATTEST))
+
+
+def _probabilities(task: str, scores: Doubles) -> Doubles:
+    with np.errstate(over="ignore"):
+        if task != "multiclass":
+            return np.asarray(1.0 / (1.0 + np.exp(-scores)))
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def _line(raw: Doubles, predicted: Doubles) -> tuple[float, float]:
+    """Slope and start of the line from scores to predictions; (0, 0) where they are on none."""
+    spread = raw.std()
+    if spread == 0.0:
+        return 0.0, 0.0
+    slope = float(((raw - raw.mean()) * (predicted - predicted.mean())).mean() / spread**2)
+    start = float(predicted.mean() - slope * raw.mean())
+    off = np.abs(slope * raw + start - predicted).max()
+    return (slope, start) if slope and off <= _EXACT * np.abs(predicted).max() else (0.0, 0.0)
+
+
+def _temperature(answers: Answers, raw: Doubles) -> float:
+    """What scores are divided by before they are probabilities; 0 where that is not what becomes of them."""
+    given = answers.probabilities
+    if given is None:
+        return 0.0
+    # Where a probability is neither 0 nor 1 to many digits, its score can be told from it.
+    inner = (given > _EXACT) & (given < 1.0 - _EXACT)
+    logs = np.log(np.where(inner, given, 0.5))
+    if answers.task == "multiclass":
+        whole = inner.all(axis=1)
+        scores, told = (each[whole] - each[whole].mean(axis=1, keepdims=True) for each in (raw, logs))
+    else:
+        inner = inner[:, -raw.shape[1] :]
+        odds = logs - np.log(np.where(given[:, : len(given[0])] < 1.0, 1.0 - given, 0.5))
+        scores, told = raw[inner], odds[:, -raw.shape[1] :][inner]
+    total = float((scores * told).sum())
+    if total <= 0.0:
+        return 0.0
+    temperature = float((scores**2).sum()) / total
+    off = np.abs(told * temperature - scores).max()
+    return temperature if off <= 1e-3 * max(1.0, float(np.abs(scores).max())) else 0.0
