@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lepton.bundle import Predictor, add_report, bundle_size, machine, measure_latency, open_model
-from lepton.core import BudgetError, BudgetVerdict, ErrorCode, Interrupted, UsageError, Work
+from lepton.core import BudgetError, BudgetVerdict, ErrorCode, Interrupted, UsageError, Work, printable
 from lepton.data import Dataset
 from lepton.optimization.lean.base import Draft, Step, Subject
 from lepton.optimization.lean.data import Arrays, Material, Wish, material_of, parts_among
@@ -100,6 +100,7 @@ def compress(
     request: Request,
     *,
     output: Path,
+    is_kept: bool = True,
     proof: Dataset | Arrays | None = None,
     work: Work | None = None,
 ) -> Outcome:
@@ -110,6 +111,7 @@ def compress(
         data: rows that it was not trained on: they are learned from, chosen by and proven with.
         request: budgets, metric, steps and folder.
         output: where the result is saved; what does not keep the budgets too, as the best there is.
+        is_kept: whether the file lasts, so that a refusal may name it.
         proof: rows to prove with, in place of a part of `data`.
         work: time, cancel, progress, resources and seed.
 
@@ -155,7 +157,7 @@ def compress(
             while piece := source.read(2**20):
                 copied.write(piece)
     open_model(output, resources=work.resources)  # what was saved opens
-    missed = None if proven.kept else _missed(proven, output)
+    missed = None if proven.kept else _missed(proven, output if is_kept else None)
     return Outcome(output, Compression(told), proven.verdicts, missed)
 
 
@@ -316,6 +318,7 @@ def _told(
         "greater_is_better": material.metric.greater_is_better,
         "target": request.wish.target,
         "weight": request.wish.weight,
+        "segments": list(request.wish.segments),
         "labelled": material.prove.labelled,
         "loss": proven.loss.to_dict(),
         "parts": [_part_dict(each) for each in proven.parts],
@@ -378,14 +381,15 @@ def _nothing(search: Search) -> Exception:
     )
 
 
-def _missed(proven: _Proven, output: Path) -> BudgetError:
+def _missed(proven: _Proven, output: Path | None) -> BudgetError:
     told, details = [], {}
     for each in proven.verdicts:
         if not each.kept:
             measured = "unknown" if each.measured is None else f"{each.measured:.6g}"
             told.append(f"{each.name} is {each.limit:g}, the best that was found has {measured}")
             details[each.name] = {"limit": each.limit, "measured": each.measured}
-    fix = f"the best is saved in {output.name}; allow more loss, size or time"
+    saved = "give output= to keep the best" if output is None else f"the best is saved in {printable(output.name)}"
+    fix = f"{saved}; allow more loss, size or time"
     limit = next((each.limit for each in proven.verdicts if each.name == "max_loss" and not each.kept), None)
     if limit is not None and (needed := proven.loss.rows_needed(limit)) is not None:
         fix += f", or give more rows: about {needed:,} to prove with, of which there are {proven.loss.num_rows:,}"
