@@ -48,6 +48,14 @@ LEVELS: Mapping[str, Any] = {
 SPINNING = ("always", "in-runs", "never")
 """When idle threads wait by asking again: at all times, while a graph runs, or never."""
 
+_NAMES = {
+    "level": "graph optimisation",
+    "bound": "memory bound once",
+    "memory_pattern": "memory pattern",
+    "parallel": "nodes side by side",
+    "flush_denormals": "denormals as zero",
+    "provider_options": "with",
+}
 _MOST_THREADS = 64
 _MOST_MACHINES = 100
 _logger = logging.getLogger("lepton.bundle")
@@ -145,7 +153,7 @@ class RuntimeSettings:
     def text(self) -> str:
         """For a person: what differs from the defaults."""
         shown = [
-            name.replace("_", " ") if value is True else f"{name.replace('_', ' ')} {_shown(value)}"
+            _NAMES.get(name, name) if value is True else f"{_NAMES.get(name, name)} {_shown(value)}"
             for name, value in self.to_dict().items()
         ]
         return ", ".join(shown) or "the defaults"

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lepton.bundle import add_report, machine, read_bundle
+from lepton.bundle import Bundle, add_report, machine, read_bundle
 from lepton.bundle.settings import REPORT
-from lepton.core import Work
+from lepton.core import MissingExtraError, Work
 from lepton.optimization.accelerate.result import Acceleration
+from lepton.optimization.accelerate.rewrite import rewrite
 from lepton.optimization.accelerate.search import find_settings
-from lepton.store import open_read, replace_file
+from lepton.optimization.lean.base import Draft
+from lepton.store import open_read, replace_file, scratch_folder
 
 __all__ = ["accelerate"]
 
@@ -39,7 +41,8 @@ def accelerate(
         rows: as of `find_settings`.
         batch: likewise.
         python: likewise.
-        output: file to write in place of `path`, which then stays as it is.
+        output: file to write in place of `path`, which then stays as it is. Its graph may be another one with the same
+            answers, where that is clearly quicker; reports on the former graph are then left out.
         work: time, cancel, resources and seed.
 
     Raises:
@@ -47,11 +50,35 @@ def accelerate(
         Interrupted: it was asked to stop; nothing is written.
     """
     bundle = read_bundle(path)
-    found = find_settings(bundle, rows, batch=batch, python=python, work=work)
-    if output is not None and output.absolute() != path.absolute():
+    if output is None or output.absolute() == path.absolute():
+        found = find_settings(bundle, rows, batch=batch, python=python, work=work)
+        _keep(path, found)
+        return found
+    with scratch_folder(work.resources.scratch) as folder:
+        rewritten = _rewritten(bundle, folder / "rewritten.lepton")
+        found = find_settings(bundle, rows, rewritten=rewritten, batch=batch, python=python, work=work)
+        if found.rewrites and rewritten is not None:
+            path = rewritten[0].path
         with replace_file(output) as copied, open_read(path) as source:
             shutil.copyfileobj(source, copied)
-        path = output
+    _keep(output, found)
+    return found
+
+
+def _rewritten(bundle: Bundle, path: Path) -> tuple[Bundle, tuple[str, ...]] | None:
+    """The model with another graph that gives the same answers, if there is one and onnx is installed."""
+    try:
+        graph, changes = rewrite(bundle.graph, tuple(bundle.manifest.inner.values()))
+    except MissingExtraError:
+        return None
+    if not changes:
+        return None
+    replace(Draft.of(bundle), graph=graph).write(path)
+    return read_bundle(path), changes
+
+
+def _keep(path: Path, found: Acceleration) -> None:
+    """Write what won for this type of machine into the reports, in the place of what won before."""
     known = read_bundle(path).reports.get(REPORT, {}).get("machines")
     records = [each for each in known if isinstance(each, dict)] if isinstance(known, list) else []
     others = [each for each in records if each.get("machine") != found.machine]
@@ -62,7 +89,6 @@ def accelerate(
             REPORT,
             {"time": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "machines": kept},
         )
-    return found
 
 
 def _record(found: Acceleration) -> dict[str, Any]:

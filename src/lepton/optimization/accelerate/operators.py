@@ -52,10 +52,10 @@ def flops_of(operator: str, inputs: Sequence[tuple[str, Shape]], outputs: Sequen
     return float(_BY_ELEMENT.get(operator, 1) * size)
 
 
-def bytes_of(arguments: Mapping[str, Any]) -> float:
-    """Bytes that a node reads and writes: activations, parameters and answers."""
+def bytes_of(arguments: Mapping[str, Any], *names: str) -> float:
+    """Bytes that a node reads and writes, of `activation_size`, `parameter_size` and `output_size`."""
     total = 0.0
-    for name in ("activation_size", "parameter_size", "output_size"):
+    for name in names:
         try:
             total += max(int(arguments.get(name, 0)), 0)
         except (TypeError, ValueError):

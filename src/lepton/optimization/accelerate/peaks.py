@@ -37,10 +37,6 @@ class Peaks:
     threads: int
     flops_all: float
 
-    def least_seconds(self, flops: float, num_bytes: float, *, cached: bool) -> float:
-        """The time that arithmetic or memory alone would take on one thread: the roofline."""
-        return max(flops / self.flops, num_bytes / (self.cache_bandwidth if cached else self.bandwidth))
-
 
 def measure_peaks(resources: Resources, clock: Callable[[], float] = time.perf_counter) -> Peaks:
     """Measure; takes about a quarter of a second."""

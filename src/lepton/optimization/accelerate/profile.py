@@ -31,7 +31,7 @@ _SECONDS = 2.0  # for the calls of the profile
 _SHOWN = 12
 _MOST_BATCH = 65_536
 _MOST_EVENTS = 400_000
-_CACHED = 1 << 23  # bytes: what a call touches stays in the caches until the next one
+_CACHED = 1 << 23  # bytes of weights that stay in the caches until the next call
 _DISPATCH_NODE = 2e-6  # seconds: a node that takes less is mostly the calling of it
 Clock = Callable[[], float]
 
@@ -47,7 +47,8 @@ class NodeTime:
         share: of the time of all nodes.
         shape: of its first output.
         flops: floating point operations of a call, or None where shapes do not tell.
-        num_bytes: that it reads and writes in a call.
+        num_bytes: activations that it reads and writes in a call.
+        parameter_bytes: weights that it reads.
     """
 
     name: str
@@ -57,6 +58,7 @@ class NodeTime:
     shape: tuple[int, ...]
     flops: float | None
     num_bytes: float
+    parameter_bytes: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class OperatorTime:
         seconds: of a call, all of them.
         share: of the time of all nodes.
         flops: of those whose shapes tell.
-        num_bytes: that they read and write.
+        num_bytes: that they read and write, weights included.
         least_seconds: what arithmetic or memory alone would take at this machine's peaks.
     """
 
@@ -127,7 +129,7 @@ class Profile:
 
     def words(self) -> tuple[str, ...]:
         """What that means, and what helps."""
-        share = self.least_seconds / self.call_seconds
+        share = min(self.least_seconds / self.call_seconds, 1.0)
         first = f"The machine's peaks alone would take {share:.0%} of the time on one thread."
         top = self.operators[0].operator if self.operators else "no node"
         said = {
@@ -341,7 +343,9 @@ def _nodes(events: Iterable[Mapping[str, Any]]) -> tuple[NodeTime, ...]:
         inputs, outputs = shapes_of(told.get("input_type_shape")), shapes_of(told.get("output_type_shape"))
         shape = outputs[0][1] if outputs else ()
         flops = flops_of(operator, inputs, outputs)
-        nodes.append(NodeTime(printable(name), operator, seconds, seconds / whole, shape, flops, bytes_of(told)))
+        moved, weights = bytes_of(told, "activation_size", "output_size"), bytes_of(told, "parameter_size")
+        share = seconds / whole
+        nodes.append(NodeTime(printable(name), operator, seconds, share, shape, flops, moved, weights))
     return tuple(sorted(nodes, key=lambda node: (-node.seconds, node.name)))
 
 
@@ -351,7 +355,14 @@ def _trimmed(times: Sequence[float]) -> float:
 
 
 def _operators(nodes: Sequence[NodeTime], peaks: Peaks) -> tuple[OperatorTime, ...]:
-    cached = sum(each.num_bytes for each in nodes) < _CACHED
+    # What one node writes the next one finds in the caches; weights stay there from call to call if they are few.
+    cached = sum(each.parameter_bytes for each in nodes) < _CACHED
+    weights = peaks.cache_bandwidth if cached else peaks.bandwidth
+
+    def least(node: NodeTime) -> float:
+        moving = node.num_bytes / peaks.cache_bandwidth + node.parameter_bytes / weights
+        return max((node.flops or 0.0) / peaks.flops, moving)
+
     groups: dict[str, list[NodeTime]] = defaultdict(list)
     for node in nodes:
         groups[node.operator].append(node)
@@ -362,8 +373,8 @@ def _operators(nodes: Sequence[NodeTime], peaks: Peaks) -> tuple[OperatorTime, .
             sum(each.seconds for each in group),
             sum(each.share for each in group),
             sum(each.flops or 0.0 for each in group),
-            sum(each.num_bytes for each in group),
-            sum(peaks.least_seconds(each.flops or 0.0, each.num_bytes, cached=cached) for each in group),
+            sum(each.num_bytes + each.parameter_bytes for each in group),
+            sum(map(least, group)),
         )
         for operator, group in groups.items()
     ]

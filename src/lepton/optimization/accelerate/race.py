@@ -26,6 +26,8 @@ LEAST = 1.02
 LOOKS = (10, 14, 20, 28)
 """Rounds after which the test is made."""
 
+_FIRST, _HOPELESS = 3, 0.9  # after so many rounds, what was slower than that in all of them is dropped
+
 
 class Contestant(Protocol):
     """One way of answering."""
@@ -105,6 +107,8 @@ def race(
                     running.discard(place)
                 elif 2 * won <= done + 1:
                     running.discard(place)  # it will hardly turn out quicker, and others wait for it
+        elif done + 1 == _FIRST:
+            running -= {place for place in running if all(theirs < _HOPELESS * ours for theirs, ours in times[place])}
     return [_standing(challengers[place].name, pairs, place in winners) for place, pairs in times.items() if pairs]
 
 

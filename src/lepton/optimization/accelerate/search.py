@@ -26,12 +26,14 @@ _CHECKED_ROWS = 16
 _MOST_BATCH = 65_536
 _SEARCHED = 0.65  # of the time; the rest is for measuring the winner anew
 Tensors = dict[str, NDArray[Any]]
+Rewritten = tuple[Bundle, tuple[str, ...]]
 
 
 def find_settings(
     bundle: Bundle,
     rows: Any = None,
     *,
+    rewritten: Rewritten | None = None,
     batch: Sequence[int] = (1,),
     python: str | Path | None = None,
     work: Work,
@@ -41,6 +43,7 @@ def find_settings(
     Args:
         bundle: the model; nothing is written.
         rows: to measure with, in any container that the model takes; None makes some.
+        rewritten: the same with another graph, which is gone on with if it is clearly quicker.
         batch: rows of a call; several sizes count alike.
         python: interpreter of another environment, whose execution providers are tried too.
         work: time, cancel, resources and seed. When the time is over, what is not decided has not won.
@@ -51,7 +54,7 @@ def find_settings(
     """
     if not batch or not all(1 <= size <= _MOST_BATCH for size in batch):
         raise UsageError(ErrorCode.USAGE, f"got batch={list(batch)}", wanted=f"sizes from 1 to {_MOST_BATCH}")
-    return _Search(bundle, rows, batch, work).run(python)
+    return _Search(bundle, rows, batch, work).run(rewritten, python)
 
 
 class _Search:
@@ -66,11 +69,15 @@ class _Search:
         self.counts = [block_calls(_call(self.base, feed)) for feed in self.feeds]
         self.trials: list[Trial] = []
         self.done = 0
+        self.original = bundle
+        self.rewrites: tuple[str, ...] = ()
 
-    def run(self, python: str | Path | None) -> Acceleration:
+    def run(self, rewritten: Rewritten | None, python: str | Path | None) -> Acceleration:
         work, single = self.work, all(len(next(iter(feed.values()))) == 1 for feed in self.feeds)
         profile = measure_profile(self.base, self.feeds[0], resources=self.resources, work=work)
         settings, contestant = RuntimeSettings(), self.contestant("the defaults", self.base)
+        if rewritten is not None:
+            contestant = self._rewritten(rewritten, contestant)
         for group in groups(self.resources, single=single):
             work.report(self.done, None, "tries", note=group.name)
             settings, contestant = self._best(settings, contestant, self._open(group, settings))
@@ -78,13 +85,13 @@ class _Search:
         told = () if python is None else self._elsewhere(python)
         gain: Standing | None = None
         plain: Mapping[str, float] = {}
-        if settings != RuntimeSettings():
+        if settings != RuntimeSettings() or self.rewrites:
             work.report(self.done, None, "tries", note="measuring the winner anew")
             found = race(self.contestant("the defaults", self.base), [contestant], stopped=self._is_over)
             gain = next((each for each in found if each.is_quicker), None)
-            self.trials += [Trial(f"all of it anew: {settings.text()}", each) for each in found]
+            self.trials += [Trial("all of it, measured anew", each) for each in found]
             if gain is None:
-                settings = RuntimeSettings()
+                settings, self.rewrites = RuntimeSettings(), ()
             else:
                 plain = self._plain(contestant)
         self._check_cancel()
@@ -97,12 +104,22 @@ class _Search:
             plain,
             tuple(self.trials),
             profile,
-            elsewhere=told,
+            self.rewrites,
+            told,
         )
 
     def contestant(self, name: str, predictor: Predictor) -> Calls:
         """A model in a race."""
         return Calls(name, [_call(predictor, feed) for feed in self.feeds], self.counts)
+
+    def _rewritten(self, rewritten: Rewritten, current: Calls) -> Calls:
+        """The model with the other graph, if that is clearly quicker; from then on, it is what is tried."""
+        bundle, changes = rewritten
+        opened = self._open(Group("rewrites", [("another graph: " + "; ".join(changes), {})]), None, bundle)
+        _, best = self._best(RuntimeSettings(), current, opened)
+        if best is not current:
+            self.bundle, self.rewrites = bundle, changes
+        return best
 
     def _best(
         self, settings: RuntimeSettings, current: Calls, tried: Sequence[tuple[RuntimeSettings, Calls]]
@@ -119,15 +136,17 @@ class _Search:
         name = max(winners, key=lambda each: winners[each])
         return next((chosen, each) for chosen, each in tried if each.name == name)
 
-    def _open(self, group: Group, current: RuntimeSettings) -> list[tuple[RuntimeSettings, Calls]]:
-        """What of a group can be opened and answers as the defaults do."""
+    def _open(
+        self, group: Group, current: RuntimeSettings | None, bundle: Bundle | None = None
+    ) -> list[tuple[RuntimeSettings, Calls]]:
+        """What of a group can be opened and answers as the model does with the defaults."""
         opened = []
         for name, settings in group.settings(current):
             if self._is_searched():
                 self.trials.append(Trial(name, None, "no time left"))
                 continue
             try:
-                predictor = open_model(self.bundle, resources=self.resources, settings=settings)
+                predictor = open_model(bundle or self.bundle, resources=self.resources, settings=settings)
                 problem = what_differs(answers_of(predictor.run, self.checked), self.wanted)
             except LeptonError as error:
                 problem = error.came
@@ -170,7 +189,7 @@ class _Search:
         for threads in sorted({1, min(2, self.resources.cpus)}):
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads, options.log_severity_level = threads, 4
-            session = onnxruntime.InferenceSession(self.bundle.graph, options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(self.original.graph, options, providers=["CPUExecutionProvider"])
             name = "onnxruntime with one thread" if threads == 1 else f"onnxruntime with {threads} threads"
             plain.append(Calls(name, [_plain_call(session, feed) for feed in self.feeds], self.counts))
         found = race(winner, plain, looks=(9,), stopped=self._is_over)
