@@ -27,6 +27,7 @@ __all__ = ["Outcome", "Request", "chosen_steps", "compress"]
 
 _CALLS, _BLOCKS = 1_000, 7
 _FEWEST_CALLS = 50
+_MILDER = 0.8
 _MEASURING = 0.2  # of the time allowed, for timing the final file
 
 
@@ -235,14 +236,13 @@ class _Proof:
         return (kept[0] if kept else min(looked, key=lambda each: each.missed, default=None)), len(looked)
 
     def _left(self, ranked: list[Candidate], proven: _Proven, *, last: bool) -> list[Candidate]:
-        """What is worth a look behind one that missed: safer ones where it lost too much; at last the safest."""
-        rest = ranked[1:]
-        if proven.loss.within(self._goal.max_loss or math.inf) and all(
-            each.kept for each in proven.verdicts if each.name == "max_loss_any_segment"
-        ):
+        """What is worth a look behind one that missed: milder ones where it lost too much; at last the mildest."""
+        rest = [each for each in ranked[1:] if self._goal.has_target or self._goal.gains(each.size, each.pace)]
+        losses = [each for each in proven.verdicts if each.name.startswith("max_loss")]
+        if all(each.kept for each in losses):
             return rest
-        safer = [each for each in rest if each.loss.upper < proven.candidate.loss.upper]
-        return sorted(safer, key=lambda each: each.loss.upper) if last else safer
+        milder = [each for each in rest if _change(each) < _MILDER * _change(proven.candidate)]
+        return sorted(milder, key=_change) if last else milder
 
     def _is_late(self) -> bool:
         return self._work.remaining is not None and self._work.remaining < 0
@@ -265,6 +265,12 @@ class _Proof:
         verdicts = _verdicts(goal, loss, found, size, record.p99)
         gains = goal.has_target or goal.gains(size, sorted(paces)[len(paces) // 2])
         return _Proven(candidate, path, loss, found, size, record, verdicts, gains)
+
+
+def _change(candidate: Candidate) -> float:
+    """How far a draft is from the original on the rows of the search: what its loss can be on others."""
+    loss = candidate.loss
+    return loss.upper if loss.changed is None else loss.changed
 
 
 def _with_lineage(draft: Draft, original: Predictor) -> Draft:
