@@ -116,7 +116,7 @@ class Answers:
             None if self.probabilities is None else self.probabilities[rows],
             None if self.weight is None else self.weight[rows],
             groups,
-            self.columns.filter(pl.Series(rows)),
+            self.columns.filter(pl.Series(rows)) if self.columns.width else self.columns,
             {name: values[rows] for name, values in self.beside.items()},
             self.shares,
         )
