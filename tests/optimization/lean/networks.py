@@ -136,16 +136,16 @@ NETS = {each.__name__: each for each in (mlp, convolutional, residual, depthwise
 def written(folder, name, *, task="multiclass", seed=0):
     """The file of a network."""
     path = folder / f"{name}-{task}-{seed}.lepton"
-    if not path.exists():
 
-        def net(builder, values):
-            layers = Layers(builder, seed)
-            return NETS[name](layers, layers.image(values["image"]))
+    def net(builder, values):
+        layers = Layers(builder, seed)
+        scores = NETS[name](layers, layers.image(values["image"]))
+        return layers.node("Gather", scores, layers.ints(0), axis=1) if task == "regression" else scores
 
-        write_net(
-            path, name=name, net=net, task=task, tensors=[TensorRecord("image", "uint8", (None, SIDE, SIDE, 1))],
-            labels=("a", "b", "c"),
-        )  # fmt: skip
+    write_net(
+        path, name=name, net=net, task=task, tensors=[TensorRecord("image", "uint8", (None, SIDE, SIDE, 1))],
+        labels=None if task == "regression" else ("a", "b", "c"),
+    )  # fmt: skip
     return path
 
 
@@ -160,13 +160,15 @@ def pictures(count, seed=0):
 
 
 def rows_of(path, x, y, labelled=True):
-    """Rows with what the model of a file answers to them."""
+    """Rows with what the model of a file answers to them; with labels, as if it had learned them."""
     model = open_model(path)
     given = model.run({model.manifest.tensors[0].name: x})
     labels = tuple(model.labels or ())
     if labels:
         predicted = np.array([labels.index(each) for each in given["prediction"]])
         truth, shares = np.asarray(y if labelled else predicted, dtype=np.int64), given["probabilities"]
+        if labelled:
+            predicted, shares = truth, 0.05 + 0.85 * np.eye(len(labels))[truth]
     else:
         predicted = np.asarray(given["prediction"], dtype=np.float64)
         truth, shares = np.asarray(y if labelled else predicted, dtype=np.float64), None

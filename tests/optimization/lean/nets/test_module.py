@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from onnx import helper, numpy_helper
 
 torch = pytest.importorskip("torch")
 
@@ -44,14 +45,25 @@ def test_modules_answer_as_their_graphs(tmp_path, name):
     assert sum(each.numel() for each in module.parameters()) == module.network.num_weights > 100
 
 
-def test_a_module_of_pytorch_that_was_imported(tmp_path):
-    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 12), torch.nn.Tanh(), torch.nn.Linear(12, 3))
+def test_a_network_that_was_imported(tmp_path):
+    generator = np.random.default_rng(0)
+    sizes = {"first": (12, 64), "first_bias": (12,), "second": (3, 12), "second_bias": (3,)}
+    weights = [numpy_helper.from_array(generator.normal(size=v).astype("f4") / 4, k) for k, v in sizes.items()]
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "first", "first_bias"], ["hidden"], transB=1),
+        helper.make_node("Tanh", ["hidden"], ["active"]),
+        helper.make_node("Gemm", ["active", "second", "second_bias"], ["y"], transB=1),
+    ]
+    points = [helper.make_tensor_value_info(name, 1, ["N", *rest]) for name, *rest in (("x", 8, 8), ("y", 3))]
+    graph = helper.make_graph(nodes, "net", points[:1], points[1:], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     path = tmp_path / "imported.lepton"
-    sample = pictures(4)[0].astype(np.float32)
-    lepton.import_model(net, sample=sample, labels=["a", "b", "c"], output=path)
+    sample = generator.normal(size=(5, 8, 8)).astype(np.float32)
+    lepton.import_model(model, sample=sample, labels=["a", "b", "c"], output=path)
     draft = Draft.of(read_bundle(path))
     network = read_network(draft.graph, draft.manifest)
-    assert {network.constants[name].shape for name in network.weights} == {(12, 64), (12,), (3, 12), (3,)}
+    assert {network.constants[name].shape for name in network.weights} == {*sizes.values()}
     module = NetModule(network).eval()
     given = frontier(network, {draft.manifest.tensors[0].name: sample})
     with torch.no_grad():

@@ -35,7 +35,7 @@ def silenced(units, rows, gone):
     return torch.softmax(values[units.network.output].double(), 1).numpy()
 
 
-# Layers and units in all: the stream of a residual net is one layer, a gate belongs to what it multiplies, a head is one.
+# Units of each layer: the stream of a residual net is one layer, a gate goes with what it multiplies, a head is a unit.
 @pytest.mark.parametrize(
     ("name", "sizes"),
     [

@@ -60,6 +60,7 @@ def prune_network(
     rounds = max(1, math.ceil(math.log(1 - share) / math.log(1 - _ROUND)))
     whole = _cost(find_units(network, some, outside), ())
     for number in range(1, rounds + 1):
+        work.check()
         units = find_units(network, some, outside)
         goal = (1 - share) ** (number / rounds)
         gone = _chosen(units, importance(units, lessons, work, by=by), whole, goal)
@@ -67,7 +68,6 @@ def prune_network(
         last = number == rounds
         part = work if last or work.remaining is None else work.part(work.remaining * _SHORT)
         network = taught(network, lessons, part, passes=passes if last else passes * _SHORT, name=f"prune-{number}")
-        work.check()
     return network
 
 

@@ -28,6 +28,7 @@ PASSES = 12
 """Over the rows, where there is time."""
 
 BATCH = 128
+_FEW, _SMALL_BATCH, _LEAST_STEPS = 2_000, 32, 20  # few rows are learned in small batches; steps that count as a pass
 _PEAK = 1e-3  # learning rate
 _PEAK_NORMED = 3e-3  # where batches are normalised
 _WARM = 0.2  # share of the steps in which the learning rate rises
@@ -38,7 +39,7 @@ _SOFT = 2.0  # temperature of the answers that are learned from (Hinton et al., 
 _TRUTH = 0.5  # what the truth counts beside them
 _HELD_OUT, _LEAST_HELD_OUT, _MOST_HELD_OUT = 0.1, 20, 2_000  # of the rows
 _MOST_BYTES = 1 << 30  # of rows in memory
-_STEPS_TO_TIME = 4
+_STEPS_TO_TIME = 5
 _SHARE_OF_TIME = 0.85
 _LEAST_SIDE, _MOST_CHANNELS = 8, 4  # of pictures that are worth turning
 
@@ -161,7 +162,8 @@ def recover(
         Interrupted: the time was over before anything was learned.
         TrainingError: it learns nothing: the loss is no number.
     """
-    with torch_threads(work):
+    with torch_threads(work), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(work.seed_for(name, "layers"))
         return _Teaching(module, lessons, work, name).run(passes, peak)
 
 
@@ -183,6 +185,7 @@ class _Teaching:
         order = torch.randperm(len(lessons), generator=self.generator)
         held = min(_MOST_HELD_OUT, int(len(lessons) * _HELD_OUT))
         self.held, self.rows = (order[:held], order[held:]) if held >= _LEAST_HELD_OUT else (order, order)
+        self.batch = BATCH if len(self.rows) > _FEW else _SMALL_BATCH
         self.augment = LightAugment(turn=7.0, scale=0.07, shear=0.07, shift=0.04, contrast=0.0)
         if any(parameter.ndim == 4 for parameter in module.parameters()):
             module.to(memory_format=torch.channels_last)
@@ -192,10 +195,10 @@ class _Teaching:
         optimizer = torch.optim.AdamW(parameters, lr=peak, weight_decay=_DECAY)
         averager = Averager(self.module, _AVERAGE)
         best, state = self._judged(), copy_state(self.module)
-        steps_a_pass = -(-len(self.rows) // BATCH)
-        steps, done, started = max(1, math.ceil(passes * steps_a_pass)), 0, time.monotonic()
+        steps_a_pass = max(_LEAST_STEPS, len(self.rows) / self.batch)
+        steps, done, started = math.ceil(passes * steps_a_pass), 0, time.monotonic()
         while done < steps:
-            for places in self.rows[torch.randperm(len(self.rows), generator=self.generator)].split(BATCH):
+            for places in self.rows[torch.randperm(len(self.rows), generator=self.generator)].split(self.batch):
                 if done >= steps:
                     break
                 if self.work.stopped:
@@ -206,8 +209,9 @@ class _Teaching:
                 self._step(places, optimizer, parameters)
                 averager.update()
                 done += 1
-                if done == _STEPS_TO_TIME:
-                    steps = min(steps, self._affordable(time.monotonic() - started))
+                if done % _STEPS_TO_TIME == 0 and self.work.remaining is not None:
+                    seconds = (time.monotonic() - started) / done
+                    steps = min(steps, done + int(_SHARE_OF_TIME * max(0.0, self.work.remaining) / seconds))
             with averager.applied():
                 found = self._judged()
                 if found < best:
@@ -218,12 +222,6 @@ class _Teaching:
         if not math.isfinite(best):
             raise TrainingError(ErrorCode.TRAINING_FAILED, f"the loss of the smaller network is {best}")
         return best
-
-    def _affordable(self, seconds: float) -> int:
-        """How many steps there is time for, from what the first took."""
-        if self.work.remaining is None:
-            return 1 << 60
-        return _STEPS_TO_TIME + int(_SHARE_OF_TIME * max(0.0, self.work.remaining) / (seconds / _STEPS_TO_TIME))
 
     def _step(self, places: Tensor, optimizer: Any, parameters: list[Any]) -> None:
         self.module.train()
