@@ -179,12 +179,8 @@ def rows_of(path, x, y, labelled=True):
 def subject_of(path, *, learn=120, choose=40, labelled=True, measure="accuracy"):
     """A subject of made pictures."""
     draft = Draft.of(read_bundle(path))
-    return Subject(
-        draft,
-        rows_of(path, *pictures(learn, 1), labelled=labelled),
-        rows_of(path, *pictures(choose, 2), labelled=labelled),
-        metric(measure, draft.manifest.task),
-    )
+    some, others = (rows_of(path, x, y, labelled) for x, y in (pictures(learn, 1), pictures(choose, 2)))
+    return Subject(draft, some, others, metric(measure, draft.manifest.task))
 
 
 def answers_of(draft, x):

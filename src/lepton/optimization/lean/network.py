@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.bundle import Manifest
+from lepton.core import ErrorCode, TrainingError
 from lepton.optimization.lean.base import Draft, Subject
 from lepton.optimization.lean.graphs import parse
 
-__all__ = ["ELEMENTWISE", "OPERATORS", "Network", "Node", "network_to_teach", "read_network"]
+__all__ = ["ELEMENTWISE", "OPERATORS", "Network", "Node", "find_network", "network_to_teach", "read_network"]
 
 _ELEMENTWISE = """
 Abs Cast Ceil Celu Clip Cos Dropout Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity IsNaN LeakyRelu Log Mish Neg
@@ -106,7 +107,7 @@ class Network:
         return replace(made, graph=_write(self, made))
 
 
-def read_network(graph: bytes, manifest: Manifest) -> Network | str:
+def find_network(graph: bytes, manifest: Manifest) -> Network | str:
     """What learns in a graph, or why there is nothing that can be told as a network.
 
     Args:
@@ -137,13 +138,25 @@ def read_network(graph: bytes, manifest: Manifest) -> Network | str:
     )
 
 
+def read_network(graph: bytes, manifest: Manifest) -> Network:
+    """What learns in a graph; see `find_network`.
+
+    Raises:
+        TrainingError: there is nothing that can be told as a network.
+    """
+    found = find_network(graph, manifest)
+    if isinstance(found, str):
+        raise TrainingError(ErrorCode.TRAINING_FAILED, found, wanted="a network of layers")
+    return found
+
+
 def network_to_teach(subject: Subject, draft: Draft) -> Network | str:
     """The network of a draft if it can be taught with the rows there are; else why not, for a person to read."""
     if find_spec("torch") is None:
         return "PyTorch is not installed, which networks are taught with: pip install 'lepton-ai[deep]'"
     if any(tensor.dtype == object for tensor in subject.learn.tensors.values()):
         return "its rows are of unequal shapes or texts, which networks are not taught with"
-    network = read_network(draft.graph, draft.manifest)
+    network = find_network(draft.graph, draft.manifest)
     return network if isinstance(network, str) else network.refusal() or network
 
 

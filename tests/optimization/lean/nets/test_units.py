@@ -51,7 +51,7 @@ def silenced(units, rows, gone):
 def test_units_are_found_and_go(tmp_path, name, sizes):
     x = pictures(5)[0]
     draft, units, rows = units_of(written(tmp_path, name), x)
-    layers = {}
+    layers: dict[object, list[int]] = {}
     for unit, places in units.layers().items():
         layers.setdefault(places, []).append(unit)
     assert sorted(map(len, layers.values())) == sorted(sizes)

@@ -65,6 +65,6 @@ def test_channels_that_the_net_makes_nothing_of_go_without_a_trace():
 
 def test_what_is_no_lepton_net_is_told(tmp_path):
     subject = subject_of(written(tmp_path, "mlp"))
-    assert "no LeptonNet" in Narrow().refuses(subject, subject.original)
+    assert "no LeptonNet" in str(Narrow().refuses(subject, subject.original))
     least = subject_of(lepton_net(tmp_path, width=0.06, depth=0.5))
-    assert "narrowest" in Narrow().refuses(least, least.original)
+    assert "narrowest" in str(Narrow().refuses(least, least.original))

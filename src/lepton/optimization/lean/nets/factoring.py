@@ -38,8 +38,6 @@ def factor(subject: Subject, draft: Draft, share: float, work: Work) -> bytes:
         TrainingError: no matrix becomes smaller so.
     """
     network = read_network(draft.graph, draft.manifest)
-    if isinstance(network, str):
-        raise TrainingError(ErrorCode.TRAINING_FAILED, network)
     lessons = lessons_of(network, subject, work)
     with torch_threads(work), torch.no_grad():
         values = NetModule(network).eval().values([value[:_ROWS] for value in lessons.inputs])

@@ -44,8 +44,6 @@ def prune(subject: Subject, draft: Draft, share: float, work: Work, *, by: str =
         TrainingError: the network has nothing that could go.
     """
     network = read_network(draft.graph, draft.manifest)
-    if isinstance(network, str):
-        raise TrainingError(ErrorCode.TRAINING_FAILED, network)
     lessons = lessons_of(network, subject, work)
     return prune_network(network, lessons, share, work, by=by).graph
 

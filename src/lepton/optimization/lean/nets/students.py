@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from lepton.bundle import GraphBuilder, Manifest, read_bundle
-from lepton.core import ErrorCode, TrainingError, Work
+from lepton.core import Work
 from lepton.optimization.lean.base import Draft, Subject
 from lepton.optimization.lean.nets.recover import Lessons, lessons_with, recover, taught
 from lepton.optimization.lean.network import read_network
@@ -79,8 +79,6 @@ def vector_student(subject: Subject, draft: Draft, width: int, work: Work) -> Ma
 
     graph, training, inner = _written(draft, net, {"kind": b"none"})
     network = read_network(graph, manifest)
-    if isinstance(network, str):
-        raise TrainingError(ErrorCode.TRAINING_FAILED, network)
     given = (torch.from_numpy(((rows - mean) / deviation).astype(np.float32)),)
     lessons = lessons_with(given, subject, subject.learn.answers, network.answer)
     return taught(network, lessons, work, passes=_PASSES, name="student").graph, training, inner
