@@ -14,7 +14,7 @@ from lepton.optimization.lean.base import Draft, Subject
 from lepton.optimization.lean.forests import forests_in
 from lepton.optimization.lean.graphs import parse, values_inside
 
-__all__ = ["TASKS", "Lesson", "has_no_lesson", "lesson_of", "source_of"]
+__all__ = ["TASKS", "Lesson", "Link", "has_no_lesson", "lesson_of", "source_of"]
 
 Doubles = NDArray[np.float64]
 
@@ -26,28 +26,113 @@ _WIDEST = 600
 _SWAPPED = 0.3  # of the columns of a made row come from another row
 _NEAR = 0.01  # of the rows, by score, from which that other row is taken
 _MADE_WEIGHT = 0.5
-_LABELS = 0.7  # of the way from what the original says to what is true
+_HELD_EVERY = 5  # rows
 _FLATTEST = 0.02  # least curvature of a probability that counts
 _EXACT = 1e-6
+_CLASSES = frozenset({"binary", "multiclass", "multilabel"})
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How answers follow from raw scores.
+
+    Attributes:
+        task: of the model.
+        known: whether the truth is, in a form that scores can be moved towards.
+        temperature: what scores of classes are divided by before they are probabilities.
+        slope: of the line from scores to numbers.
+        start: of that line.
+    """
+
+    task: str
+    known: bool = False
+    temperature: float = 1.0
+    slope: float = 1.0
+    start: float = 0.0
+
+    @classmethod
+    def of(cls, answers: Answers, raw: Doubles, *, labelled: bool) -> Link:
+        """What the answers of the original show."""
+        if answers.task == "regression":
+            slope, start = _line(raw[:, 0], answers.predicted)
+            return cls("regression", labelled and slope != 0.0, slope=slope, start=start)
+        temperature = _temperature(answers, raw) if answers.task in _CLASSES else 0.0
+        return cls(answers.task, labelled and temperature > 0.0, temperature=temperature or 1.0)
+
+    def curvature(self, scores: Doubles) -> Doubles:
+        """How fast probabilities change with their scores [N, S]; 1 for numbers."""
+        if self.task not in _CLASSES:
+            return np.ones_like(scores)
+        shares = _probabilities(self.task, scores / self.temperature)
+        return np.asarray(np.maximum(shares * (1.0 - shares), _FLATTEST))
+
+    def rest(self, answers: Answers, raw: Doubles, curvature: Doubles) -> Doubles:
+        """From scores to the truth [N, S]: for classes one step of Newton's method, so that least squares serve all."""
+        if not self.known:
+            return np.zeros_like(raw)
+        if self.task == "regression":
+            return np.asarray(((answers.y - self.start) / self.slope)[:, None] - raw)
+        shares = _probabilities(self.task, raw / self.temperature)
+        return np.asarray(self.temperature * (_indicators(answers, raw.shape[1]) - shares) / curvature)
+
+
+def _indicators(answers: Answers, width: int) -> Doubles:
+    """1 where a class or label is true [N, S]."""
+    truth = answers.y if answers.y.ndim == 2 else np.eye(len(answers.labels))[answers.y][:, -width:]
+    return np.asarray(truth, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What is learned: `target` of `features`, by least squares with `weight`.
+    """What is learned: raw scores of rows, by least squares with `weight`.
 
     Attributes:
         source: the value of the graph that `features` are.
-        features: in double precision [N, F].
-        target: raw scores [N, S], moved from those of the original towards the truth where it is known.
+        features: in double precision [N, F]; rows that came stand before rows that were made.
+        said: what the original says [N, S].
+        rest: how far the truth is from that, where it is known, else 0 [N, S].
         weight: how much each of them counts [N, S].
+        answers: of the original to the rows that came.
+        link: how probabilities or numbers follow from the scores of the rows that came.
         dtype: of the raw scores in the graph.
     """
 
     source: str
     features: Doubles
-    target: Doubles
+    said: Doubles
+    rest: Doubles
     weight: Doubles
+    answers: Answers
+    link: Link
     dtype: Any
+
+    @property
+    def held(self) -> NDArray[np.bool_]:
+        """Rows that say which of several fits is best [N]: some of those that came."""
+        held = np.zeros(len(self.features), dtype=bool)
+        held[: self.answers.num_rows : _HELD_EVERY] = True
+        return held
+
+    def target(self, share: float) -> Doubles:
+        """What is between the original and the truth [N, S]."""
+        return self.said + share * self.rest
+
+    def loss(self, scores: Doubles) -> float:
+        """How bad scores of the rows held are, by the truth where it is known and is a number or a class.
+
+        Args:
+            scores: [rows held, S].
+        """
+        held = self.held
+        if not self.link.known:
+            return float((self.weight[held] * (scores - self.said[held]) ** 2).mean())
+        if self.link.task == "regression":
+            return float((self.weight[held] * (scores - self.target(1.0)[held]) ** 2).mean())
+        truth = _indicators(self.answers, scores.shape[1])[::_HELD_EVERY]
+        shares = np.clip(_probabilities(self.link.task, scores / self.link.temperature), _EXACT, 1.0 - _EXACT)
+        if self.link.task == "multiclass":
+            return float(-np.log((shares * truth).sum(axis=1)).mean())
+        return float(-np.log(np.where(truth == 1.0, shares, 1.0 - shares)).mean())
 
 
 def has_no_lesson(subject: Subject, draft: Draft) -> str | None:
@@ -92,16 +177,21 @@ def lesson_of(subject: Subject, draft: Draft, work: Work) -> Lesson:
     rows = subject.learn
     if len(rows) > _MOST_ROWS:
         rows = rows.take(np.sort(generator.choice(len(rows), _MOST_ROWS, replace=False)))
-    features, raw = _seen(subject, draft, source, rows.tensors)
-    target, weight = towards_truth(rows.answers, raw, labelled=rows.labelled)
+    features, said = _seen(subject, draft, source, rows.tensors)
+    link = Link.of(rows.answers, said, labelled=rows.labelled)
+    weight = link.curvature(said)
+    rest = link.rest(rows.answers, said, weight)
+    if rows.answers.weight is not None:
+        weight = weight * (rows.answers.weight / rows.answers.weight.mean())[:, None]
     num_made = min(_MADE_A_ROW * len(rows), _MOST_ROWS - len(rows)) if len(rows) > 1 else 0
     if num_made > 0:
         work.check()
-        made = _made(rows.tensors, raw[:, int(generator.integers(raw.shape[1]))], num_made, generator)
-        more, said = _seen(subject, draft, source, made)
-        features, target = np.concatenate([features, more]), np.concatenate([target, said])
-        weight = np.concatenate([weight, _MADE_WEIGHT * _curvature(draft.manifest.task, said, rows.answers, raw)])
-    return Lesson(source, features, target, weight, _dtype(subject, rows.tensors))
+        made = _made(rows.tensors, said[:, int(generator.integers(said.shape[1]))], num_made, generator)
+        more, told = _seen(subject, draft, source, made)
+        features, said = np.concatenate([features, more]), np.concatenate([said, told])
+        rest = np.concatenate([rest, np.zeros_like(told)])
+        weight = np.concatenate([weight, _MADE_WEIGHT * link.curvature(told)])
+    return Lesson(source, features, said, rest, weight, rows.answers, link, _dtype(subject, rows.tensors))
 
 
 def _unfit(came: str) -> DataError:
@@ -142,43 +232,6 @@ def _made(tensors: Any, score: Doubles, count: int, generator: np.random.Generat
     return made
 
 
-def towards_truth(answers: Answers, raw: Doubles, *, labelled: bool) -> tuple[Doubles, Doubles]:
-    """What is to be learned [N, S], and how much each score counts [N, S].
-
-    Scores of classes go one step of Newton's method towards the truth, and count by the curvature of their
-    probability; so least squares serve every task.
-
-    Args:
-        answers: of the original.
-        raw: its scores.
-        labelled: whether the truth is known.
-    """
-    share = _LABELS if labelled else 0.0
-    weight = _curvature(answers.task, raw, answers, raw)
-    target = raw
-    if answers.task == "regression":
-        slope, start = _line(raw[:, 0], answers.predicted)
-        if slope:
-            target = raw + share * ((answers.y - start) / slope - raw[:, 0])[:, None]
-    elif answers.task in _CLASSES and (temperature := _temperature(answers, raw)):
-        truth = answers.y if answers.y.ndim == 2 else np.eye(len(answers.labels))[answers.y][:, -raw.shape[1] :]
-        shares = _probabilities(answers.task, raw / temperature)
-        target = raw + temperature * share * (truth - shares) / weight
-    counts = 1.0 if answers.weight is None else answers.weight[:, None] / answers.weight.mean()
-    return target, weight * counts
-
-
-_CLASSES = frozenset({"binary", "multiclass", "multilabel"})
-
-
-def _curvature(task: str, scores: Doubles, answers: Answers, raw: Doubles) -> Doubles:
-    """How fast the probability changes with its score [N, S]; 1 for numbers."""
-    if task not in _CLASSES:
-        return np.ones_like(scores)
-    shares = _probabilities(task, scores / (_temperature(answers, raw) or 1.0))
-    return np.asarray(np.maximum(shares * (1.0 - shares), _FLATTEST))
-
-
 def _probabilities(task: str, scores: Doubles) -> Doubles:
     with np.errstate(over="ignore"):
         if task != "multiclass":
@@ -211,7 +264,7 @@ def _temperature(answers: Answers, raw: Doubles) -> float:
         scores, told = (each[whole] - each[whole].mean(axis=1, keepdims=True) for each in (raw, logs))
     else:
         inner = inner[:, -raw.shape[1] :]
-        odds = logs - np.log(np.where(given[:, : len(given[0])] < 1.0, 1.0 - given, 0.5))
+        odds = logs - np.log(np.where(given < 1.0, 1.0 - given, 0.5))
         scores, told = raw[inner], odds[:, -raw.shape[1] :][inner]
     total = float((scores * told).sum())
     if total <= 0.0:

@@ -15,7 +15,7 @@ from lepton.optimization.lean.edits import add_node, fresh, serialized
 from lepton.optimization.lean.forests import forests_in
 from lepton.optimization.lean.graphs import parse
 from lepton.optimization.lean.lessons import Lesson, has_no_lesson, lesson_of, source_of
-from lepton.optimization.lean.refitting import joined, refitted
+from lepton.optimization.lean.refitting import GROWN, joined, refitted
 from lepton.training.learners.lightgbm_forest import forest_from_text
 from lepton.training.trees import Forest
 
@@ -75,13 +75,13 @@ def _inner(draft: Draft, lesson: Lesson) -> dict[str, str]:
 def grown(lesson: Lesson, leaves: int, work: Work) -> Forest:
     """A forest of about so many leaves, for all the scores of a lesson."""
     lightgbm = _lightgbm()
-    each = max(4, leaves // lesson.target.shape[1])
-    size = int(min(_LARGEST_TREE, max(4, 0.65 * math.sqrt(each))))
+    each = max(4, leaves // lesson.said.shape[1])
+    size = int(min(_LARGEST_TREE, max(4, 0.5 * math.sqrt(each))))
     rounds = max(2, each // size)
     settings = {
         "objective": "regression",
         "num_leaves": size,
-        "learning_rate": min(0.35, max(0.1, 9.0 / rounds)),
+        "learning_rate": min(0.3, max(0.1, 20.0 / rounds)),
         "min_data_in_leaf": 10,
         "lambda_l2": 1.0,
         "deterministic": True,
@@ -90,13 +90,13 @@ def grown(lesson: Lesson, leaves: int, work: Work) -> Forest:
         "num_threads": work.resources.cpus,
         "verbosity": -1,
     }
-    forests = []
-    for target, weight in zip(lesson.target.T, lesson.weight.T, strict=True):
+    seen, forests = ~lesson.held, []
+    for target, weight in zip(lesson.target(GROWN)[seen].T, lesson.weight[seen].T, strict=True):
         told = np.ascontiguousarray(target), np.ascontiguousarray(weight / weight.mean())
-        data = lightgbm.Dataset(lesson.features, told[0], weight=told[1], params={"verbosity": -1})
+        data = lightgbm.Dataset(lesson.features[seen], told[0], weight=told[1], params={"verbosity": -1})
         booster = lightgbm.train(settings, data, rounds, callbacks=[lambda _: work.check()])
         forests.append(forest_from_text(booster.model_to_string()))
-    return refitted(joined(forests), lesson.features, lesson.target, lesson.weight, work)
+    return refitted(joined(forests), lesson, work)
 
 
 def with_forest(graph: bytes, raw: str, lesson: Lesson, forest: Forest) -> bytes:
