@@ -238,10 +238,17 @@ def _of_arrays(original: Predictor, x: Any, y: Any, work: Work) -> tuple[Rows, A
         pl.DataFrame(),
     )
     work.check()
-    sample = tensors if isinstance(original.inputs, TensorInputs) and original.inputs.column is None else x
-    if not isinstance(sample, Mapping):
-        sample = sample[:_SAMPLE]
-    return Rows(tensors, answers, not notes), sample, notes
+    return Rows(tensors, answers, not notes), _single_rows(original, x, tensors), notes
+
+
+def _single_rows(original: Predictor, x: Any, tensors: Mapping[str, NDArray[Any]]) -> Any:
+    """Some of the rows as callers give them one by one."""
+    if isinstance(original.inputs, TensorInputs):
+        return tensors if original.inputs.column is None else x[:_SAMPLE]
+    if isinstance(x, np.ndarray) and not x.dtype.names:
+        names = [each.name for each in original.manifest.inputs]
+        return [dict(zip(names, row, strict=True)) for row in x[:_SAMPLE].tolist()]
+    return x[:_SAMPLE]
 
 
 def _with_roles(original: Predictor, data: Dataset) -> Dataset:

@@ -104,9 +104,7 @@ class Goal:
         """By how much the loss is likely to miss its limit in the proof, as a share of it; 0 where it keeps it."""
         missed = 0.0
         if self.max_loss is not None:
-            # Fewer rows choose than prove: a model that looks better than the original was lucky.
-            luck = max(0.0, -(candidate.loss.value or 0.0))
-            missed = _over(candidate.loss.upper + luck, self.max_loss)
+            missed = _over(_bound(candidate.loss), self.max_loss)
         if self.max_loss_any_segment is not None and candidate.worst_part is not None:
             missed = max(missed, _over(candidate.worst_part, self.max_loss_any_segment))
         return missed
@@ -127,8 +125,7 @@ class Goal:
     def rank(self, candidate: Candidate) -> tuple[float, float]:
         """Less is better: what is missed first, then what is wanted."""
         missed = self.lost_too_much(candidate) + self.too_costly(candidate)
-        lost = math.inf if candidate.loss.value is None else candidate.loss.value
-        return missed, (lost if self.has_target else self.cost(candidate))
+        return missed, (_bound(candidate.loss) if self.has_target else self.cost(candidate))
 
     def cost(self, candidate: Candidate) -> float:
         """Logarithm of size and of time, against the original."""
@@ -145,6 +142,11 @@ class Goal:
         if self.lost_too_much(candidate) > 0:
             return False
         return not self.has_target or self.too_costly(candidate) > 0
+
+
+def _bound(loss: Loss) -> float:
+    """The bound of a loss; a model that looks better than the original on the few rows that choose was lucky."""
+    return loss.upper + max(0.0, -(loss.value or 0.0))
 
 
 def _over(loss: float, limit: float) -> float:
