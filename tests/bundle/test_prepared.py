@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lepton.bundle import Manifest, OutputRecord, Predictor, open_model, write_bundle
+from lepton.bundle import Manifest, OutputRecord, Predictor, RuntimeSettings, open_model, write_bundle
 from lepton.bundle.build import GraphBuilder
 from lepton.bundle.interface import INPUTS_KEY, describe_inputs
-from lepton.core import ColumnRecord, Kind
+from lepton.core import ColumnRecord, Kind, SchemaError
 from tests.bundle.small import write_small
 
 COLUMNS = tuple(ColumnRecord(name, Kind.NUMBER) for name in ("first", "second", "third"))
@@ -73,3 +75,51 @@ def test_models_of_texts_and_outputs_that_are_not_there_have_none(predictor: Pre
     assert open_model(path).prepared(["prediction"]) is None
     assert predictor.prepared(["nothing"]) is None
     assert predictor.description().prepared(["prediction"]) is None
+
+
+def bound(predictor: Predictor) -> Predictor:
+    return open_model(predictor.bundle, settings=RuntimeSettings(bound=True))
+
+
+def test_bound_rows_are_answered_to_the_bit_in_memory_of_the_callers_own(predictor: Predictor) -> None:
+    quick = bound(predictor)
+    rows = [*np.random.default_rng(0).normal(scale=1e6, size=(20, 1, 3)), np.array([[np.nan, np.inf, -0.0]])]
+    for names in (None, ["upper", "prediction"], ["lower"]):
+        kept = [(quick.run({"numbers": row}, names), predictor.run({"numbers": row}, names)) for row in rows]
+        for given, plain in kept:  # looked at when all have run: none writes into another's
+            assert list(given) == list(plain)
+            assert all(given[name].tobytes() == plain[name].tobytes() for name in plain)
+    assert quick.predict(rows[0]).tolist() == predictor.predict(rows[0]).tolist()
+
+
+def test_what_cannot_be_bound_takes_the_plain_way(predictor: Predictor, tmp_path: Path) -> None:
+    quick = bound(predictor)
+    quick.run({"numbers": np.zeros((1, 3))})
+    many = np.arange(6.0).reshape(2, 3)
+    assert (
+        quick.run({"numbers": many})["prediction"].tolist() == predictor.run({"numbers": many})["prediction"].tolist()
+    )
+    for wrong in (np.zeros((1, 3), np.float32), np.zeros((1, 4)), np.zeros(3)):
+        with pytest.raises(SchemaError, match="got the tensor"):
+            quick.run({"numbers": wrong})
+    with pytest.raises(SchemaError, match="got the tensors other"):
+        quick.run({"other": np.zeros((1, 3))})
+    write_small(tmp_path / "texts.lepton")
+    assert open_model(tmp_path / "texts.lepton", settings=RuntimeSettings(bound=True))._bound is None
+
+
+def test_threads_share_bound_memory_one_at_a_time(predictor: Predictor) -> None:
+    quick = bound(predictor)
+    rows = np.random.default_rng(1).normal(size=(200, 1, 3))
+    wanted = [predictor.run({"numbers": row})["prediction"].tobytes() for row in rows]
+    with ThreadPoolExecutor(4) as pool:
+        given = list(pool.map(lambda row: quick.run({"numbers": row})["prediction"].tobytes(), rows))
+    assert given == wanted
+
+
+def test_more_sets_of_outputs_than_are_kept_are_answered_too(predictor: Predictor) -> None:
+    quick = bound(predictor)
+    row = {"numbers": np.ones((1, 3))}
+    names = ["prediction", "lower", "upper"]
+    for chosen in (list(each) for count in (1, 2, 3) for each in itertools.permutations(names, count)):
+        assert list(quick.run(row, chosen)) == chosen

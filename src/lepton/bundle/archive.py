@@ -95,8 +95,8 @@ class Archive:
         """Bytes of the member `name`."""
         return self._entries[name].size
 
-    def chunks(self, name: str) -> Iterator[bytes]:
-        """The data of the member `name`, at most 1 MiB at a time.
+    def chunks(self, name: str, most: int = _CHUNK) -> Iterator[bytes]:
+        """The data of the member `name`, at most `most` bytes at a time.
 
         Raises:
             BundleError: after the last chunk, if the checksum differs; earlier, if the file was cut meanwhile.
@@ -105,7 +105,7 @@ class Archive:
         checksum = 0
         while left:
             self._file.seek(offset)
-            chunk = self._file.read(min(left, _CHUNK))
+            chunk = self._file.read(min(left, most))
             if not chunk:
                 raise BundleError(ErrorCode.BUNDLE_DAMAGED, f"the file ends {left} bytes before its member {name} does")
             checksum = zlib.crc32(chunk, checksum)
@@ -124,7 +124,7 @@ class Archive:
         """The data of the member `name`; `BundleError` if it has more than `limit` bytes or is damaged."""
         if (size := self.size(name)) > limit:
             raise BundleError(ErrorCode.BUNDLE_UNSAFE, f"{name} has {size} bytes", wanted=f"at most {limit}")
-        return b"".join(self.chunks(name))
+        return b"".join(self.chunks(name, max(size, 1)))  # in one piece, which needs no second copy
 
     def sha256(self, name: str) -> str:
         """Hash of the data of the member `name`, in hexadecimal, read without keeping it."""

@@ -27,6 +27,7 @@ __all__ = [
     "inspect_archive",
     "put_report",
     "read_bundle",
+    "read_with_graph",
     "write_bundle",
 ]
 
@@ -223,8 +224,13 @@ def read_bundle(path: PathLike) -> Bundle:
         BundleError: what it holds is damaged, unsafe or of another format.
         DataError: there is no such file, or it is not a regular file.
     """
+    return read_with_graph(path)[0]
+
+
+def read_with_graph(path: PathLike) -> tuple[Bundle, bytes]:
+    """`read_bundle`, and the graph that was checked, for who runs it at once: large ones take long to read."""
     with open_archive(path) as archive:
-        return inspect_archive(archive, Path(path), lambda check, note: None)
+        return _inspect(archive, Path(path), lambda check, note: None)
 
 
 def inspect_archive(archive: Archive, path: Path, passed: Passed) -> Bundle:
@@ -238,6 +244,10 @@ def inspect_archive(archive: Archive, path: Path, passed: Passed) -> Bundle:
     Raises:
         BundleError: at the first check that fails.
     """
+    return _inspect(archive, path, passed)[0]
+
+
+def _inspect(archive: Archive, path: Path, passed: Passed) -> tuple[Bundle, bytes]:
     passed("archive", f"{len(archive.names)} members")
     _need_member(archive, MANIFEST)
     manifest_data = archive.read(MANIFEST, MAX_DOCUMENT)
@@ -253,7 +263,7 @@ def inspect_archive(archive: Archive, path: Path, passed: Passed) -> Bundle:
     passed("interface", f"{len(manifest.inputs)} columns in, {len(manifest.outputs)} outputs")
     reports = _read_reports(archive, model_id)
     passed("reports", ", ".join(reports) or "none")
-    return Bundle(path, manifest, model_id, reports, summary, archive.index)
+    return Bundle(path, manifest, model_id, reports, summary, archive.index), graph
 
 
 def _need_member(archive: Archive, name: str) -> None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from lepton.bundle.answer_columns import answer_columns
 from lepton.bundle.containers import Rows, given_as
-from lepton.bundle.files import Bundle, read_bundle
+from lepton.bundle.files import Bundle, read_with_graph
 from lepton.bundle.inputs import TableInputs
 from lepton.bundle.manifest import Manifest
 from lepton.bundle.opening import check_runtime, inputs_of, open_session, runtime_error
@@ -71,10 +71,10 @@ def open_model(
         DataError: if there is no such file.
         BundleError: if the bundle is damaged, unsafe, or not for this onnxruntime.
     """
-    bundle = path if isinstance(path, Bundle) else read_bundle(path)
+    bundle, graph = (path, path.graph) if isinstance(path, Bundle) else read_with_graph(path)
     check_runtime(bundle.manifest)
     resources = resources or Resources()
-    session, chosen = open_session(bundle, settings, resources)
+    session, chosen = open_session(bundle, graph, settings, resources)
     return Predictor(bundle, session, resources, chosen)
 
 

@@ -25,11 +25,14 @@ _FORECAST = "assets/forecast.json"
 _logger = logging.getLogger("lepton.bundle")
 
 
-def open_session(bundle: Bundle, settings: RuntimeSettings | None, resources: Resources) -> tuple[Any, RuntimeSettings]:
+def open_session(
+    bundle: Bundle, graph: bytes, settings: RuntimeSettings | None, resources: Resources
+) -> tuple[Any, RuntimeSettings]:
     """A session of the bundle's graph, and the settings that it runs with.
 
     Args:
-        bundle: whose graph is run.
+        bundle: whose reports hold settings.
+        graph: to run, of that bundle.
         settings: to run it with; None: those that its reports hold for this machine, or the defaults where they fail.
         resources: whose cores bound the threads.
 
@@ -37,7 +40,6 @@ def open_session(bundle: Bundle, settings: RuntimeSettings | None, resources: Re
         BundleError: onnxruntime refuses the graph.
     """
     chosen = recorded_settings(bundle.reports) if settings is None else settings
-    graph = bundle.graph
     try:
         return _session(graph, chosen, resources), chosen
     except BundleError as error:
