@@ -61,7 +61,7 @@ def test_a_budget_that_is_missed(folder, call):
         "-o",
         "best.lepton",
     ]
-    code, told = call(*words)
+    code, told = call(*words, "--max-size", "1KB", "-o", "best.lepton")
     assert code == 5
     assert "the best is saved in best.lepton" in told["error"]["fix"]
     assert (folder / "best.lepton").is_file()

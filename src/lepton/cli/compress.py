@@ -68,7 +68,8 @@ def compress(
         segment: column whose values are judged on their own, beside the classes; may be given several times.
         max_loss_any_segment: most that any class, or any value of a segment, may lose.
         step: name of a step that may be used; may be given several times; by default all.
-        proof: rows to prove with; by default a quarter of the data, or more where there are few.
+        proof: rows that the model was not trained on, to choose by and to prove with; the data may then be those of
+            the training. By default the data serves for all.
         workdir: folder in which the search is kept, for --continue.
         resume: go on with the search in --workdir, of the same model and rows.
         recheck: measure again, on the data, what the model file claims of its compression.

@@ -54,7 +54,7 @@ def compress(
 
     Args:
         model: a `Model`, the path of a model file, or a PyTorch module, which is imported first.
-        data: rows that the model was not trained on, with the target where there is one: a `Dataset`, a path, glob or
+        data: rows that the model was not trained on (see `proof`), with the target where there is one: a `Dataset`, a path, glob or
             folder, a table in memory; or arrays `(x, y)`, y being None where nothing is known.
         max_loss: most that may be lost: 0.005 is half a point of accuracy or of R²; of metrics without bounds a share
             of the original's value. 0.005 where no budget is given.
@@ -67,7 +67,8 @@ def compress(
         segments: columns whose values are judged on their own, beside the classes.
         max_loss_any_segment: most that any class, or any value of `segments`, may lose.
         steps: names of the steps that may be used; by default all.
-        proof: rows to prove with; by default a quarter of `data`, or more where there are few.
+        proof: rows that the model was not trained on, of which a quarter chooses and the rest proves; `data`, which
+            may then be the rows of the training, is learned from alone. By default `data` serves all three.
         workdir: folder in which the search is kept, for going on with it.
         resume: go on with the search in `workdir`, of the same model and rows.
         output: where to save; by default a temporary file that lasts as long as the model object.

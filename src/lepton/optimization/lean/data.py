@@ -28,7 +28,7 @@ __all__ = ["Arrays", "Material", "Wish", "gathered", "material_of", "metric_for"
 MOST_BYTES = 512 * 2**20
 """Tensors of all rows together; of more rows some are drawn."""
 _PROVE, _MOST_PROVE, _ENOUGH = 0.25, 0.4, 8_000
-_CHOOSE = 0.15
+_CHOOSE, _CHOOSE_NEW = 0.15, 0.25
 _LEAST_ROWS = 100
 _SAMPLE = 256
 
@@ -84,7 +84,8 @@ def material_of(
     Args:
         original: the model as it came.
         data: rows, with the truth where there is one.
-        proof: rows to prove with; by default a quarter of `data`, or more of few rows.
+        proof: rows that the model has not seen, to choose by and to prove with; `data` is then learned from as a
+            whole. By default a quarter of `data` proves, or more of few rows.
         wish: how they are judged.
         work: cancel, progress and seed.
 
@@ -93,25 +94,25 @@ def material_of(
         SchemaError: rows that the model does not take.
         UsageError: a model for forecasts, or a metric that does not fit.
     """
-    rows, sample, notes = gathered(original, data, wish, work)
+    rows, sample, notes = gathered(original, data, wish, work, is_new=proof is None)
     metric = metric_for(original, wish.metric, rows.labelled)
     _check_classes(rows)
     if proof is None:
         share = min(max(_ENOUGH / len(rows), _PROVE), _MOST_PROVE)
         _check_enough(round(share * len(rows)), share, metric, rows, wish)
         rest, prove = _apart(rows, share, work.seed_for("prove"), data)
+        learn, choose = _apart(rest, _CHOOSE / (1 - share), work.seed_for("choose"), data)
     else:
-        rest, (prove, _, more) = rows, gathered(original, proof, wish, work)
+        learn, (new, _, more) = rows, gathered(original, proof, wish, work)
         notes += tuple(f"the rows of the proof: {note}" for note in more)
-        if prove.labelled != rows.labelled:
+        if new.labelled != rows.labelled:
             raise DataError(
                 ErrorCode.BAD_TARGET,
-                f"the {'rows to learn from' if prove.labelled else 'rows of the proof'} have no target, the others do",
+                f"the {'rows to learn from' if new.labelled else 'rows of the proof'} have no target, the others do",
                 wanted="the target in both, or in neither",
             )
-        share = 0.0
-        _check_enough(len(prove), 1.0, metric, prove, wish)
-    learn, choose = _apart(rest, _CHOOSE / (1 - share), work.seed_for("choose"), data)
+        _check_enough(round((1 - _CHOOSE_NEW) * len(new)), 1 - _CHOOSE_NEW, metric, new, wish)
+        prove, choose = _apart(new, _CHOOSE_NEW, work.seed_for("choose"), proof)
     return Material(metric, learn, choose, prove, sample, notes)
 
 
@@ -150,8 +151,17 @@ def parts_among(rows: Rows, segments: Sequence[str]) -> dict[tuple[str, str], ND
     return {name: mask for name, mask in found.items() if int(mask.sum()) >= MIN_ROWS}
 
 
-def gathered(original: Predictor, data: Dataset | Arrays, wish: Wish, work: Work) -> tuple[Rows, Any, tuple[str, ...]]:
+def gathered(
+    original: Predictor, data: Dataset | Arrays, wish: Wish, work: Work, *, is_new: bool = True
+) -> tuple[Rows, Any, tuple[str, ...]]:
     """All rows with what the original answers, some to time calls with, and what is to be said of them.
+
+    Args:
+        original: the model.
+        data: rows.
+        wish: how they are judged.
+        work: cancel, progress and seed.
+        is_new: whether the model should not have learned from them.
 
     Raises:
         DataError, SchemaError, UsageError: as of `material_of`.
@@ -162,16 +172,18 @@ def gathered(original: Predictor, data: Dataset | Arrays, wish: Wish, work: Work
         )
     if isinstance(data, tuple):
         return _of_arrays(original, *data, work)
-    return _of_table(original, data, wish, work)
+    return _of_table(original, data, wish, work, is_new)
 
 
-def _of_table(original: Predictor, data: Dataset, wish: Wish, work: Work) -> tuple[Rows, Any, tuple[str, ...]]:
+def _of_table(
+    original: Predictor, data: Dataset, wish: Wish, work: Work, is_new: bool
+) -> tuple[Rows, Any, tuple[str, ...]]:
     data, notes = _with_roles(original, data), []
     labelled = _is_labelled(original, data, wish.target)
     if not labelled:
         notes.append("the rows have no target: what is kept is agreement with the original's answers")
     known = original.manifest.lineage.get("dataset")
-    if isinstance(known, Mapping) and known.get("fingerprint") == data.fingerprint():
+    if is_new and isinstance(known, Mapping) and known.get("fingerprint") == data.fingerprint():
         notes.append("the model was trained on these very rows: it is better on them than on new ones, and so is what "
                      "is proven; give rows that it has not seen")  # fmt: skip
     sample = _sample(original, data)
