@@ -50,6 +50,7 @@ GROUPS = {
         "compress",
         "accelerate",
         "profile",
+        "export",
         "serve",
     ),
     "Models and tables": ("Model", "Dataset", "Recipe", "FileSteps"),

@@ -13,7 +13,7 @@ _HOMES = {
     "lepton.serving.services": "Service method",
     "lepton.training.estimators": "KMeans LinearRegression LogisticRegression Ridge",
     "lepton.training.trainer": "Trainer",
-    "lepton.verbs": "Model accelerate check compare compress describe diff evaluate find_label_errors forget "
+    "lepton.verbs": "Model accelerate check compare compress describe diff evaluate export find_label_errors forget "
     "import_model load predict profile read search serve suggest train versions",
     "lepton.version": "__version__",
 }

@@ -27,6 +27,7 @@ from lepton.verbs import (
     describe as describe,
     diff as diff,
     evaluate as evaluate,
+    export as export,
     find_label_errors as find_label_errors,
     forget as forget,
     import_model as import_model,

@@ -44,6 +44,7 @@ GROUPS: dict[str, tuple[CommandRecord, ...]] = {
             "accelerate", "accelerate:accelerate", "What makes a model quicker on this machine, kept in its file."
         ),
         _command("profile", "profile:profile", "Where the time of a model goes, by operator."),
+        _command("export", "export:export", "A model for another runtime, checked by it."),
         _command("bench", "bench:bench", "How quickly a model is served, under a load."),
         _command("serve", "serve:serve", "Serve models over HTTP (Open Inference Protocol)."),
         _command("feedback export", "feedback:export", "Rows that a server has kept, with what was true of them."),

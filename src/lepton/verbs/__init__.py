@@ -2,6 +2,7 @@
 
 from lepton.verbs.answering import compare, evaluate, predict, serve
 from lepton.verbs.compressing import DEFAULT_COMPRESSION, compress
+from lepton.verbs.exporting import export
 from lepton.verbs.learning import DEFAULT_SEARCH, DEFAULT_WITHIN, import_model, search, train
 from lepton.verbs.model import Model, load, rows_for
 from lepton.verbs.speed import accelerate, profile
@@ -19,6 +20,7 @@ __all__ = [
     "describe",
     "diff",
     "evaluate",
+    "export",
     "find_label_errors",
     "forget",
     "import_model",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from lepton import evaluation, training
     from lepton.data.media import decoded as files
-    from lepton.optimization import accelerate as speeding
+    from lepton.optimization import accelerate as speeding, export as exporting
     from lepton.optimization.lean import asking as lean
     from lepton.training import choosing
     from lepton.verbs import compressing
@@ -40,7 +40,7 @@ else:
     evaluation, training = LazyModule("lepton.evaluation"), LazyModule("lepton.training")
     lean, compressing = LazyModule("lepton.optimization.lean.asking"), LazyModule("lepton.verbs.compressing")
     files, choosing = LazyModule("lepton.data.media.decoded"), LazyModule("lepton.training.choosing")
-    speeding = LazyModule("lepton.optimization.accelerate")
+    speeding, exporting = LazyModule("lepton.optimization.accelerate"), LazyModule("lepton.optimization.export")
 
 __all__ = ["Model", "load", "opened", "rows_for"]
 
@@ -327,6 +327,35 @@ class Model:
         if isinstance(source, _TO_READ) and not isinstance(self._predictor.inputs, bundle.TensorInputs):
             return rows_for(self, source).head(max(count, _MEASURED_ROWS))
         return self._rows(source)
+
+    def export(
+        self,
+        to: str,
+        output: str | Path,
+        source: Any = None,
+        *,
+        python: str | Path | None = None,
+        opset: int | None = None,
+        work: Work | None = None,
+    ) -> exporting.ExportResult:
+        """The model for another runtime, in a new folder, checked by that runtime against the answers of this one.
+
+        Args:
+            to: `onnx`, `openvino`, `tflite`, `executorch`, `triton`, `kserve` or `c-header`.
+            output: folder to make, whole or not at all.
+            source: rows to check with, as of `predict`; by default such as the file's statistics and schema say.
+            python: interpreter of the environment in which the tools of the runtime are installed.
+            opset: of ONNX, for runtimes that are older than the model; for `onnx` alone.
+            work: cancel, progress and seed.
+
+        Raises:
+            MissingExtraError: a tool is not installed; the message names the command that installs it.
+            BundleError: the runtime has no form for the model, and which operator it is; or it answers otherwise.
+            DataError: there is something of the folder's name already.
+        """
+        options = exporting.Options(python=None if python is None else Path(python), opset=opset)
+        rows = None if source is None else self._first_rows(source, _MEASURED_ROWS)
+        return exporting.export(self._predictor, to, Path(output), rows=rows, options=options, work=work)
 
     def compress(self, source: Source, **options: Any) -> Model:
         """The model made smaller and faster within budgets, with proof; options as of `lepton.compress`."""
