@@ -12,7 +12,7 @@ def _model(nodes, constants, outputs=("y",), shape=("N", 4)):
     model = helper.make_model(
         helper.make_graph(
             nodes, "long name", [helper.make_tensor_value_info("x", 1, list(shape))],
-            [helper.make_tensor_value_info(name, 1, [f"{name}{axis}" for axis, _ in enumerate(shape)]) for name in outputs],
+            [helper.make_tensor_value_info(name, 1, [name + "0", *"abc"[1 : len(shape)]]) for name in outputs],
             [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
         ),
         ir_version=10, opset_imports=[helper.make_opsetid("", 20)],

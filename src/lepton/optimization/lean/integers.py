@@ -7,7 +7,7 @@ onnxruntime makes one integer operator of each such group at opening.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lepton.optimization.lean.graphs import parse
 from lepton.optimization.lean.ranges import Observed
+from lepton.optimization.lean.unpacking import Palette, unpacked
 from lepton.optimization.lean.weights import (
     FLOAT,
     Names,
@@ -68,11 +69,13 @@ class Plan:
         layers: those that are.
         ranges: value → least and largest.
         shifts: output of a layer → what is added to its bias [channels], where something is.
+        palettes: output of a layer → its weight in a few whole numbers, where it is stored so.
     """
 
     layers: Sequence[Layer]
     ranges: Mapping[str, tuple[float, float]]
     shifts: Mapping[str, NDArray[np.float64]]
+    palettes: Mapping[str, Palette] = field(default_factory=dict)
 
 
 def layers_of(model: Any) -> list[Layer]:
@@ -207,16 +210,26 @@ class _Writer:
         ]
         self._scales[name], self._backs[name] = float(scale), back
 
+    def _looked_up(self, palette: Palette) -> str:
+        """The value of a weight of a few whole numbers."""
+        name = self._names.fresh("w")
+        values = palette.values.astype(np.int8)
+        nodes, tensors = unpacked(palette.places, values, palette.bits, name, self._names)
+        self._front += nodes
+        self._tensors += tensors
+        return name
+
     def _layer(self, layer: Layer, bias: NDArray[np.float64] | None) -> list[str]:
         """The values of its weight and, where it has one, of its bias."""
         from onnx import helper
 
         given = self._scales[layer.given]
-        whole, scale, steps = _whole(layer, given, bias, self._plan.shifts.get(layer.output))
+        whole, scale, steps = _whole(layer, given, bias, self._plan)
         # Zeros are not left out: onnxruntime would not see the group of a Gemm.
         zeros = self._constant(np.zeros(scale.shape, dtype=np.int8))
         taken = [self._names.fresh("w")]
-        told = [self._constant(whole), self._constant(scale), zeros]
+        palette = self._plan.palettes.get(layer.output)
+        told = [self._constant(whole) if palette is None else self._looked_up(palette), self._constant(scale), zeros]
         self._front.append(helper.make_node("DequantizeLinear", told, taken, axis=layer.weight.axis))
         if steps is not None:
             both = self._constant((scale.astype(np.float64) * given).astype(np.float32))
@@ -226,26 +239,33 @@ class _Writer:
 
 
 def _whole(
-    layer: Layer, given: float, bias: NDArray[np.float64] | None, shift: NDArray[np.float64] | None
+    layer: Layer, given: float, bias: NDArray[np.float64] | None, plan: Plan
 ) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.int32] | None]:
     """Weight, scale of each channel, and bias, which counts in steps of the products."""
-    scale = scales_of(layer.weight, LEVELS)
+    shift, palette = plan.shifts.get(layer.output), plan.palettes.get(layer.output)
+    scale = scales_of(layer.weight, LEVELS) if palette is None else palette.scales
     if shift is not None and layer.operator != "MatMul":
         bias = shift if bias is None else bias + shift
     if bias is not None:
         # Where a channel's weights are next to nothing its bias would not fit into 32 bits.
         scale = np.maximum(scale, np.abs(bias) / (given * _LARGEST_BIAS)).astype(np.float32)
-    values = np.rint(layer.weight.values / layer.weight.along(scale))
-    whole = np.clip(values, -LEVELS, LEVELS).astype(np.int8)
+    if palette is None:
+        values = np.rint(layer.weight.values / layer.weight.along(scale))
+        whole = np.clip(values, -LEVELS, LEVELS).astype(np.int8)
+    else:
+        whole = palette.places  # of whole numbers that fit already
     if bias is None:
         return whole, scale, None
     return whole, scale, np.rint(bias / (scale.astype(np.float64) * given)).astype(np.int32)
 
 
-def mean_shift(layer: Layer, observed: Observed) -> NDArray[np.float64]:
+def mean_shift(layer: Layer, observed: Observed, palette: Palette | None = None) -> NDArray[np.float64]:
     """What rounding the weight takes from the mean of each channel (Nagel et al., 2019), edges not counted."""
-    scale = layer.weight.along(scales_of(layer.weight, LEVELS))
-    near = np.clip(np.rint(layer.weight.values / scale), -LEVELS, LEVELS) * scale
+    if palette is None:
+        scale = layer.weight.along(scales_of(layer.weight, LEVELS))
+        near = np.clip(np.rint(layer.weight.values / scale), -LEVELS, LEVELS) * scale
+    else:
+        near = palette.restored(layer.weight)
     rest = (layer.weight.values - near).astype(np.float64)
     shift: NDArray[np.float64]
     if layer.operator == "Conv":

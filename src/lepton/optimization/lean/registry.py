@@ -13,6 +13,8 @@ STEPS: dict[str, str] = {
     "half-weights": "lepton.optimization.lean.steps.half:HalfWeights",
     "byte-weights": "lepton.optimization.lean.steps.byte_weights:ByteWeights",
     "static-int8": "lepton.optimization.lean.steps.static_int8:StaticInt8",
+    "palette-weights": "lepton.optimization.lean.steps.palette:PaletteWeights",
+    "static-palette": "lepton.optimization.lean.steps.palette:StaticPalette",
     "prune": "lepton.optimization.lean.steps.prune:Prune",
     "narrow": "lepton.optimization.lean.steps.narrow:Narrow",
     "student": "lepton.optimization.lean.steps.student:Student",

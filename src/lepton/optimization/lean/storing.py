@@ -11,7 +11,15 @@ from lepton.core import ErrorCode, TrainingError, Work
 from lepton.optimization.lean.base import Draft, Setting, Stage, Step, Subject
 from lepton.optimization.lean.damage import Probe, point_of
 from lepton.optimization.lean.graphs import parse
-from lepton.optimization.lean.weights import Floats, Names, Weight, finish, lift_constants, put_before, weights_of
+from lepton.optimization.lean.weights import (
+    Floats,
+    Names,
+    Weight,
+    finish,
+    lift_constants,
+    put_before,
+    weights_of,
+)
 
 __all__ = ["Packed", "StoringStep", "least_damaging"]
 
@@ -49,8 +57,16 @@ class StoringStep(Step):
     what: ClassVar[str]
 
     @abstractmethod
-    def pack(self, weight: Weight, names: Names) -> Packed:
-        """The weight in its other form."""
+    def pack(self, weight: Weight, names: Names, setting: Setting, seen: Any = None) -> Packed:
+        """The weight in its other form; `seen` is what `look` has of it."""
+
+    def milder(self, setting: Setting) -> Setting | None:
+        """How weights are stored that a setting keeps from its own form; None where they stay as they are."""
+        return None
+
+    def look(self, subject: Subject, draft: Draft, work: Work) -> Mapping[str, Any]:
+        """Weight → what rows tell of it, where the form depends on that."""
+        return {}
 
     @abstractmethod
     def fits(self, weight: Weight) -> bool:
@@ -73,19 +89,20 @@ class StoringStep(Step):
     def apply(self, subject: Subject, draft: Draft, setting: Setting, work: Work) -> Draft:
         """Store weights in the other form: all, or those that answers depend on least."""
         model, weights = self._weights(draft)
-        names = Names(model)
-        packed = {}
-        for weight in weights:
-            work.check()
-            form = self.pack(weight, names)
-            if form.num_bytes < weight.num_bytes:
-                packed[weight.name] = form
+        names, seen = Names(model), self.look(subject, draft, work)
+        packed = self._packed(weights, names, setting, seen, work)
         weights = [weight for weight in weights if weight.name in packed]
         kept = int(setting.values["kept"])
         if 0 < kept < len(weights):
             probe = Probe(subject, draft, work)
-            others = {weight.name: restored(weight, packed[weight.name].values) for weight in weights}
-            weights = least_damaging(weights, probe.of_each(model.SerializeToString(), others, work), kept)
+            others = {weight.name: weight.typed(packed[weight.name].values) for weight in weights}
+            damage = probe.of_each(model.SerializeToString(), others, work)
+            chosen = {weight.name for weight in least_damaging(weights, damage, kept)}
+            packed = {name: form for name, form in packed.items() if name in chosen}
+            if milder := self.milder(setting):
+                rest = [weight for weight in weights if weight.name not in chosen]
+                packed |= self._packed(rest, names, milder, seen, work)
+            weights = [weight for weight in weights if weight.name in packed]
         if not weights:
             raise TrainingError(
                 ErrorCode.TRAINING_FAILED, f"no weight becomes smaller as {self.what}", wanted="larger weights"
@@ -98,15 +115,21 @@ class StoringStep(Step):
         )
         return draft.changed(self.name, setting, graph=finish(model))
 
+    def _packed(
+        self, weights: Sequence[Weight], names: Names, setting: Setting, seen: Mapping[str, Any], work: Work
+    ) -> dict[str, Packed]:
+        found = {}
+        for weight in weights:
+            work.check()
+            form = self.pack(weight, names, setting, seen.get(weight.name))
+            if form.num_bytes < weight.num_bytes:
+                found[weight.name] = form
+        return found
+
     def _weights(self, draft: Draft) -> tuple[Any, list[Weight]]:
         model = parse(draft.graph)
         lift_constants(model)
         return model, [weight for weight in weights_of(model) if self.fits(weight)]
-
-
-def restored(weight: Weight, values: Floats) -> Any:
-    """Other values in the type that the graph takes the weight in."""
-    return values.astype("float16") if weight.num_bytes == 2 * weight.values.size else values
 
 
 def least_damaging(weights: Sequence[Weight], damage: Mapping[str, float], kept: int) -> list[Weight]:

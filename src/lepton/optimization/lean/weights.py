@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 FLOAT, FLOAT16 = 1, 10  # of onnx.TensorProto.DataType
+_TYPES: dict[int, np.dtype[Any]] = {FLOAT: np.dtype(np.float32), FLOAT16: np.dtype(np.float16)}
 _LEAST = 256  # numbers; below, the nodes that restore them take what is saved
 _SHRINKS = np.linspace(0.8, 1.0, 9)
 _RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
@@ -52,7 +53,11 @@ class Weight:
     @property
     def num_bytes(self) -> int:
         """As it is stored."""
-        return self.values.size * (2 if self.stored == FLOAT16 else 4)
+        return self.values.size * _TYPES[self.stored].itemsize
+
+    def typed(self, values: Floats) -> NDArray[Any]:
+        """Other numbers in the type that the graph takes."""
+        return values.astype(_TYPES[self.stored])
 
     def along(self, scales: NDArray[Any]) -> NDArray[Any]:
         """One number for each channel in a shape that multiplies `values`."""
@@ -115,7 +120,7 @@ def weights_of(model: Any, least: int = _LEAST) -> list[Weight]:
     uses = uses_of(model)
     found = []
     for name, tensor in constants_of(model).items():
-        if tensor.data_type not in (FLOAT, FLOAT16) or len(tensor.dims) < 2 or name not in uses:
+        if tensor.data_type not in _TYPES or len(tensor.dims) < 2 or name not in uses:
             continue
         if int(np.prod(tensor.dims)) < least:
             continue

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 
+from lepton.optimization.lean.base import Setting
 from lepton.optimization.lean.damage import session_of
 from lepton.optimization.lean.graphs import parse
 from lepton.optimization.lean.steps.byte_weights import ByteWeights
@@ -20,7 +21,7 @@ def test_the_nodes_make_the_numbers_that_are_told(stored, axis):
         [numpy_helper.from_array(values, "w")],
     )  # fmt: skip
     model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
-    packed = ByteWeights().pack(Weight("w", values.astype(np.float32), stored, axis, ()), Names(model))
+    packed = ByteWeights().pack(Weight("w", values.astype(np.float32), stored, axis, ()), Names(model), Setting(""))
     put_before(model, ["w"], packed.nodes, packed.tensors)
     made = session_of(parse(model.SerializeToString()).SerializeToString(), 1).run(["y"], {})[0]
     assert made.dtype == dtype

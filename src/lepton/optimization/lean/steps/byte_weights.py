@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from lepton.optimization.lean.base import Setting
 from lepton.optimization.lean.storing import Packed, StoringStep
 from lepton.optimization.lean.weights import FLOAT, Names, Weight, scales_of
 
@@ -26,7 +27,7 @@ class ByteWeights(StoringStep):
         """Every weight."""
         return True
 
-    def pack(self, weight: Weight, names: Names) -> Packed:
+    def pack(self, weight: Weight, names: Names, setting: Setting, seen: Any = None) -> Packed:
         """Constants, a `Cast` to float and a `Mul`; another `Cast` where the graph takes half floats."""
         from onnx import helper, numpy_helper
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from lepton.optimization.lean.base import Setting
 from lepton.optimization.lean.storing import Packed, StoringStep
 from lepton.optimization.lean.weights import FLOAT, Names, Weight
 
@@ -24,7 +25,7 @@ class HalfWeights(StoringStep):
         """Floats that a half float can reach."""
         return weight.stored == FLOAT and float(np.abs(weight.values).max()) <= _LARGEST
 
-    def pack(self, weight: Weight, names: Names) -> Packed:
+    def pack(self, weight: Weight, names: Names, setting: Setting, seen: Any = None) -> Packed:
         """A constant and a `Cast`."""
         from onnx import helper, numpy_helper
 

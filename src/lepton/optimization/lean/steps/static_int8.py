@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from lepton.optimization.lean.integers import Layer, Plan, layers_of, mean_shift
 from lepton.optimization.lean.ranges import METHODS, Observed, observe
 from lepton.optimization.lean.weights import lift_constants
 
-__all__ = ["StaticInt8"]
+__all__ = ["StaticInt8", "corrected"]
 
 _LEAST_ROWS = 32
 _ROWS = 256
@@ -35,7 +35,7 @@ class StaticInt8(Step):
 
     def refuses(self, subject: Subject, draft: Draft) -> str | None:
         """There is no such layer, no numbers to compare, or too few rows to see ranges on."""
-        if not _layers(draft)[1]:
+        if not self.layers(draft):
             return "the graph has no convolution or matrix product of floats with constant weights"
         if not point_of(draft):
             return "the graph gives no numbers by which a change could be seen"
@@ -49,7 +49,7 @@ class StaticInt8(Step):
 
     def settings(self, subject: Subject, draft: Draft) -> Sequence[Setting]:
         """How many layers stay float: from half of them to none."""
-        count = len(_layers(draft)[1])
+        count = len(self.layers(draft))
         kept = dict.fromkeys(round(share * count) for share in _KEPT)
         return [
             Setting(f"all but {each} of {count} layers" if each else "all layers", {"kept": each})
@@ -61,36 +61,46 @@ class StaticInt8(Step):
         """Quantise what the setting says; rows of `learn` decide how."""
         if reason := self.refuses(subject, draft):
             raise DataError(ErrorCode.TOO_FEW_ROWS, reason, wanted="another step, or other rows")
-        model, layers = _layers(draft)
+        plan, seen, probe = self.plan(subject, draft, work)
+        plan = corrected(draft.graph, plan, seen, probe)
+        if kept := int(setting.values["kept"]):
+            plan = replace(plan, layers=_least_sensitive(draft.graph, plan, kept, probe, work))
+        return draft.changed(self.name, setting, graph=quantised(draft.graph, plan))
+
+    def layers(self, draft: Draft) -> list[Layer]:
+        """Those that can be computed in whole numbers."""
+        return layers_of(_lifted(draft))
+
+    def plan(self, subject: Subject, draft: Draft, work: Work) -> tuple[Plan, dict[str, Observed], Probe]:
+        """All layers with the way of choosing ranges that does the least damage, what was seen, and the judge of it."""
+        model = _lifted(draft)
+        layers = layers_of(model)
         seen = observe(draft.graph, values_of(model, layers), spread(subject.learn, _ROWS, 0, 2), work)
         layers = [layer for layer in layers if layer.given in seen and (not layer.result or layer.result in seen)]
         if not layers:
             raise TrainingError(ErrorCode.TRAINING_FAILED, "no row reaches a layer", wanted="rows that do")
         probe = Probe(subject, draft, work, part=1)
-        plan = _best_plan(draft.graph, layers, seen, probe, work)
-        if kept := int(setting.values["kept"]):
-            plan = replace(plan, layers=_least_sensitive(draft.graph, plan, kept, probe, work))
-        return draft.changed(self.name, setting, graph=quantised(draft.graph, plan))
+        tried = []
+        for method in METHODS:
+            work.check()
+            plan = Plan(layers, {name: each.range(method) for name, each in seen.items()}, {})
+            tried.append((probe.of(quantised(draft.graph, plan)), plan))
+        return min(tried, key=lambda each: each[0])[1], seen, probe
 
 
-def _layers(draft: Draft) -> tuple[Any, list[Layer]]:
+def corrected(graph: bytes, plan: Plan, seen: Mapping[str, Observed], probe: Probe) -> Plan:
+    """The plan with biases that make up for what rounding takes from means, where that does less damage."""
+    shifts = {
+        layer.output: mean_shift(layer, seen[layer.given], plan.palettes.get(layer.output)) for layer in plan.layers
+    }
+    shifted = replace(plan, shifts=shifts)
+    return shifted if probe.of(quantised(graph, shifted)) < probe.of(quantised(graph, plan)) else plan
+
+
+def _lifted(draft: Draft) -> Any:
     model = parse(draft.graph)
     lift_constants(model)
-    return model, layers_of(model)
-
-
-def _best_plan(graph: bytes, layers: Sequence[Layer], seen: dict[str, Observed], probe: Probe, work: Work) -> Plan:
-    """The way of choosing ranges, and of correcting means or not, that does the least damage."""
-    tried = []
-    for method in METHODS:
-        work.check()
-        plan = Plan(layers, {name: each.range(method) for name, each in seen.items()}, {})
-        tried.append((probe.of(quantised(graph, plan)), plan))
-    least, best = min(tried, key=lambda each: each[0])
-    work.check()
-    shifts = {layer.output: mean_shift(layer, seen[layer.given]) for layer in layers}
-    corrected = replace(best, shifts=shifts)
-    return corrected if probe.of(quantised(graph, corrected)) < least else best
+    return model
 
 
 def _least_sensitive(graph: bytes, plan: Plan, kept: int, probe: Probe, work: Work) -> list[Layer]:
