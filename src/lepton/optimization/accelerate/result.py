@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lepton.bundle import RuntimeSettings
-from lepton.optimization.accelerate.profile import Profile, show_seconds
+from lepton.optimization.accelerate.profiling import Profile, show_seconds
 from lepton.optimization.accelerate.race import Standing
 from lepton.report import Facts, Page, Points, Table, plain_table
 

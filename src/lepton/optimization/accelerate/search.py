@@ -13,7 +13,7 @@ from lepton.bundle import Bundle, Predictor, RuntimeSettings, machine_type, open
 from lepton.core import ErrorCode, LeptonError, UsageError, Work
 from lepton.optimization.accelerate.answers import Answers, answers_of, what_differs
 from lepton.optimization.accelerate.candidates import Group, groups
-from lepton.optimization.accelerate.profile import measure_profile
+from lepton.optimization.accelerate.profiling import measure_profile
 from lepton.optimization.accelerate.providers import elsewhere, present_providers, why_not
 from lepton.optimization.accelerate.race import Standing, race
 from lepton.optimization.accelerate.result import Acceleration, Trial

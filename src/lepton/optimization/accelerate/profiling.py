@@ -261,14 +261,14 @@ def measure_profile(
         tensors: of the rows of one call.
         encode: turns the rows of a call into tensors, once; None where they came so.
         resources: cores that the profile may use.
-        work: checked between the parts.
+        work: its cancel is looked at between the parts.
         clock: tells seconds.
     """
     call_seconds, calls = _timed(lambda: predictor.run(tensors), clock)
     encoding = None if encode is None else _timed(encode, clock)[0]
-    work.check()
+    _check_cancel(work)
     events = _events(predictor, tensors, calls, resources)
-    work.check()
+    _check_cancel(work)
     nodes = _nodes(events)
     peaks = measure_peaks(resources)
     return Profile(
@@ -281,6 +281,11 @@ def measure_profile(
         nodes,
         peaks,
     )
+
+
+def _check_cancel(work: Work) -> None:
+    if work.cancel.is_set():  # a profile takes little time, and none is worth less than one that ends late
+        work.check()
 
 
 def show_seconds(seconds: float) -> str:

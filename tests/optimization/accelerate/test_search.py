@@ -1,0 +1,91 @@
+"""The search goes from group to group, checks answers, and keeps what wins twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lepton.bundle import RuntimeSettings, machine_type, read_bundle
+from lepton.core import Interrupted, LeptonError, Resources, Work
+from lepton.optimization.accelerate import search
+from lepton.optimization.accelerate.search import find_settings
+from tests.optimization.accelerate.conftest import Winners
+
+ONE, TWO = Resources(cpus=1), Resources(cpus=2)
+
+
+def test_winners_of_groups_are_put_together(model: Path, winners: Winners) -> None:
+    ran = winners("memory bound once", "no arena", "not this one")
+    found = find_settings(read_bundle(model), work=Work(resources=TWO))
+    assert found.settings == RuntimeSettings(bound=True, arena=False)
+    assert found.gain is not None
+    assert found.gain.speedup == 1.5
+    assert found.machine == machine_type()
+    assert set(found.plain) == {"onnxruntime with one thread", "onnxruntime with 2 threads"}
+    assert ran[0] == "memory bound once"
+    assert ran[-3:] == ["no arena", "onnxruntime with one thread", "onnxruntime with 2 threads"]
+    assert "1.50 times as quick" in found.text()
+    assert found.trials[-1].name == "all of it, measured anew"
+
+
+def test_what_does_not_win_anew_is_not_kept(model: Path, winners: Winners, monkeypatch: pytest.MonkeyPatch) -> None:
+    winners("memory bound once")
+    first = search.race
+    seen: list[str] = []
+
+    def again(reference: object, challengers: list[object], **options: object) -> object:
+        seen.extend(each.name for each in challengers)  # type: ignore[attr-defined]
+        if seen.count("memory bound once") > 1:
+            winners()
+        return (search.race if seen.count("memory bound once") > 1 else first)(reference, challengers, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(search, "race", again)
+    found = find_settings(read_bundle(model), work=Work(resources=ONE))
+    assert not found.won
+    assert found.settings == RuntimeSettings()
+    assert found.plain == {}
+    assert "Nothing is clearly quicker" in found.text()
+
+
+def test_nothing_wins_where_nothing_is_quicker(model: Path, winners: Winners) -> None:
+    ran = winners()
+    found = find_settings(read_bundle(model), batch=[1, 32], work=Work(resources=ONE))
+    assert not found.won
+    assert found.batch == (1, 32)
+    assert "memory bound once" not in ran, "it is for single rows"
+    assert found.to_dict()["gain"] is None
+    assert "Outcome" in found._repr_html_()
+
+
+def test_what_answers_otherwise_is_told_and_not_run(
+    model: Path, winners: Winners, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = winners()
+    answers = iter(["", "prediction is off by 1"])
+    monkeypatch.setattr(search, "what_differs", lambda given, wanted: next(answers, ""))
+    found = find_settings(read_bundle(model), work=Work(resources=ONE))
+    assert found.trials[1].row() == ("graph optimisation extended", "–", "–", "prediction is off by 1")
+    assert "graph optimisation extended" not in ran
+    assert "graph optimisation basic" in ran
+
+
+def test_without_time_nothing_is_tried_and_nothing_wins(model: Path, winners: Winners) -> None:
+    winners("memory bound once")
+    found = find_settings(read_bundle(model), work=Work(1e-9, resources=ONE))
+    assert not found.won
+    assert {trial.note for trial in found.trials} == {"no time left"}
+
+
+def test_a_stop_is_a_stop(model: Path, winners: Winners) -> None:
+    winners()
+    work = Work(resources=ONE)
+    work.cancel.set()
+    with pytest.raises(Interrupted):
+        find_settings(read_bundle(model), work=work)
+
+
+@pytest.mark.parametrize("batch", [(), (0,), (1, -1), (65_537,)])
+def test_batches_that_cannot_be_are_refused(model: Path, batch: tuple[int, ...]) -> None:
+    with pytest.raises(LeptonError, match="got batch"):
+        find_settings(read_bundle(model), batch=batch, work=Work())
