@@ -15,7 +15,16 @@ from lepton.core import ErrorCode, TrainingError
 from lepton.optimization.lean.base import Draft, Subject
 from lepton.optimization.lean.graphs import parse
 
-__all__ = ["ELEMENTWISE", "OPERATORS", "Network", "Node", "find_network", "network_to_teach", "read_network"]
+__all__ = [
+    "ELEMENTWISE",
+    "OPERATORS",
+    "Network",
+    "Node",
+    "find_network",
+    "network_to_teach",
+    "read_network",
+    "refusal_to_teach",
+]
 
 _ELEMENTWISE = """
 Abs Cast Ceil Celu Clip Cos Dropout Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity IsNaN LeakyRelu Log Mish Neg
@@ -35,6 +44,7 @@ OPERATORS = ELEMENTWISE | frozenset(_OTHERS.split())
 """Operators that can be learned through: those that `nets.operators.RUN` has a function for."""
 
 _ANSWERS = {"binary", "multiclass", "multilabel", "regression"}
+_LEAST_ROWS = 20
 _WRAPPING = frozenset({"Identity", "Cast"})
 
 
@@ -150,12 +160,22 @@ def read_network(graph: bytes, manifest: Manifest) -> Network:
     return found
 
 
-def network_to_teach(subject: Subject, draft: Draft) -> Network | str:
-    """The network of a draft if it can be taught with the rows there are; else why not, for a person to read."""
+def refusal_to_teach(subject: Subject) -> str | None:
+    """Why no network can be taught here, for a person to read; None where one can."""
+    rows = subject.learn
     if find_spec("torch") is None:
         return "PyTorch is not installed, which networks are taught with: pip install 'lepton-ai[deep]'"
-    if any(tensor.dtype == object for tensor in subject.learn.tensors.values()):
+    if len(rows) < _LEAST_ROWS:
+        return f"there are {len(rows)} rows to learn from, fewer than the {_LEAST_ROWS} that teaching a network takes"
+    if any(tensor.dtype == object for tensor in rows.tensors.values()):
         return "its rows are of unequal shapes or texts, which networks are not taught with"
+    return None
+
+
+def network_to_teach(subject: Subject, draft: Draft) -> Network | str:
+    """The network of a draft if it can be taught with the rows there are; else why not, for a person to read."""
+    if (reason := refusal_to_teach(subject)) is not None:
+        return reason
     network = find_network(draft.graph, draft.manifest)
     return network if isinstance(network, str) else network.refusal() or network
 

@@ -197,14 +197,8 @@ class _Teaching:
         best, state = self._judged(), copy_state(self.module)
         steps_a_pass = max(_LEAST_STEPS, len(self.rows) / self.batch)
         steps, done, started = math.ceil(passes * steps_a_pass), 0, time.monotonic()
-        while done < steps:
-            for places in self.rows[torch.randperm(len(self.rows), generator=self.generator)].split(self.batch):
-                if done >= steps:
-                    break
-                if self.work.stopped:
-                    self.work.check() if done < _STEPS_TO_TIME else None
-                    steps = done
-                    break
+        while done < steps and not self.work.stopped:
+            for places in self._shuffled():
                 _set_rate(optimizer, peak * _one_cycle(done / steps))
                 self._step(places, optimizer, parameters)
                 averager.update()
@@ -212,16 +206,24 @@ class _Teaching:
                 if done % _STEPS_TO_TIME == 0 and self.work.remaining is not None:
                     seconds = (time.monotonic() - started) / done
                     steps = min(steps, done + int(_SHARE_OF_TIME * max(0.0, self.work.remaining) / seconds))
+                if done >= steps or self.work.stopped:
+                    break
             with averager.applied():
-                found = self._judged()
-                if found < best:
+                if (found := self._judged()) < best:
                     best, state = found, copy_state(self.module)
             self.work.report(done, steps, "steps", best=f"{best:.4g}", note="teaching the smaller network")
+        if done < _STEPS_TO_TIME:
+            self.work.check()
         put_state(self.module.state_dict(), state)
         self.module.eval()
         if not math.isfinite(best):
             raise TrainingError(ErrorCode.TRAINING_FAILED, f"the loss of the smaller network is {best}")
         return best
+
+    def _shuffled(self) -> list[Tensor]:
+        """Batches of a pass; one of a single row has no deviation to normalise by."""
+        order = self.rows[torch.randperm(len(self.rows), generator=self.generator)]
+        return [places for places in order.split(self.batch) if len(places) > 1]
 
     def _step(self, places: Tensor, optimizer: Any, parameters: list[Any]) -> None:
         self.module.train()

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from lepton.core import Work
 from lepton.optimization.lean.base import Draft, Setting, Stage, Step, Subject
+from lepton.optimization.lean.network import refusal_to_teach
 
 __all__ = ["Narrow"]
 
@@ -34,9 +35,7 @@ class Narrow(Step):
             return "a stage of the LeptonNet is recurrent, and is not cut"
         if all(stage["channels"] <= _CHANNELS and stage["blocks"] == 1 for stage in stages):
             return "the LeptonNet is the narrowest there is"
-        if any(tensor.dtype == object for tensor in subject.learn.tensors.values()):
-            return "its rows are of unequal shapes, which networks are not taught with"
-        return None
+        return refusal_to_teach(subject)
 
     def settings(self, subject: Subject, draft: Draft) -> Sequence[Setting]:
         """Shares of the channels and blocks."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from lepton.core import Work
 from lepton.optimization.lean.base import Draft, Setting, Stage, Step, Subject
+from lepton.optimization.lean.network import refusal_to_teach
 
 __all__ = ["Student"]
 
@@ -29,8 +29,8 @@ class Student(Step):
     def refuses(self, subject: Subject, draft: Draft) -> str | None:
         """It takes no pictures and no vectors, or is as small already."""
         manifest = draft.manifest
-        if find_spec("torch") is None:
-            return "PyTorch is not installed, which networks are taught with: pip install 'lepton-ai[deep]'"
+        if (reason := refusal_to_teach(subject)) is not None:
+            return reason
         if manifest.task not in _TASKS or {each.name for each in manifest.outputs} - {"prediction", "probabilities"}:
             return "a small network gives classes or numbers alone, and the model gives more"
         if _kind(subject, draft) is None:
@@ -64,8 +64,6 @@ def _kind(subject: Subject, draft: Draft) -> str | None:
     if len(tensors) != 1 or tensors[0].dtype not in ("uint8", "float", "double"):
         return None
     rows = subject.learn.tensors[tensors[0].name]
-    if rows.dtype == object:
-        return None
     if rows.ndim == 2 and tensors[0].dtype != "uint8" and tensors[0].shape[1] is not None:
         return "vector"
     if rows.ndim == 4 and tensors[0].name == "image":
