@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lepton.bundle import RuntimeSettings, add_report, machine, machine_type, open_model, read_bundle
-from lepton.core import Resources, Work
+from lepton.core import MissingExtraError, Resources, Work
 from lepton.optimization.accelerate import accelerate, accelerating
 from tests.optimization.accelerate.conftest import Winners
 
@@ -79,7 +79,7 @@ def test_without_onnx_the_graph_stays(
     model: Path, tmp_path: Path, winners: Winners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(*arguments: object) -> object:
-        raise accelerating.MissingExtraError("onnx", "train", "Rewriting a graph")
+        raise MissingExtraError("onnx", "train", "Rewriting a graph")
 
     monkeypatch.setattr(accelerating, "rewrite", missing)
     ran = winners("memory bound once")

@@ -57,14 +57,14 @@ def test_events_become_nodes_and_operators(peaks: Peaks) -> None:
         {"cat": "Session", "name": "model_run", "dur": 1},
     ]
     nodes = profiling._nodes(events)
-    assert [(node.name, node.seconds, node.flops) for node in nodes[:1]] == [("a", pytest.approx(30e-6), 400.0)]
+    assert [node.name for node in nodes] == ["a", "b", "c"]
+    assert nodes[0].seconds == pytest.approx(30e-6)
+    assert nodes[0].flops == 400.0
     assert nodes[0].num_bytes == 120
     assert nodes[0].parameter_bytes == 800
     operators = profiling._operators(nodes, peaks)
-    assert [(each.operator, each.nodes, each.share) for each in operators] == [
-        ("MatMul", 2, pytest.approx(0.8)),
-        ("Relu", 1, pytest.approx(0.2)),
-    ]
+    assert [(each.operator, each.nodes) for each in operators] == [("MatMul", 2), ("Relu", 1)]
+    assert operators[0].share == pytest.approx(0.8)
     assert operators[0].least_seconds == pytest.approx(920 / peaks.cache_bandwidth)
 
 

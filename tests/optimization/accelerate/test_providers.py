@@ -12,7 +12,6 @@ import pytest
 
 from lepton.bundle import Bundle, open_model, read_bundle
 from lepton.core import LeptonError, Resources
-from lepton.optimization.accelerate import providers
 from lepton.optimization.accelerate.answers import Answers, answers_of
 from lepton.optimization.accelerate.child import Child
 from lepton.optimization.accelerate.providers import elsewhere, present_providers, why_not
@@ -104,5 +103,5 @@ def test_a_python_without_onnxruntime_is_one_error(bundle: Bundle, wanted: Answe
 
 def test_the_cpu_and_those_that_send_rows_away_are_not_among_those_present(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["AzureExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider", "NewExecutionProvider"]
-    monkeypatch.setattr(providers.onnxruntime, "get_available_providers", lambda: names)
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: names)
     assert present_providers() == ("CUDAExecutionProvider",)

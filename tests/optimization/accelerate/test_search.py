@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lepton.bundle import RuntimeSettings, machine_type, read_bundle
 from lepton.core import Interrupted, LeptonError, Resources, Work
 from lepton.optimization.accelerate import search
+from lepton.optimization.accelerate.race import Contestant
 from lepton.optimization.accelerate.search import find_settings
 from tests.optimization.accelerate.conftest import Winners
 
@@ -31,16 +34,17 @@ def test_winners_of_groups_are_put_together(model: Path, winners: Winners) -> No
 
 def test_what_does_not_win_anew_is_not_kept(model: Path, winners: Winners, monkeypatch: pytest.MonkeyPatch) -> None:
     winners("memory bound once")
-    first = search.race
-    seen: list[str] = []
+    decide = vars(search)["race"]
+    ran: list[str] = []
 
-    def again(reference: object, challengers: list[object], **options: object) -> object:
-        seen.extend(each.name for each in challengers)  # type: ignore[attr-defined]
-        if seen.count("memory bound once") > 1:
+    def race(reference: Contestant, challengers: Sequence[Contestant], **options: Any) -> Any:
+        ran.extend(each.name for each in challengers)
+        if ran.count("memory bound once") == 2:
             winners()
-        return (search.race if seen.count("memory bound once") > 1 else first)(reference, challengers, **options)  # type: ignore[arg-type]
+            return vars(search)["race"](reference, challengers, **options)
+        return decide(reference, challengers, **options)
 
-    monkeypatch.setattr(search, "race", again)
+    monkeypatch.setattr(search, "race", race)
     found = find_settings(read_bundle(model), work=Work(resources=ONE))
     assert not found.won
     assert found.settings == RuntimeSettings()

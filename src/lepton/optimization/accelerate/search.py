@@ -75,6 +75,7 @@ class _Search:
     def run(self, rewritten: Rewritten | None, python: str | Path | None) -> Acceleration:
         work, single = self.work, all(len(next(iter(feed.values()))) == 1 for feed in self.feeds)
         profile = measure_profile(self.base, self.feeds[0], resources=self.resources, work=work)
+        told = () if python is None else self._elsewhere(python)  # first, since there may be no such Python
         settings, contestant = RuntimeSettings(), self.contestant("the defaults", self.base)
         if rewritten is not None:
             contestant = self._rewritten(rewritten, contestant)
@@ -82,7 +83,6 @@ class _Search:
             work.report(self.done, None, "tries", note=group.name)
             settings, contestant = self._best(settings, contestant, self._open(group, settings))
         settings, contestant = self._best(settings, contestant, self._open_providers(settings))
-        told = () if python is None else self._elsewhere(python)
         gain: Standing | None = None
         plain: Mapping[str, float] = {}
         if settings != RuntimeSettings() or self.rewrites:
