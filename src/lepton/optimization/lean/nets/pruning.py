@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lepton.core import ErrorCode, TrainingError, Work
+from lepton.core import ErrorCode, Interrupted, TrainingError, Work
 from lepton.optimization.lean.base import Draft, Subject
 from lepton.optimization.lean.graphs import parse
 from lepton.optimization.lean.nets.module import NetModule
@@ -63,10 +64,11 @@ def prune_network(
         goal = (1 - share) ** (number / rounds)
         gone = _chosen(units, importance(units, lessons, work, by=by), whole, goal)
         network = units.without(gone)
-        last = number == rounds
-        part = work if last or work.remaining is None else work.part(work.remaining * _SHORT)
-        network = taught(network, lessons, part, passes=passes if last else passes * _SHORT, name=f"prune-{number}")
-    return network
+        if number < rounds:
+            part = work if work.remaining is None else work.part(work.remaining * _SHORT)
+            with suppress(Interrupted):  # without the little in between it may still come out well
+                network = taught(network, lessons, part, passes=passes * _SHORT, name=f"prune-{number}")
+    return taught(network, lessons, work, passes=passes, name="prune")
 
 
 def importance(units: Units, lessons: Lessons, work: Work, *, by: str = "taylor") -> dict[int, float]:
