@@ -223,7 +223,9 @@ class _Header:
         writes = []
         for name, value in self.outputs.items():
             if value.dtype == "object":
-                writes.append(f"    fwrite(answer.{name}, 1, strlen(answer.{name}) + 1, out);")
+                several = not (value.size == 1 and len(value.shape) == 1)
+                each = [f"answer.{name}[{n}]" for n in range(value.size)] if several else [f"answer.{name}"]
+                writes += [f"    fwrite({text}, 1, strlen({text}) + 1, out);" for text in each]
             else:
                 writes.append(f"    fwrite(&answer.{name}, sizeof answer.{name}, 1, out);")
         return (
@@ -239,9 +241,9 @@ class _Header:
         for _ in range(num_rows):
             for name, value in self.outputs.items():
                 if value.dtype == "object":
-                    end = data.index(b"\0", at)
-                    answers[name].append(data[at:end].decode())
-                    at = end + 1
+                    texts = data[at:].split(b"\0", value.size)[:-1]
+                    at += sum(map(len, texts)) + value.size
+                    answers[name].append(np.array([text.decode() for text in texts], object).reshape(value.shape[1:]))
                 else:
                     size = value.size * np.dtype(value.dtype).itemsize
                     answers[name].append(np.frombuffer(data[at : at + size], value.dtype).reshape(value.shape[1:]))

@@ -41,7 +41,7 @@ def tree_ensemble(source: Source, node: Node) -> None:
     name = source.fresh(f"{source.prefix}_trees")
     test = _test(source, modes, given.get("membership_values"), tables)
     kind = TYPES[rows.dtype]
-    unknown = f"v != v ? {tables['missing']}[n] : " if "missing" in tables else ""
+    unknown = f" || (v != v && {tables['missing']}[n])" if "missing" in tables else ""
     target = f"{tables['target']}[-n - 1]" if sums.size > 1 else "0"
     trees = len(given["tree_roots"])
     source.outside.append(
@@ -52,7 +52,7 @@ def tree_ensemble(source: Source, node: Node) -> None:
         f"    n = {tables['root']}[tree];\n"
         f"    while (n >= 0) {{ /* a leaf is -1 - its number */\n"
         f"      const {kind} v = x[{tables['feature']}[n]], t = {tables['split']}[n];\n"
-        f"      n = ({unknown}{test}) ? {tables['yes']}[n] : {tables['no']}[n];\n"
+        f"      n = ({test}{unknown}) ? {tables['yes']}[n] : {tables['no']}[n];\n"
         f"      (void)t;\n"
         f"    }}\n"
         f"    sums[{target}] += {tables['leaf']}[-n - 1];\n"

@@ -110,6 +110,10 @@ def lowered(graph: bytes, opset: int) -> bytes:
     metadata = {each.key: each.value for each in model.metadata_props}
     try:
         made = onnx.version_converter.convert_version(model, opset)
+        domains = {node.domain for node in made.graph.node} | {""}
+        used = [each for each in made.opset_import if each.domain in domains]
+        del made.opset_import[:]
+        made.opset_import.extend(used)
         made.ir_version = onnx.helper.find_min_ir_version_for(list(made.opset_import), ignore_unknown=True)
         onnx.helper.set_model_props(made, metadata)
         onnx.checker.check_model(made)
@@ -131,7 +135,8 @@ def _check_example(subject: Subject, folder: Path) -> None:
         [sys.executable, "-I", "example.py"], cwd=folder, capture_output=True, text=True, timeout=120, check=False
     )
     if ran.returncode:
-        came = f"example.py fails: {printable(ran.stderr.strip().splitlines()[-1])}"
+        said = (ran.stderr.strip() or f"it ended with {ran.returncode}").splitlines()[-1]
+        came = f"example.py fails: {printable(said)}"
         raise BundleError(ErrorCode.CHECK_FAILED, came)
     answers = json.loads(ran.stdout)
     for name, wanted in subject.answers.items():

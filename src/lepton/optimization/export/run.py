@@ -99,6 +99,7 @@ def export(
         work.check()
         work.report(2, 3, note="comparing with the model")
         checked = exporter.check(subject, folder, options, work)
+        work.check()
         differences = differences_of(subject.answers, checked.answers, exporter.tolerance)
         _refuse_far(differences, exporter, checked)
         report = _report(subject, exporter, checked, differences, folder, made=rows is None)
