@@ -20,6 +20,8 @@ from lepton.data.versions.diff import TableDiff
 from lepton.data.versions.forget import Forgotten
 from lepton.data.versions.manifest import TableVersion
 from lepton.evaluation import Comparison, Evaluation, Importance
+from lepton.optimization.accelerate import Acceleration, Profile
+from lepton.optimization.lean.report import Compression
 from lepton.report import Page
 from lepton.serving import Server
 from lepton.training import Leaderboard
@@ -80,6 +82,9 @@ HELD = (
     Importance,
     Index,
     Comparison,
+    Compression,
+    Acceleration,
+    Profile,
     Page,
     Server,
     RemoteService,

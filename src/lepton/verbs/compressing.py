@@ -54,8 +54,8 @@ def compress(
 
     Args:
         model: a `Model`, the path of a model file, or a PyTorch module, which is imported first.
-        data: rows that the model was not trained on (see `proof`), with the target where there is one: a `Dataset`, a path, glob or
-            folder, a table in memory; or arrays `(x, y)`, y being None where nothing is known.
+        data: rows that the model was not trained on (see `proof`), with the target where there is one: a `Dataset`, a
+            path, glob or folder, a table in memory; or arrays `(x, y)`, y being None where nothing is known.
         max_loss: most that may be lost: 0.005 is half a point of accuracy or of R²; of metrics without bounds a share
             of the original's value. 0.005 where no budget is given.
         max_size: of the file without what training and reports keep in it, `"200KB"`.

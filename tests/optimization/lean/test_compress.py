@@ -77,6 +77,11 @@ def test_nothing_to_do_is_no_success(model, made_steps, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_not_clearly_smaller_is_no_success_either(model, made_steps, tmp_path):
+    with pytest.raises(BudgetError, match=r"not clearly smaller or faster .* idle: there is no attic"):
+        model.compress(FRAME, max_loss=0.05, steps=["learn", "idle"], output=tmp_path / "same.lepton")
+
+
 def test_a_part_that_must_not_be_sacrificed(model, made_steps, tmp_path):
     with pytest.raises(BudgetError, match=r"max_loss_any_segment is 0\.002"):
         model.compress(FRAME, max_loss=0.02, max_loss_any_segment=0.002, segments=["shop"], steps=["cut"])

@@ -28,6 +28,7 @@ __all__ = ["Outcome", "Request", "chosen_steps", "compress"]
 _CALLS, _BLOCKS = 1_000, 7
 _FEWEST_CALLS = 50
 _MILDER = 0.8
+_MOST_REASONS = 8
 _MEASURING = 0.2  # of the time allowed, for timing the final file
 
 
@@ -158,7 +159,7 @@ def compress(
             while piece := source.read(2**20):
                 copied.write(piece)
     open_model(output, resources=work.resources)  # what was saved opens
-    missed = None if proven.kept else _missed(proven, output if is_kept else None)
+    missed = None if proven.kept else _missed(proven, search, output if is_kept else None)
     return Outcome(output, Compression(told), proven.verdicts, missed)
 
 
@@ -376,18 +377,21 @@ def _draft_dict(candidate: Candidate, front: set[int], chosen: Candidate) -> dic
 def _nothing(search: Search) -> Exception:
     if search.work.cancel.is_set():
         return Interrupted(ErrorCode.INTERRUPTED, "it was asked to stop before anything smaller was found")
-    reasons = [f"{name}: {reason}" for name, reason in search.refused.items()]
-    reasons += [f"{each['step']}: {each['reason']}" for each in search.failed]
     return BudgetError(
         ErrorCode.BUDGET_MISSED,
         f"nothing smaller was found, of {len(search.candidates) - 1} drafts, and nothing is saved; {search.ended}",
         wanted="a model that a step makes smaller or faster",
-        fix="allow more time; " + ("; ".join(reasons[:8]) or "no step was there to try"),
+        fix="allow more time; " + ("; ".join(_reasons(search)) or "no step was there to try"),
         details={"refused": dict(search.refused), "failed": list(search.failed)},
     )
 
 
-def _missed(proven: _Proven, output: Path | None) -> BudgetError:
+def _reasons(search: Search) -> list[str]:
+    reasons = [f"{name}: {reason}" for name, reason in search.refused.items()]
+    return [*reasons, *(f"{each['step']}: {each['reason']}" for each in search.failed)][:_MOST_REASONS]
+
+
+def _missed(proven: _Proven, search: Search, output: Path | None) -> BudgetError:
     told, details = [], {}
     for each in proven.verdicts:
         if not each.kept:
@@ -401,7 +405,8 @@ def _missed(proven: _Proven, output: Path | None) -> BudgetError:
         fix += f", or give more rows: about {needed:,} to prove with, of which there are {proven.loss.num_rows:,}"
         details["rows_needed"] = {"limit": proven.loss.num_rows, "measured": needed}
     if not told:
-        told.append("the best that was found is neither smaller nor faster than the original")
+        told.append("the best that was found is not clearly smaller or faster than the original")
+        fix += "; " + "; ".join(_reasons(search))
     return BudgetError(
         ErrorCode.BUDGET_MISSED, "; ".join(told), wanted="a model that keeps its budgets", fix=fix, details=details
     )
