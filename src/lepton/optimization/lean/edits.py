@@ -85,15 +85,16 @@ def splice(model: Any, fragment: bytes, values: Mapping[str, str], output: str, 
 def drop_unread(model: Any) -> None:
     """Take out nodes and constants that no output depends on; inputs stay, for callers bring them."""
     read = {each.name for each in model.graph.output}
-    kept = []
-    for node in reversed(model.graph.node):
+    for place in reversed(range(len(model.graph.node))):
+        node = model.graph.node[place]
         if any(name in read for name in node.output):
             read.update(node.input, _read_inside(node))
-            kept.append(node)
-    constants = [tensor for tensor in model.graph.initializer if tensor.name in read]
-    for field, left in (("node", kept[::-1]), ("initializer", constants), ("value_info", [])):
-        model.graph.ClearField(field)
-        getattr(model.graph, field).extend(left)
+        else:
+            del model.graph.node[place]
+    for place in reversed(range(len(model.graph.initializer))):
+        if model.graph.initializer[place].name not in read:
+            del model.graph.initializer[place]
+    model.graph.ClearField("value_info")
 
 
 def _read_inside(node: Any) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,9 @@ from lepton.evaluation.answers import Answers
 from lepton.optimization.lean.base import Draft, Subject
 from lepton.optimization.lean.forests import forests_in
 from lepton.optimization.lean.graphs import parse, values_inside
+from lepton.optimization.lean.rows import Rows
 
-__all__ = ["TASKS", "Lesson", "Link", "has_no_lesson", "lesson_of", "source_of"]
+__all__ = ["TASKS", "Lesson", "Link", "bare_lesson", "has_no_lesson", "lesson_of", "source_of"]
 
 Doubles = NDArray[np.float64]
 
@@ -177,20 +178,37 @@ def lesson_of(subject: Subject, draft: Draft, work: Work) -> Lesson:
     rows = subject.learn
     if len(rows) > _MOST_ROWS:
         rows = rows.take(np.sort(generator.choice(len(rows), _MOST_ROWS, replace=False)))
-    features, said = _seen(subject, draft, source, rows.tensors)
+    features, said = _features(draft, source, rows.tensors), _said(subject, rows.tensors)
+    lesson = _told(subject, rows, source, features, said)
+    num_made = min(_MADE_A_ROW * len(rows), _MOST_ROWS - len(rows)) if len(rows) > 1 else 0
+    if num_made <= 0:
+        return lesson
+    work.check()
+    # Of rows that are not held back: the original has learned them all, and would tell about those.
+    seen = ~lesson.held
+    tensors = {name: tensor[seen] for name, tensor in rows.tensors.items()}
+    made = _made(tensors, said[seen, int(generator.integers(said.shape[1]))], num_made, generator)
+    told = _said(subject, made)
+    return replace(
+        lesson,
+        features=np.concatenate([features, _features(draft, source, made)]),
+        said=np.concatenate([said, told]),
+        rest=np.concatenate([lesson.rest, np.zeros_like(told)]),
+        weight=np.concatenate([lesson.weight, _MADE_WEIGHT * lesson.link.curvature(told)]),
+    )
+
+
+def bare_lesson(subject: Subject, rows: Rows) -> Lesson:
+    """What the original says of rows, without features: for steps that have theirs in another form."""
+    return _told(subject, rows, "", np.empty((len(rows), 0)), _said(subject, rows.tensors))
+
+
+def _told(subject: Subject, rows: Rows, source: str, features: Doubles, said: Doubles) -> Lesson:
     link = Link.of(rows.answers, said, labelled=rows.labelled)
     weight = link.curvature(said)
     rest = link.rest(rows.answers, said, weight)
     if rows.answers.weight is not None:
         weight = weight * (rows.answers.weight / rows.answers.weight.mean())[:, None]
-    num_made = min(_MADE_A_ROW * len(rows), _MOST_ROWS - len(rows)) if len(rows) > 1 else 0
-    if num_made > 0:
-        work.check()
-        made = _made(rows.tensors, said[:, int(generator.integers(said.shape[1]))], num_made, generator)
-        more, told = _seen(subject, draft, source, made)
-        features, said = np.concatenate([features, more]), np.concatenate([said, told])
-        rest = np.concatenate([rest, np.zeros_like(told)])
-        weight = np.concatenate([weight, _MADE_WEIGHT * link.curvature(told)])
     return Lesson(source, features, said, rest, weight, rows.answers, link, _dtype(subject, rows.tensors))
 
 
@@ -204,16 +222,20 @@ def _dtype(subject: Subject, tensors: Any) -> Any:
     return values_inside(subject.original.graph, [raw], first)[raw].dtype
 
 
-def _seen(subject: Subject, draft: Draft, source: str, tensors: Any) -> tuple[Doubles, Doubles]:
-    """Features by the draft, raw scores by the original."""
+def _features(draft: Draft, source: str, tensors: Any) -> Doubles:
     features = tensors[source] if source in tensors else values_inside(draft.graph, [source], tensors)[source]
-    name = subject.original.manifest.inner["raw"]
-    raw = values_inside(subject.original.graph, [name], tensors)[name]
     if features.ndim != 2 or features.shape[1] > _WIDEST or features.dtype.kind not in "fiub":
         raise _unfit(f"the features are of shape {list(features.shape[1:])} and type {features.dtype}")
+    return np.asarray(features, dtype=np.float64)
+
+
+def _said(subject: Subject, tensors: Any) -> Doubles:
+    """Raw scores by the original [N, S]."""
+    name = subject.original.manifest.inner["raw"]
+    raw = values_inside(subject.original.graph, [name], tensors)[name]
     if raw.ndim != 2 or not np.isfinite(raw).all():
         raise _unfit("the raw scores of the rows are no matrix of finite numbers")
-    return features.astype(np.float64), raw.astype(np.float64)
+    return raw.astype(np.float64)
 
 
 def _made(tensors: Any, score: Doubles, count: int, generator: np.random.Generator) -> dict[str, NDArray[Any]]:

@@ -14,7 +14,7 @@ from lepton.optimization.lean.forests import leaves_of, own_leaves
 from lepton.optimization.lean.lessons import Lesson
 from lepton.training.trees import Forest
 
-__all__ = ["GROWN", "joined", "refitted"]
+__all__ = ["GROWN", "Sums", "best_fits", "indicators", "joined", "refitted", "sparse"]
 
 Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -24,7 +24,8 @@ GROWN = 0.7
 
 _STEPS = 30
 _ENOUGH = 1e-6
-_SHARES = (0.3, 0.7)  # of the way to the truth
+_SHARES = (0.2, 0.5, 0.8)  # of the way to the truth
+_FAVOUR = 0.025  # of squared errors, by which rows that the original has learned speak for what it says of them
 _RIDGES = (3.0, 30.0)  # rows of mean weight
 
 
@@ -32,8 +33,7 @@ def refitted(forest: Forest, lesson: Lesson, work: Work) -> Forest:
     """The trees with all their leaves fitted at once, drawn to what they were.
 
     Boosting fits one tree after the other and never comes back; with few trees that costs much more than it does with
-    many. How far leaves go to the truth, and how strongly they are drawn back, is what serves rows best that they
-    were not fitted to.
+    many.
 
     Args:
         forest: trees; each adds to one sum. They have not seen the rows that the lesson holds back.
@@ -43,59 +43,79 @@ def refitted(forest: Forest, lesson: Lesson, work: Work) -> Forest:
     forest = own_leaves(forest)
     reached = leaves_of(forest, lesson.features)
     of_target = forest.leaf_targets[reached[0]]
-    parts = [_Part(reached[:, of_target == place], forest.leaf_values) for place in range(forest.num_targets)]
-    held = lesson.held
-    choices = [(share, ridge) for share in (_SHARES if lesson.link.known else _SHARES[:1]) for ridge in _RIDGES]
-    losses = []
-    for share, ridge in choices:
-        fits = _fits(parts, lesson, share, ridge, ~held, work)
-        scores = np.stack([part.sums(values)[held] for part, values in zip(parts, fits, strict=True)], axis=1)
-        losses.append(lesson.loss(scores))
+    numbers, sums = [], []
+    for place in range(forest.num_targets):
+        own, leaves = np.unique(reached[:, of_target == place], return_inverse=True)
+        numbers.append(own)
+        sums.append(Sums(indicators(leaves.reshape(len(reached), -1), len(own)), forest.leaf_values[own]))
     values = forest.leaf_values.copy()
-    everything = np.ones(len(held), dtype=bool)
-    best = choices[int(np.argmin(losses))]
-    for part, fitted in zip(parts, _fits(parts, lesson, *best, everything, work), strict=True):
-        values[part.numbers] = fitted
+    for own, fitted in zip(numbers, best_fits(sums, lesson, _RIDGES, work), strict=True):
+        values[own] = fitted
     return replace(forest, leaf_values=values)
 
 
+def indicators(places: Integers, width: int) -> Any:
+    """A sparse matrix [N, width] of ones at `places` [N, T]."""
+    count, each = places.shape
+    starts = np.arange(count + 1) * each
+    return sparse().csr_matrix((np.ones(places.size), places.ravel(), starts), shape=(count, width))
+
+
+def best_fits(sums: Sequence[Sums], lesson: Lesson, ridges: Sequence[float], work: Work) -> list[Doubles]:
+    """What each column of scores is fitted with.
+
+    How far it goes to the truth, and how strongly it is drawn back, is what serves rows best that it was not fitted to.
+
+    Args:
+        sums: one for each column of scores.
+        lesson: what to come near to.
+        ridges: to choose from, in rows of mean weight.
+        work: checked at each step.
+    """
+    held = lesson.held
+    choices = [(share, ridge) for share in (_SHARES if lesson.link.known else _SHARES[:1]) for ridge in ridges]
+    losses = []
+    for choice in choices:
+        fits = _fits(sums, lesson, *choice, ~held, work)
+        scores = [each.of(values)[held] for each, values in zip(sums, fits, strict=True)]
+        losses.append(lesson.loss(np.stack(scores, axis=1)))
+    favour = _FAVOUR if lesson.link.task == "regression" else 0.0
+    near = [number for number, loss in enumerate(losses) if loss <= (1.0 + favour) * min(losses)]
+    best = max(near, key=lambda number: (choices[number][0], -losses[number]))
+    return _fits(sums, lesson, *choices[best], np.ones(len(held), dtype=bool), work)
+
+
 def _fits(
-    parts: Sequence[_Part], lesson: Lesson, share: float, ridge: float, rows: NDArray[np.bool_], work: Work
+    sums: Sequence[Sums], lesson: Lesson, share: float, ridge: float, rows: NDArray[np.bool_], work: Work
 ) -> list[Doubles]:
     target = lesson.target(share)
     return [
-        part.solved(target[:, place], lesson.weight[:, place] * rows, ridge, work) for place, part in enumerate(parts)
+        each.solved(target[:, place], lesson.weight[:, place] * rows, ridge, work) for place, each in enumerate(sums)
     ]
 
 
-class _Part:
-    """The trees of one sum, as a matrix of rows and leaves.
+class Sums:
+    """Scores that are a sparse matrix times values.
 
     Args:
-        reached: the leaf of each row in each tree [N, T].
-        values: of all leaves.
+        matrix: [N, V].
+        start: values to draw to [V].
     """
 
-    def __init__(self, reached: Integers, values: Doubles) -> None:
-        sparse = _sparse()
-        self.numbers, leaves = np.unique(reached, return_inverse=True)
-        self.start = values[self.numbers]
-        num_rows, num_trees = reached.shape
-        starts = np.arange(num_rows + 1) * num_trees
-        shape = (num_rows, len(self.numbers))
-        self._matrix = sparse.csr_matrix((np.ones(leaves.size), leaves.ravel(), starts), shape=shape)
-        self._turned = self._matrix.T.tocsr()
+    def __init__(self, matrix: Any, start: Doubles) -> None:
+        self.start = start
+        self._matrix, self._turned = matrix, matrix.T.tocsr()
 
-    def sums(self, values: Doubles) -> Doubles:
-        """Of rows [N], by values of leaves."""
+    def of(self, values: Doubles) -> Doubles:
+        """Scores of rows [N], by values."""
         return np.asarray(self._matrix @ values)
 
     def solved(self, target: Doubles, weight: Doubles, ridge: float, work: Work) -> Doubles:
         """Values of least squares, by conjugate gradients that are preconditioned by the diagonal."""
         ridge *= float(weight.mean())
-        diagonal = self._turned @ weight + ridge
+        diagonal = self._turned.power(2) @ weight + ridge
         change = np.zeros(len(self.start))
-        rest = self._turned @ (weight * (target - self.sums(self.start)))
+        rest = self._turned @ (weight * (target - self.of(self.start)))
         scaled = rest / diagonal
         towards, size = scaled.copy(), float(rest @ scaled)
         least = _ENOUGH * size
@@ -103,7 +123,7 @@ class _Part:
             if size <= least:
                 break
             work.check()
-            moved = self._turned @ (weight * self.sums(towards)) + ridge * towards
+            moved = self._turned @ (weight * self.of(towards)) + ridge * towards
             length = size / float(towards @ moved)
             change += length * towards
             rest -= length * moved
@@ -113,12 +133,13 @@ class _Part:
         return self.start + change
 
 
-def _sparse() -> Any:
+def sparse() -> Any:
+    """`scipy.sparse`."""
     try:
-        from scipy import sparse
+        import scipy.sparse
     except ImportError:
-        raise MissingExtraError("scipy", "train", "Fitting the leaves of trees") from None
-    return sparse
+        raise MissingExtraError("scipy", "train", "Fitting a smaller model") from None
+    return scipy.sparse
 
 
 def joined(forests: Sequence[Forest]) -> Forest:
