@@ -36,6 +36,8 @@ def test_half_of_a_network_goes(tmp_path, name):
 
 
 def test_what_cannot_be_pruned_is_told(tmp_path):
+    kept = replace(subject_of(written(tmp_path, "mlp")).original, training={"kind": b"lepton-net"})
+    assert "narrower" in str(Prune().refuses(subject_of(written(tmp_path, "mlp")), kept))
     trees = made_subject("binary")
     assert "no layer of weights" in str(Prune().refuses(trees, trees.original))
     subject = subject_of(written(tmp_path, "mlp"))

@@ -23,7 +23,9 @@ class Prune(Step):
     learns: ClassVar[bool] = True
 
     def refuses(self, subject: Subject, draft: Draft) -> str | None:
-        """It is no network, or one that PyTorch cannot take over."""
+        """It is no network, one that PyTorch cannot take over, or one that `narrow` cuts."""
+        if draft.training.get("kind") == b"lepton-net":
+            return "a LeptonNet is made narrower instead, and stays one"
         found = network_to_teach(subject, draft)
         return found if isinstance(found, str) else None
 

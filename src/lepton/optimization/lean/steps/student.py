@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from lepton.core import Work
 from lepton.optimization.lean.base import Draft, Setting, Stage, Step, Subject
-from lepton.optimization.lean.network import refusal_to_teach
+from lepton.optimization.lean.network import network_to_teach, refusal_to_teach
 
 __all__ = ["Student"]
 
@@ -27,7 +27,7 @@ class Student(Step):
     learns: ClassVar[bool] = True
 
     def refuses(self, subject: Subject, draft: Draft) -> str | None:
-        """It takes no pictures and no vectors, or is as small already."""
+        """It takes no pictures and no vectors, is a network that `prune` can cut, or is as small already."""
         manifest = draft.manifest
         if (reason := refusal_to_teach(subject)) is not None:
             return reason
@@ -35,6 +35,8 @@ class Student(Step):
             return "a small network gives classes or numbers alone, and the model gives more"
         if _kind(subject, draft) is None:
             return "a small new network is made for pictures and for vectors of numbers, and the model takes others"
+        if not isinstance(network_to_teach(subject, draft), str):
+            return "its own network can be cut and taught again, which keeps what it has learned"
         return None if self.settings(subject, draft) else "the model is as small as a new small network already"
 
     def settings(self, subject: Subject, draft: Draft) -> Sequence[Setting]:
