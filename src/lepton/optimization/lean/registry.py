@@ -19,6 +19,7 @@ STEPS: dict[str, str] = {
     "narrow": "lepton.optimization.lean.steps.narrow:Narrow",
     "student": "lepton.optimization.lean.steps.student:Student",
     "factors": "lepton.optimization.lean.steps.factors:Factors",
+    "sparse-linear": "lepton.optimization.lean.steps.sparse_linear:SparseLinear",
     "refit-trees": "lepton.optimization.lean.steps.refit_trees:RefitTrees",
     "narrow-leaves": "lepton.optimization.lean.steps.narrow_leaves:NarrowLeaves",
 }
