@@ -1,6 +1,7 @@
 """What a measurement is true of."""
 
-from lepton.bundle import machine, machine_type
+from lepton.bundle import machine
+from lepton.bundle.machines import machine_type
 
 
 def test_the_type_of_a_machine_is_what_decides_about_settings() -> None:

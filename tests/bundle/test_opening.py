@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lepton.bundle import Bundle, RuntimeSettings, machine_type, open_model, opening, read_bundle
+from lepton.bundle import Bundle, open_model, opening, read_bundle
+from lepton.bundle.machines import machine_type
+from lepton.bundle.settings import RuntimeSettings
 from lepton.core import BundleError, Resources
 from tests.bundle.small import REPORT, write_small
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lepton.bundle import Manifest, OutputRecord, Predictor, RuntimeSettings, open_model, write_bundle
+from lepton.bundle import Manifest, OutputRecord, Predictor, open_model, write_bundle
 from lepton.bundle.build import GraphBuilder
 from lepton.bundle.interface import INPUTS_KEY, describe_inputs
+from lepton.bundle.settings import RuntimeSettings
 from lepton.core import ColumnRecord, Kind, SchemaError
 from tests.bundle.small import write_small
 

@@ -8,8 +8,8 @@ from typing import Any
 import onnxruntime
 import pytest
 
-from lepton.bundle import RuntimeSettings, machine_type
-from lepton.bundle.settings import PROVIDERS, recorded_settings
+from lepton.bundle.machines import machine_type
+from lepton.bundle.settings import PROVIDERS, RuntimeSettings, recorded_settings
 from lepton.core import LeptonError, Resources
 
 

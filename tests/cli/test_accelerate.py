@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from lepton.bundle import RuntimeSettings, open_model
+from lepton.bundle import open_model
+from lepton.bundle.settings import RuntimeSettings
 from lepton.cli.main import run
 from tests.optimization.accelerate.conftest import Winners, peaks, short_blocks, winners
 

@@ -10,7 +10,7 @@ import pytest
 
 import lepton
 from lepton import Work
-from lepton.bundle import RuntimeSettings
+from lepton.bundle.settings import RuntimeSettings
 from lepton.core import Resources
 from lepton.optimization.accelerate import Acceleration, Profile
 from tests.optimization.accelerate.conftest import Winners, model, peaks, short_blocks, winners

@@ -8,13 +8,11 @@ from lepton.bundle.build import GraphBuilder
 from lepton.bundle.check import CheckRecord, CheckReport, check_bundle
 from lepton.bundle.files import Bundle, add_report, extract_bundle, read_bundle, write_bundle
 from lepton.bundle.inputs import Packed, TableInputs
-from lepton.bundle.machines import machine, machine_type
 from lepton.bundle.manifest import Manifest, MemberRecord, OutputRecord
-from lepton.bundle.measure import LatencyRecord, bundle_size, measure_latency
+from lepton.bundle.measure import LatencyRecord, bundle_size, machine, measure_latency
 from lepton.bundle.migrate import migrate_bundle
 from lepton.bundle.model import Predictor, open_model
 from lepton.bundle.series import SeriesInputs
-from lepton.bundle.settings import RuntimeSettings
 from lepton.bundle.tensors import TensorInputs, TensorRecord
 
 if TYPE_CHECKING:
@@ -31,7 +29,6 @@ __all__ = [
     "OutputRecord",
     "Packed",
     "Predictor",
-    "RuntimeSettings",
     "SeriesInputs",
     "SignatureRecord",
     "SignatureReport",
@@ -44,7 +41,6 @@ __all__ = [
     "check_bundle",
     "extract_bundle",
     "machine",
-    "machine_type",
     "measure_latency",
     "migrate_bundle",
     "open_model",

@@ -20,7 +20,7 @@ from lepton.bundle.machines import machine
 from lepton.bundle.model import Predictor
 from lepton.core import ErrorCode, UsageError, Work
 
-__all__ = ["LatencyRecord", "bundle_size", "measure_latency"]
+__all__ = ["LatencyRecord", "bundle_size", "machine", "measure_latency"]
 
 BLOCKS = 7
 CALLS = 1_000

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lepton.bundle import RuntimeSettings, add_report, machine, machine_type, open_model, read_bundle
+from lepton.bundle import add_report, machine, open_model, read_bundle
+from lepton.bundle.machines import machine_type
+from lepton.bundle.settings import RuntimeSettings
 from lepton.core import MissingExtraError, Resources, Work
 from lepton.optimization.accelerate import accelerate, accelerating
 from tests.optimization.accelerate.conftest import Winners

@@ -1,6 +1,6 @@
 """What is tried, and what is not."""
 
-from lepton.bundle import RuntimeSettings
+from lepton.bundle.settings import RuntimeSettings
 from lepton.core import Resources
 from lepton.optimization.accelerate.candidates import groups
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from lepton.bundle import RuntimeSettings, machine_type, read_bundle
+from lepton.bundle import read_bundle
+from lepton.bundle.machines import machine_type
+from lepton.bundle.settings import RuntimeSettings
 from lepton.core import Interrupted, LeptonError, Resources, Work
 from lepton.optimization.accelerate import search
 from lepton.optimization.accelerate.race import Contestant

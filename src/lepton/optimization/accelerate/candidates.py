@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lepton.bundle import RuntimeSettings
+from lepton.bundle.settings import RuntimeSettings
 from lepton.core import Resources
 
 __all__ = ["Group", "groups"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lepton.bundle import RuntimeSettings
+from lepton.bundle.settings import RuntimeSettings
 from lepton.optimization.accelerate.profiling import Profile, show_seconds
 from lepton.optimization.accelerate.race import Standing
 from lepton.report import Facts, Page, Points, Table, plain_table

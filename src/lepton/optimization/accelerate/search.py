@@ -9,7 +9,9 @@ from typing import Any
 import onnxruntime
 from numpy.typing import NDArray
 
-from lepton.bundle import Bundle, Predictor, RuntimeSettings, machine_type, open_model
+from lepton.bundle import Bundle, Predictor, open_model
+from lepton.bundle.machines import machine_type
+from lepton.bundle.settings import RuntimeSettings
 from lepton.core import ErrorCode, LeptonError, UsageError, Work
 from lepton.optimization.accelerate.answers import Answers, answers_of, what_differs
 from lepton.optimization.accelerate.candidates import Group, groups
