@@ -17,10 +17,11 @@ from lepton.verbs.tables import Source
 
 if TYPE_CHECKING:
     from lepton.optimization.lean import asking
+    from lepton.optimization.lean.asking import Compression as Compression
 else:
     asking = LazyModule("lepton.optimization.lean.asking")  # who loads a model does not wait for it
 
-__all__ = ["DEFAULT_COMPRESSION", "compress"]
+__all__ = ["DEFAULT_COMPRESSION", "compress", "compression_of"]
 
 DEFAULT_COMPRESSION = "5m"
 _SAMPLE = 64
@@ -100,6 +101,11 @@ def compress(
             original.predictor, rows, request, output=made.path, is_kept=bool(output), proof=proven, work=made.work
         )
         return made.keep(Model(made.path, resources=made.work.resources))
+
+
+def compression_of(model: Model) -> Compression | None:
+    """How a model was made smaller, and the proof of what it lost; None where it was not."""
+    return asking.compression_of(model.predictor.bundle.reports)
 
 
 def _rows(model: Model, source: Source) -> Any:

@@ -22,8 +22,7 @@ from lepton.core import (
 )
 from lepton.core.lazy import LazyModule
 from lepton.report import Facts, Page, Table, Text
-from lepton.verbs.making import making
-from lepton.verbs.tables import Source, read
+from lepton.verbs import making, tables
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,13 +31,12 @@ if TYPE_CHECKING:
     from lepton import evaluation, training
     from lepton.data.media import decoded as files
     from lepton.optimization import accelerate as speeding, export as exporting
-    from lepton.optimization.lean import asking as lean
     from lepton.training import choosing
     from lepton.verbs import compressing
 else:
     # Who loads a model to predict does not wait for the rooms that train and judge.
     evaluation, training = LazyModule("lepton.evaluation"), LazyModule("lepton.training")
-    lean, compressing = LazyModule("lepton.optimization.lean.asking"), LazyModule("lepton.verbs.compressing")
+    compressing = LazyModule("lepton.verbs.compressing")
     files, choosing = LazyModule("lepton.data.media.decoded"), LazyModule("lepton.training.choosing")
     speeding, exporting = LazyModule("lepton.optimization.accelerate"), LazyModule("lepton.optimization.export")
 
@@ -184,11 +182,11 @@ class Model:
             return files.cells_of(self._predictor.inputs, rows)
         return rows_for(self, rows).frame()
 
-    def evaluate(self, source: Source, **options: Any) -> evaluation.Evaluation:
+    def evaluate(self, source: tables.Source, **options: Any) -> evaluation.Evaluation:
         """Metrics with intervals on rows that have the target; options as of `lepton.evaluate`."""
         return evaluation.evaluate(self._predictor, rows_for(self, source), **options)
 
-    def importance(self, source: Source, **options: Any) -> evaluation.Importance:
+    def importance(self, source: tables.Source, **options: Any) -> evaluation.Importance:
         """What the model leans on: how much worse it gets when the values of a column are shuffled among the rows.
 
         Args:
@@ -210,7 +208,7 @@ class Model:
 
     def choose(
         self,
-        source: Source | None = None,
+        source: tables.Source | None = None,
         *,
         max_size: str | int | None = None,
         max_latency: str | float | None = None,
@@ -238,7 +236,7 @@ class Model:
                 another one.
             BudgetError: nothing that was tried keeps the limits; the one that needs least is saved in `output`.
         """
-        table = self._table if source is None else read(source)
+        table = self._table if source is None else tables.read(source)
         if table is None:
             raise UsageError(
                 ErrorCode.USAGE,
@@ -249,7 +247,7 @@ class Model:
             raise UsageError(ErrorCode.USAGE, "got nothing to choose by", wanted="max_size=, max_latency= or metric=")
         limits = training.Limits(max_size, max_latency)
         folder = training.search_of(self.model_id, None if workdir is None else Path(workdir))
-        with making(output, work) as made:
+        with making.making(output, work) as made:
             result = choosing.choose(folder, table, limits=limits, metric=metric, work=made.work, output=made.path)
             training.check_verdicts(result.verdicts, output)
             model = made.keep(Model(made.path, resources=made.work.resources))
@@ -294,7 +292,7 @@ class Model:
         """
         sizes = (batch,) if isinstance(batch, int) else tuple(batch)
         rows = self._first_rows(source, max(sizes, default=1))
-        with making(output or self.path, work, within=within, seed=seed) as made:
+        with making.making(output or self.path, work, within=within, seed=seed) as made:
             written = None if output is None else made.path
             found = speeding.accelerate(self.path, rows, batch=sizes, python=python, output=written, work=made.work)
         model = Model(output or self.path, resources=self._resources)
@@ -357,14 +355,14 @@ class Model:
         rows = None if source is None else self._first_rows(source, _MEASURED_ROWS)
         return exporting.export(self._predictor, to, Path(output), rows=rows, options=options, work=work)
 
-    def compress(self, source: Source, **options: Any) -> Model:
+    def compress(self, source: tables.Source, **options: Any) -> Model:
         """The model made smaller and faster within budgets, with proof; options as of `lepton.compress`."""
         return compressing.compress(self, source, **options)
 
     @property
-    def compression(self) -> lean.Compression | None:
+    def compression(self) -> compressing.Compression | None:
         """How the model was made smaller, and the proof of what it lost; None where it was not."""
-        return lean.compression_of(self._predictor.bundle.reports)
+        return compressing.compression_of(self)
 
     def how(self) -> training.How:
         """How the model was found: what was tried, what each learner reached, why this one."""
@@ -380,7 +378,7 @@ class Model:
         self._check_same(found)
         return found.reports
 
-    def report(self, source: Source | None = None) -> Page:
+    def report(self, source: tables.Source | None = None) -> Page:
         """One page about the model: what it is, how it was found and, with `source`, how good it is there."""
         page = Page(
             f"Model {self._predictor.manifest.name}", subtitle=self.task + (f" of {self.target}" if self.target else "")
@@ -470,9 +468,9 @@ def opened(model: Model | str | Path) -> Model:
     return model if isinstance(model, Model) else load(model)
 
 
-def rows_for(model: Model, source: Source) -> data.Dataset:
+def rows_for(model: Model, source: tables.Source) -> data.Dataset:
     """`source` as a data set whose columns are read as the model's training read them."""
-    table = read(source)
+    table = tables.read(source)
     known = {column.name: column for column in model.inputs}
     if model.predictor.manifest.target is not None:
         known[model.predictor.manifest.target.name] = model.predictor.manifest.target
