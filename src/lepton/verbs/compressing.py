@@ -17,7 +17,7 @@ from lepton.verbs.tables import Source
 
 if TYPE_CHECKING:
     from lepton.optimization.lean import asking
-    from lepton.optimization.lean.asking import Compression as Compression
+    from lepton.optimization.lean.asking import Compression as Compression  # noqa: PLC0414 - `Model` speaks of it
 else:
     asking = LazyModule("lepton.optimization.lean.asking")  # who loads a model does not wait for it
 
