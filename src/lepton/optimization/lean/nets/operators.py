@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["RUN", "Operator", "numbers"]
+__all__ = ["RUN", "Operator", "numbers", "padded"]
 
 Operator = Callable[[Sequence[Any], Mapping[str, Any], bool], Any]
 """(inputs, None where one is left out; attributes; whether it learns) → the value, or several."""
@@ -57,7 +57,7 @@ def _divided(a: Tensor, b: Tensor) -> Tensor:
     return a / b if a.is_floating_point() else torch.div(a, b, rounding_mode="trunc")
 
 
-def _padded(x: Tensor, given: Mapping[str, Any], kernel: Sequence[int], fill: float = 0.0) -> tuple[Tensor, list[int]]:
+def padded(x: Tensor, given: Mapping[str, Any], kernel: Sequence[int], fill: float = 0.0) -> tuple[Tensor, list[int]]:
     """`x` with what padding torch cannot do itself done, and the symmetric padding that is left to it."""
     rank = len(kernel)
     strides, dilations = given.get("strides", [1] * rank), given.get("dilations", [1] * rank)
@@ -81,7 +81,7 @@ def _padded(x: Tensor, given: Mapping[str, Any], kernel: Sequence[int], fill: fl
 def _conv(values: Sequence[Any], given: Mapping[str, Any], learns: bool) -> Tensor:
     x, weight = values[:2]
     rank = weight.ndim - 2
-    x, pads = _padded(x, given, weight.shape[2:])
+    x, pads = padded(x, given, weight.shape[2:])
     return _CONVOLUTIONS[rank](
         x, weight, _given(values, 2), given.get("strides", 1), pads, given.get("dilations", 1), given.get("group", 1)
     )
@@ -134,7 +134,7 @@ def _instance_norm(values: Sequence[Any], given: Mapping[str, Any], learns: bool
 
 def _max_pool(values: Sequence[Any], given: Mapping[str, Any], learns: bool) -> Tensor:
     kernel = given["kernel_shape"]
-    x, pads = _padded(values[0], given, kernel, -math.inf)
+    x, pads = padded(values[0], given, kernel, -math.inf)
     return _MAX_POOLS[len(kernel)](
         x, kernel, given.get("strides", [1] * len(kernel)), pads, given.get("dilations", 1),
         ceil_mode=bool(given.get("ceil_mode", 0)),
@@ -145,9 +145,9 @@ def _mean_pool(values: Sequence[Any], given: Mapping[str, Any], learns: bool) ->
     kernel = given["kernel_shape"]
     counts, ceil = bool(given.get("count_include_pad", 0)), bool(given.get("ceil_mode", 0))
     strides = given.get("strides", [1] * len(kernel))
-    x, pads = _padded(values[0], given, kernel)
+    x, pads = padded(values[0], given, kernel)
     if x is not values[0] and not counts:  # padded on one side: the mean is over the rest
-        ones, _ = _padded(torch.ones_like(values[0]), given, kernel)
+        ones, _ = padded(torch.ones_like(values[0]), given, kernel)
         run = _MEAN_POOLS[len(kernel)]
         return run(x, kernel, strides, ceil_mode=ceil) / run(ones, kernel, strides, ceil_mode=ceil)
     return _MEAN_POOLS[len(kernel)](x, kernel, strides, pads, ceil_mode=ceil, count_include_pad=counts)

@@ -18,6 +18,7 @@ from lepton.optimization.lean.base import Draft, Subject
 from lepton.optimization.lean.graphs import parse
 from lepton.optimization.lean.nets.module import NetModule
 from lepton.optimization.lean.nets.recover import BATCH, PASSES, Lessons, lessons_of, taught, torch_threads
+from lepton.optimization.lean.nets.refitting import without_and_refitted
 from lepton.optimization.lean.nets.units import Units, find_units, settled
 from lepton.optimization.lean.network import Network, read_network
 
@@ -63,7 +64,7 @@ def prune_network(
         units = find_units(network, some, outside)
         goal = (1 - share) ** (number / rounds)
         gone = _chosen(units, importance(units, lessons, work, by=by), whole, goal)
-        network = units.without(gone)
+        network = without_and_refitted(units, gone, lessons.inputs)
         if number < rounds:
             part = work if work.remaining is None else work.part(work.remaining * _SHORT)
             with suppress(Interrupted):  # without the little in between it may still come out well
