@@ -5,7 +5,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from lepton.optimization.lean.damage import session_of
-from lepton.optimization.lean.tidying import tidy
+from lepton.optimization.lean.tidying import tidy, widen
 
 
 def _model(nodes, constants, outputs=("y",), shape=("N", 4)):
@@ -128,3 +128,21 @@ def test_texts_stay_texts():
     model = _model([nodes[3], *nodes[:3]], {"first": np.array(["1", "ä"], dtype=object)})
     operators = _tidied(model)
     assert operators == ["Cast", "Equal", "Cast"]
+
+
+def test_tables_of_whole_numbers_take_as_few_bytes_as_hold_them():
+    table = np.arange(600, dtype=np.int64) % 200
+    nodes = [_node("Gather", "table place", "a"), _node("Gather", "far place", "b"), _node("Add", "a b", "c"),
+             _node("Cast", "c", "d", to=1), _node("Mul", "x d", "y")]  # fmt: skip
+    nodes[0].input[1] = nodes[1].input[1] = "places"
+    model = _model(
+        [_node("Cast", "x", "places", to=6), *nodes], {"table": table, "far": table * -(10**6)}, shape=(1, 4)
+    )
+    model.graph.node[0].CopyFrom(_node("Cast", "ones", "places", to=6))
+    model.graph.node.insert(0, _node("Abs", "x", "absolute"))
+    model.graph.node.insert(1, _node("Sign", "absolute", "ones"))
+    before = model.ByteSize()
+    assert _tidied(model)[:2] == ["Cast", "Cast"]
+    assert model.ByteSize() < before - 600 * (4 + 7) + 100
+    widen(model)
+    assert sorted(each.data_type for each in model.graph.initializer) == [7, 7]

@@ -10,6 +10,7 @@ __all__ = ["STEPS", "steps"]
 
 STEPS: dict[str, str] = {
     "clean": "lepton.optimization.lean.steps.clean:Clean",
+    "vocabulary": "lepton.optimization.lean.steps.vocabulary:Vocabulary",
     "half-weights": "lepton.optimization.lean.steps.half:HalfWeights",
     "byte-weights": "lepton.optimization.lean.steps.byte_weights:ByteWeights",
     "static-int8": "lepton.optimization.lean.steps.static_int8:StaticInt8",

@@ -10,13 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.optimization.lean.damage import session_of
-from lepton.optimization.lean.weights import constants_of, lift_constants
+from lepton.optimization.lean.weights import Names, constants_of, lift_constants, put_before
 
-__all__ = ["tidy"]
+__all__ = ["tidy", "widen"]
 
 _ROUNDS = 6
 _RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli"})
 _MANY = 4_096  # bytes that folding may add
+_LONG = 256  # numbers
+_WHOLE = {6: np.int32, 7: np.int64}  # onnx.TensorProto.DataType
+_FEWER = (2, 3, 4, 5, 6)
+_NARROW = (np.uint8, np.int8, np.uint16, np.int16, np.int32)
 _GRAPH, _GRAPHS = 5, 10  # kinds of attributes, of onnx.AttributeProto.AttributeType
 
 
@@ -42,6 +46,7 @@ def tidy(model: Any, kept: Sequence[str]) -> None:
             each(model, fixed)
         if (len(model.graph.node), len(model.graph.initializer)) == before:
             break
+    _narrow(model, fixed)
     _shorten(model, fixed)
 
 
@@ -266,6 +271,43 @@ def _drop_dead(model: Any, fixed: set[str]) -> None:
         copies = [type(each).FromString(each.SerializeToString()) for each in kept]
         del model.graph.initializer[:]
         model.graph.initializer.extend(copies)
+
+
+def _narrow(model: Any, fixed: set[str]) -> None:
+    """Long tables of whole numbers in as few bytes as hold them; onnxruntime makes them wide again at opening."""
+    from onnx import helper, numpy_helper
+
+    names, removed, nodes, tensors = Names(model), [], [], []
+    for name, tensor in constants_of(model).items():
+        if tensor.data_type not in _WHOLE or int(np.prod(tensor.dims)) < _LONG or name in fixed:
+            continue
+        wide = numpy_helper.to_array(tensor)
+        fitting = [dtype for dtype in _NARROW if np.can_cast(dtype, wide.dtype) and dtype().itemsize < wide.itemsize]
+        low, high = int(wide.min()), int(wide.max())
+        dtype = next((d for d in fitting if np.iinfo(d).min <= low and high <= np.iinfo(d).max), None)
+        if dtype is not None:
+            stored = names.fresh("i")
+            removed.append(name)
+            tensors.append(numpy_helper.from_array(wide.astype(dtype), stored))
+            nodes.append(helper.make_node("Cast", [stored], [name], to=tensor.data_type))
+    put_before(model, removed, nodes, tensors)
+
+
+def widen(model: Any) -> None:
+    """Undo what `tidy` does to tables of whole numbers, in place."""
+    from onnx import numpy_helper
+
+    constants, gone = constants_of(model), set()
+    for number, node in enumerate(model.graph.node):
+        tensor = constants.get(node.input[0]) if node.op_type == "Cast" else None
+        if tensor is None or node.attribute[0].i not in _WHOLE or tensor.data_type not in _FEWER:
+            continue
+        wide = numpy_helper.to_array(tensor).astype(_WHOLE[node.attribute[0].i])
+        model.graph.initializer.append(numpy_helper.from_array(wide, node.output[0]))
+        gone.add(number)
+    _keep_nodes(model, gone)
+    used = {name for node in model.graph.node for name in node.input}
+    put_before(model, [name for name in constants if name not in used], [], [])
 
 
 def _shorten(model: Any, fixed: set[str]) -> None:
