@@ -112,6 +112,19 @@ def test_predict_writes_every_format(in_folder: Path, call, suffix):
     assert frame.height == 600
 
 
+def test_predict_takes_several_files_and_names_what_it_left_out(in_folder: Path, call, tmp_path):
+    table = pl.read_csv("houses.csv").with_columns(note=pl.lit("x"))
+    table.head(200).write_csv(tmp_path / "1.csv")
+    table.tail(400).write_csv(tmp_path / "2.csv")
+    places = [str(tmp_path / name) for name in ("1.csv", "2.csv", "answers.csv")]
+    code, envelope = call("predict", "houses.lepton", *places[:2], "-o", places[2], "--only-prediction")
+    assert code == 0
+    assert pl.read_csv(places[2]).shape == (600, 1)
+    assert "'note'" in envelope["notes"][-1]
+    code, envelope = call("predict", "houses.lepton")
+    assert (code, envelope["error"]["code"]) == (2, "usage")
+
+
 def test_predict_refuses_an_unknown_format_before_it_works(in_folder: Path, capsys):
     assert run(["predict", "houses.lepton", "houses.csv", "-o", "out.xls"]) == 2
     assert ".parquet" in capsys.readouterr().err

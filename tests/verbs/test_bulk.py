@@ -59,6 +59,13 @@ def test_a_file_holds_what_memory_would(model, rows, tmp_path, cpus):
     assert found.drop("note").equals(wanted(model, rows))
 
 
+def test_ids_come_back_as_they_were(model, rows, tmp_path):
+    ids = pl.Series("id", [2**60 + i for i in range(200)])
+    rows.head(200).with_columns(ids).write_parquet(tmp_path / "rows.parquet")
+    lepton.predict(model, tmp_path / "rows.parquet", output=tmp_path / "answers.parquet", keep=["id"])
+    assert pl.read_parquet(tmp_path / "answers.parquet")["id"].equals(ids)
+
+
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "arrow"])
 def test_every_format_in_and_out(model, rows, tmp_path, suffix):
     few = rows.head(700)

@@ -91,6 +91,11 @@ class Dataset:
         return self._source.count() if self._rows is None else int(self._rows.sum())
 
     @property
+    def source_types(self) -> Mapping[str, pl.DataType]:
+        """Column → its type where the rows are read from, before anything is decided about it."""
+        return self._source.columns
+
+    @property
     def known_rows(self) -> int | None:
         """How many rows, where that is known without reading them; else None."""
         return self.num_rows if self._rows is not None or self._source.num_rows is not None else None

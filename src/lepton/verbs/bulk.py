@@ -16,7 +16,7 @@ from polars.io.plugins import register_io_source
 
 from lepton import bundle, data
 from lepton.bundle.model import CHUNK_ROWS
-from lepton.core import ErrorCode, Interrupted, UsageError, Work, printable
+from lepton.core import ErrorCode, Interrupted, Kind, UsageError, Work, printable
 from lepton.core.lazy import LazyModule
 from lepton.verbs.model import Model
 
@@ -61,6 +61,10 @@ class Answering:
                 wanted="none: their rows are steps of the future",
             )
         self.keep = tuple(self.table.schema[name].name for name in self.keep)
+        # Numbers that are names, such as ids, are given back as the numbers that they were.
+        types, needed = self.table.source_types, {*self._predictor.inputs.names, self.model.target}
+        ids = [name for name in self.keep if name in types and types[name].is_integer() and name not in needed]
+        self.table = self.table.with_kinds(dict.fromkeys(ids, Kind.NUMBER)) if ids else self.table
         if files.takes_files(self._predictor.inputs) and not self.keep:
             self.keep = self._predictor.inputs.names  # whose answer it is, one wants to see
 
