@@ -36,6 +36,15 @@ def test_a_model_comes_back_opened_anew(model: Path, winners: Winners) -> None:
     assert lepton.load(model).acceleration is None
 
 
+def test_a_model_can_be_measured_when_it_is_loaded(model: Path, winners: Winners) -> None:
+    winners("memory bound once")
+    before = model.read_bytes()
+    quick = lepton.load(model, measure="20s", resources=Resources(cpus=1))
+    assert quick.predictor.settings == RuntimeSettings(bound=True)
+    assert list(quick.predict(ROWS)) == [-2.0]
+    assert model.read_bytes() == before
+
+
 def test_another_file_is_written(model: Path, winners: Winners, tmp_path: Path) -> None:
     winners("memory bound once")
     quick = lepton.accelerate(model, np.ones((3, 3)), batch=[1, 2], output=tmp_path / "quick.lepton", work=work())

@@ -11,7 +11,7 @@ from lepton.bundle import add_report, machine, open_model, read_bundle
 from lepton.bundle.machines import machine_type
 from lepton.bundle.settings import RuntimeSettings
 from lepton.core import MissingExtraError, Resources, Work
-from lepton.optimization.accelerate import accelerate, accelerating
+from lepton.optimization.accelerate import accelerate, accelerating, measured
 from tests.optimization.accelerate.conftest import Winners
 
 REWRITTEN = "another graph: 1 nodes whose answers nobody needs are gone"
@@ -48,6 +48,20 @@ def test_machines_stand_beside_each_other(model: Path, winners: Winners) -> None
     winners()  # and measured anew, nothing is quicker
     accelerate(model, work=work())
     assert read_bundle(model).reports["settings"]["machines"] == [other]
+
+
+def test_what_is_measured_at_first_use_is_used_and_not_written(model: Path, winners: Winners) -> None:
+    ran, before = winners("memory bound once"), model.read_bytes()
+    quick = measured(open_model(model), work=work())
+    assert quick.settings == RuntimeSettings(bound=True)
+    assert model.read_bytes() == before
+    assert ran
+    ran.clear()
+    assert measured(quick, work=work()) is quick, "what is known is not measured again"
+    assert not ran
+    winners()
+    first = open_model(model)
+    assert measured(first, work=work()) is first, "nothing is quicker"
 
 
 def test_nothing_is_written_where_nothing_wins(model: Path, winners: Winners) -> None:

@@ -1,6 +1,6 @@
 """As quick as the machine at hand can: where the time of a model goes, and which settings are clearly quicker."""
 
-from lepton.optimization.accelerate.accelerating import accelerate
+from lepton.optimization.accelerate.accelerating import accelerate, measured
 from lepton.optimization.accelerate.profiling import NodeTime, OperatorTime, Profile, profile
 from lepton.optimization.accelerate.race import Standing
 from lepton.optimization.accelerate.result import Acceleration, Trial
@@ -13,5 +13,6 @@ __all__ = [
     "Standing",
     "Trial",
     "accelerate",
+    "measured",
     "profile",
 ]

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lepton.bundle import Bundle, add_report, machine, read_bundle
-from lepton.bundle.settings import REPORT
+from lepton.bundle import Bundle, Predictor, add_report, machine, open_model, read_bundle
+from lepton.bundle.settings import REPORT, RuntimeSettings
 from lepton.core import MissingExtraError, Work
 from lepton.optimization.accelerate.result import Acceleration
 from lepton.optimization.accelerate.rewrite import rewrite
@@ -18,7 +18,7 @@ from lepton.optimization.accelerate.search import find_settings
 from lepton.optimization.lean.base import Draft
 from lepton.store import open_read, replace_file, scratch_folder
 
-__all__ = ["accelerate"]
+__all__ = ["accelerate", "measured"]
 
 _MOST_MACHINES = 100
 
@@ -63,6 +63,19 @@ def accelerate(
             shutil.copyfileobj(source, copied)
     _keep(output, found)
     return found
+
+
+def measured(predictor: Predictor, *, work: Work) -> Predictor:
+    """A model opened anew with what is quickest here, unless its file knows that of this type of machine already.
+
+    Args:
+        predictor: as it was opened.
+        work: time, cancel and resources; nothing is written.
+    """
+    if predictor.settings != RuntimeSettings():
+        return predictor
+    found = find_settings(predictor.bundle, work=work)
+    return open_model(predictor.bundle, resources=work.resources, settings=found.settings) if found.won else predictor
 
 
 def _rewritten(bundle: Bundle, path: Path) -> tuple[Bundle, tuple[str, ...]] | None:
