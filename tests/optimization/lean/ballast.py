@@ -37,7 +37,7 @@ def graph(ballast=BALLAST, wrong=0.0):
     return builder.finish({INPUTS_KEY: json.dumps(describe_inputs(COLUMNS, {}))})
 
 
-def write_heavy(path):
+def write_heavy(path, lineage=None):
     """The model file."""
     outputs = (OutputRecord("prediction", "string", ("N",)), OutputRecord("probabilities", "double", ("N", 3)))
     manifest = Manifest(
@@ -48,7 +48,7 @@ def write_heavy(path):
         labels=LABELS,
         target=ColumnRecord("form", Kind.CATEGORY, dtype="string"),
         codecs={},
-        lineage={},
+        lineage=lineage or {},
         inner={"raw": "raw"},
     )
     write_bundle(path, manifest=manifest, graph=graph(), training={"kind": b"none"})

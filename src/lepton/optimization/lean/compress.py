@@ -405,7 +405,7 @@ def _missed(proven: _Proven, search: Search, output: Path | None) -> BudgetError
         fix += f", or give more rows: about {needed:,} to prove with, of which there are {proven.loss.num_rows:,}"
         details["rows_needed"] = {"limit": proven.loss.num_rows, "measured": needed}
     if not told:
-        told.append("the best that was found is not clearly smaller or faster than the original")
+        told.append(f"the best that was found is not clearly smaller or faster than the original; {search.ended}")
         fix += "; " + "; ".join(_reasons(search))
     return BudgetError(
         ErrorCode.BUDGET_MISSED, "; ".join(told), wanted="a model that keeps its budgets", fix=fix, details=details

@@ -30,7 +30,7 @@ MOST_BYTES = 512 * 2**20
 _PROVE, _MOST_PROVE, _ENOUGH = 0.25, 0.4, 8_000
 _CHOOSE, _CHOOSE_NEW = 0.15, 0.25
 _LEAST_ROWS = 100
-_SAMPLE = 256
+_SAMPLE, _FILES = 256, 64
 
 Arrays = tuple[Any, Any]
 """x, and y or None, as tensor models are given them."""
@@ -292,7 +292,8 @@ def _sample(original: Predictor, data: Dataset) -> Any:
     names = [each.name for each in original.manifest.inputs]
     if not isinstance(original.inputs, TensorInputs):
         return data.head(_SAMPLE).select([name for name in names if name in data.schema])
-    cells = data.head(_SAMPLE if not takes_files(original.inputs) else 64)[original.inputs.names[0]].to_list()
+    name = data.schema[original.inputs.names[0]].name  # refuses with the closest one
+    cells = data.head(_SAMPLE if not takes_files(original.inputs) else _FILES)[name].to_list()
     if takes_files(original.inputs):
         return [cell if isinstance(cell, bytes) else data.references.read(str(cell)) for cell in cells if cell]
     return cells
