@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import onnxruntime
 import pytest
 
 from lepton.bundle.machines import machine_type
-from lepton.bundle.settings import PROVIDERS, RuntimeSettings, recorded_settings
+from lepton.bundle.settings import LEVELS, PROVIDERS, SPINNING, RuntimeSettings, recorded_settings
 from lepton.core import LeptonError, Resources
 
 
@@ -108,3 +111,11 @@ def test_settings_are_told_to_people() -> None:
     assert settings.text() == "threads 2, memory bound once, arena off, provider CoreMLExecutionProvider"
     options = (("device_id", "1"),)
     assert RuntimeSettings(provider="CUDAExecutionProvider", provider_options=options).text().endswith("device_id=1")
+
+
+def test_the_page_of_the_format_has_every_setting() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/bundle-format.md").read_text("utf-8")
+    section = page.split("## Settings by machine")[1].split("\n## ")[0]
+    named = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert named == [each.name for each in fields(RuntimeSettings)]
+    assert all(f"`{value}`" in section for value in [*LEVELS, *SPINNING])
