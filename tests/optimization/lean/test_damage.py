@@ -30,6 +30,8 @@ def test_rows_of_unequal_shape_come_one_by_one():
     assert [batch["x"].shape for batch in batches({"x": ragged})] == [(1, 2, 3), (1, 4, 3), (1, 2, 3)]
     texts = np.array(["a", "b", "c"], dtype=object)
     assert [batch["x"].tolist() for batch in batches({"x": texts}, 2)] == [["a", "b"], ["c"]]
+    large = {"x": np.zeros((3, 2**18), dtype=np.uint8)}
+    assert [len(batch["x"]) for batch in batches(large)] == [2, 1]
 
 
 def test_damage_is_nothing_of_the_same_and_grows_with_the_change(subject):

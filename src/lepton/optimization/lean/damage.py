@@ -17,7 +17,8 @@ from lepton.optimization.lean.rows import Rows
 __all__ = ["Probe", "batches", "point_of", "session_of", "spread", "with_outputs"]
 
 _ROWS = 128
-_CALL = 64  # rows of one call
+_CALL = 64  # rows of one call, and
+_BYTES = 2**19  # bytes of them: what is inside a network may be many times as large
 _NUMBERS = frozenset({"double", "float"})
 
 
@@ -34,7 +35,8 @@ def batches(tensors: Mapping[str, NDArray[Any]], rows: int = _CALL) -> Iterator[
     ragged = any(
         each.dtype == object and len(each) and isinstance(each.flat[0], np.ndarray) for each in tensors.values()
     )
-    step = 1 if ragged else rows
+    row = sum(each[:1].nbytes for each in tensors.values())
+    step = 1 if ragged else max(1, min(rows, _BYTES // max(row, 1)))
     for start in range(0, count, step):
         part = {name: each[start : start + step] for name, each in tensors.items()}
         yield {name: np.stack(list(each)) if ragged else each for name, each in part.items()}

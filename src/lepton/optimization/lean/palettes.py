@@ -89,21 +89,20 @@ def second_moments(
         share = len(next(iter(batch.values()))) / count
         values = dict(zip(names, session.run(names, {k: v for k, v in batch.items() if k in taken}), strict=True))
         for layer in layers:
-            columns = _columns(layer, nodes[layer.output], values[layer.given])
-            if columns is None or not len(columns):
+            most = max(1, round(_POSITIONS * share))
+            chosen = _columns(layer, nodes[layer.output], values[layer.given], most)
+            if chosen is None or not len(chosen):
                 continue
-            every = max(1, round(len(columns) / max(_POSITIONS * share, 1)))
-            chosen = columns[::every].astype(np.float32)
             moment = np.einsum("ngk,ngl->gkl", chosen, chosen, optimize=True).astype(np.float64)
             found[layer.weight.name] = found.get(layer.weight.name, 0.0) + moment
     return found
 
 
-def _columns(layer: Layer, node: Any, value: NDArray[Any]) -> NDArray[Any] | None:
-    """What the channels of a layer are multiplied with, [positions, G, K]."""
+def _columns(layer: Layer, node: Any, value: NDArray[Any], most: int) -> NDArray[Any] | None:
+    """What the channels of a layer are multiplied with, at about `most` positions: [positions, G, K]."""
     if layer.operator != "Conv":
         inputs = value.shape[-1]
-        return value.reshape(-1, 1, inputs) if inputs <= _WIDEST else None
+        return _some(value.reshape(-1, inputs), 1, most)[:, None] if inputs <= _WIDEST else None
     told = {each.name: each for each in node.attribute}
     weight = layer.weight.values
     rank, groups = weight.ndim - 2, told["group"].i if "group" in told else 1
@@ -117,7 +116,15 @@ def _columns(layer: Layer, node: Any, value: NDArray[Any]) -> NDArray[Any] | Non
     windows = sliding_window_view(padded, weight.shape[2:], axis=tuple(range(2, 2 + rank)))
     windows = windows[(slice(None), slice(None), *(slice(None, None, stride) for stride in strides))]
     last = np.moveaxis(windows, 1, 1 + rank)  # [N, *sides, C, *kernel]
-    return last.reshape(-1, groups, weight[0].size)
+    return _some(last, 1 + rank, most).reshape(-1, groups, weight[0].size)
+
+
+def _some(value: NDArray[Any], axes: int, most: int) -> NDArray[Any]:
+    """About `most` of the places of the first axes, evenly spread; what is not chosen is not copied."""
+    shape = value.shape[:axes]
+    count = int(np.prod(shape))
+    chosen: NDArray[Any] = value[np.unravel_index(np.arange(0, count, max(1, round(count / most))), shape)]
+    return chosen
 
 
 def _rows(weight: Weight) -> Doubles:
