@@ -3,17 +3,15 @@
 import numpy as np
 import polars as pl
 import pytest
-from PIL import Image
 
 import lepton
 from lepton.bundle import open_model
 from lepton.core import DataError, UsageError, Work
 from lepton.optimization.lean import data as module
 from lepton.optimization.lean.data import Wish, gathered, material_of
-from tests.bundle.pictures import write_sums
+from tests.bundle.pictures import picture_bytes, write_brightness, write_sums
 from tests.bundle.test_series import write_forecaster
 from tests.optimization.lean.ballast import parcels, write_heavy
-from tests.optimization.lean.networks import pictures, written
 
 WORK = Work(seed=3)
 FRAME = parcels(1_200)
@@ -70,22 +68,24 @@ def test_rows_beyond_the_memory_are_drawn(predictor, monkeypatch):
     assert "of 1,200 rows were drawn" in found.notes[0]
 
 
-def test_a_table_of_pictures(tmp_path):
-    x, y = pictures(24)
-    for number, pixels in enumerate(x):
-        Image.fromarray(pixels[..., 0]).save(tmp_path / f"{number}.png")
-    names = [f"{number}.png" for number in range(24)]
-    pl.DataFrame({"image": names, "label": list(np.array(list("abc"))[y])}).write_csv(tmp_path / "t.csv")
-    model = open_model(written(tmp_path, "mlp"))
-    table = lepton.read(tmp_path / "t.csv", kinds={"image": "image"})
-    rows, sample, _ = gathered(model, table, Wish(target="label"), WORK)
-    with pytest.raises(DataError, match="no column 'image'"):
-        gathered(model, lepton.read({"label": ["a", "b"]}), Wish(target="label"), WORK)
-    assert rows.tensors["image"].shape == (24, 8, 8, 1)
+def test_a_table_of_pictures_of_any_size(tmp_path):
+    write_brightness(tmp_path / "bright.lepton")
+    model = open_model(tmp_path / "bright.lepton")
+    name, labels = model.inputs.names[0], model.labels
+    truth = np.arange(12) % 2
+    for number, bright in enumerate(truth):
+        picture_of = np.full((4 + number % 3, 5, 3), 40 + 160 * bright, np.uint8)
+        (tmp_path / f"{number}.png").write_bytes(picture_bytes(picture_of))
+    table = {name: [f"{number}.png" for number in range(12)], "label": [labels[each] for each in truth]}
+    pl.DataFrame(table).write_csv(tmp_path / "t.csv")
+    data = lepton.read(tmp_path / "t.csv", kinds={name: "image"})
+    rows, sample, _ = gathered(model, data, Wish(), WORK)
+    assert rows.tensors["image"].dtype == object
     assert all(isinstance(each, bytes) for each in sample)
-    assert rows.labelled
-    arrays = gathered(model, (x, np.array(list("abc"))[y]), Wish(), WORK)[0]
-    assert sorted(arrays.answers.predicted.tolist()) == sorted(rows.answers.predicted.tolist())
+    assert rows.answers.predicted.tolist() == truth.tolist()
+    assert rows.take(np.arange(3)).judged(model).predicted.tolist() == truth[:3].tolist()
+    with pytest.raises(DataError, match=f"no column '{name}'"):
+        gathered(model, lepton.read({"label": list(labels)}), Wish(), WORK)
 
 
 def test_plain_tensors_agree_with_themselves(tmp_path):
