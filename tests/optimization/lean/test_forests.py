@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from onnx import helper
 
+from lepton.bundle.graph import summarize_graph
 from lepton.optimization.lean.edits import serialized
 from lepton.optimization.lean.forests import forests_in, leaves_of, own_leaves, sums_of, trees_of_leaves, write
 from lepton.optimization.lean.graphs import parse, values_inside
@@ -20,15 +22,23 @@ def test_trees_are_followed_as_onnxruntime_follows_them(task, sets):
     assert found.forest.is_set.any() == sets
 
 
-def test_trees_are_written_in_both_precisions():
+@pytest.mark.parametrize("named", [True, False])
+def test_trees_are_written_in_both_precisions(named):
     subject = made_subject(rows=100, trees=3)
     before = values_inside(subject.original.graph, ["raw"], subject.choose.tensors)["raw"]
     graph = subject.original.graph
+    if not named:
+        nameless = parse(graph)
+        nameless.graph.node.insert(0, helper.make_node("Identity", ["numbers"], ["first"]))
+        for node in nameless.graph.node:
+            node.ClearField("name")
+        graph = serialized(nameless)
     for single in (True, False):
         model = parse(graph)
         (found,) = forests_in(model)
         write(model, found, found.forest, single=single)
         graph = serialized(model)
+        summarize_graph(graph)  # each node behind those that it reads
         after = values_inside(graph, ["raw"], subject.choose.tensors)["raw"]
         assert after.dtype == np.float64
         np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-5)

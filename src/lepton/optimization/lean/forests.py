@@ -210,7 +210,7 @@ def write(model: Any, found: Found, forest: Forest, *, single: bool) -> None:
             node.attribute.append(helper.make_attribute(name, tensor))
     if single == found.single:
         return
-    place = next(index for index, each in enumerate(model.graph.node) if each is node or each.name == node.name)
+    place = next(index for index, each in enumerate(model.graph.node) if each.output == node.output)
     kind, behind = (_FLOAT, _DOUBLE) if single else (_DOUBLE, _FLOAT)
     value = node.output[0]
     node.input[0] = add_node(model, place, "Cast", [found.source], to=kind)
