@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from lepton.bundle import add_report, machine, open_model, read_bundle
 from lepton.bundle.machines import machine_type
 from lepton.bundle.settings import RuntimeSettings
 from lepton.core import MissingExtraError, Resources, Work
-from lepton.optimization.accelerate import accelerate, accelerating, measured
+from lepton.optimization.accelerate import accelerate, accelerating, measured, search
 from tests.optimization.accelerate.conftest import Winners
 
 REWRITTEN = "another graph: 1 nodes whose answers nobody needs are gone"
@@ -82,6 +83,25 @@ def test_another_file_may_hold_another_graph(model: Path, tmp_path: Path, winner
     assert quick.model_id != read_bundle(model).model_id
     assert quick.run(ROW)["prediction"].tolist() == [-2.0]
     assert quick.bundle.manifest.inputs == read_bundle(model).manifest.inputs
+
+
+def test_a_graph_that_does_not_win_anew_is_not_kept(
+    model: Path, tmp_path: Path, winners: Winners, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = winners(REWRITTEN)
+    decide = vars(search)["race"]
+
+    def race(*contestants: Any, **options: Any) -> Any:
+        if ran:  # the first race is won
+            winners()
+        return decide(*contestants, **options) if not ran else vars(search)["race"](*contestants, **options)
+
+    monkeypatch.setattr(search, "race", race)
+    output = tmp_path / "same.lepton"
+    found = accelerate(model, output=output, work=work())
+    assert found.rewrites == ()
+    assert found.model_id == read_bundle(model).model_id
+    assert output.read_bytes() == model.read_bytes()
 
 
 def test_another_file_is_a_copy_where_nothing_wins(model: Path, tmp_path: Path, winners: Winners) -> None:

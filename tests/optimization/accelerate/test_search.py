@@ -34,6 +34,22 @@ def test_winners_of_groups_are_put_together(model: Path, winners: Winners) -> No
     assert found.trials[-1].name == "all of it, measured anew"
 
 
+def test_of_large_models_few_are_open_at_a_time(model: Path, winners: Winners, monkeypatch: pytest.MonkeyPatch) -> None:
+    winners("2 threads, asleep between")
+    decide = vars(search)["race"]
+    together: list[int] = []
+
+    def race(reference: Contestant, challengers: Sequence[Contestant], **options: Any) -> Any:
+        together.append(len(challengers))
+        return decide(reference, challengers, **options)
+
+    monkeypatch.setattr(search, "race", race)
+    monkeypatch.setattr(search, "_MOST_BYTES", 1)
+    found = find_settings(read_bundle(model), work=Work(resources=TWO))
+    assert found.settings == RuntimeSettings(threads=2, spinning="never")
+    assert set(together[:-1]) == {1}, "the last one is of plain onnxruntime"
+
+
 def test_what_does_not_win_anew_is_not_kept(model: Path, winners: Winners, monkeypatch: pytest.MonkeyPatch) -> None:
     winners("memory bound once")
     decide = vars(search)["race"]

@@ -26,9 +26,9 @@ class Group:
     name: str
     changes: Sequence[tuple[str, Mapping[str, Any]]]
 
-    def settings(self, current: RuntimeSettings | None) -> list[tuple[str, RuntimeSettings]]:
-        """What is tried on top of `current`, but what it is already; None: on top of the defaults."""
-        made = [(text, replace(current or RuntimeSettings(), **change)) for text, change in self.changes]
+    def settings(self, current: RuntimeSettings) -> list[tuple[str, RuntimeSettings]]:
+        """What is tried on top of `current`, but what it is already."""
+        made = [(text, replace(current, **change)) for text, change in self.changes]
         return [(text, settings) for text, settings in made if settings != current]
 
 

@@ -17,7 +17,7 @@ from lepton.optimization.accelerate.answers import Answers, answers_of, what_dif
 from lepton.optimization.accelerate.candidates import Group, groups
 from lepton.optimization.accelerate.profiling import measure_profile
 from lepton.optimization.accelerate.providers import elsewhere, present_providers, why_not
-from lepton.optimization.accelerate.race import Standing, race
+from lepton.optimization.accelerate.race import ALPHA, Standing, race
 from lepton.optimization.accelerate.result import Acceleration, Trial
 from lepton.optimization.accelerate.rows import rows_to_measure, take_rows
 from lepton.optimization.accelerate.timing import Calls, block_calls
@@ -25,10 +25,12 @@ from lepton.optimization.accelerate.timing import Calls, block_calls
 __all__ = ["find_settings"]
 
 _CHECKED_ROWS = 16
+_MOST_BYTES = 1 << 28  # of models that are open at a time; sessions take a multiple of them
 _MOST_BATCH = 65_536
 _SEARCHED = 0.65  # of the time; the rest is for measuring the winner anew
 Tensors = dict[str, NDArray[Any]]
 Rewritten = tuple[Bundle, tuple[str, ...]]
+Try = tuple[str, RuntimeSettings]
 
 
 def find_settings(
@@ -83,8 +85,8 @@ class _Search:
             contestant = self._rewritten(rewritten, contestant)
         for group in groups(self.resources, single=single):
             work.report(self.done, None, "tries", note=group.name)
-            settings, contestant = self._best(settings, contestant, self._open(group, settings))
-        settings, contestant = self._best(settings, contestant, self._open_providers(settings))
+            settings, contestant = self._best(settings, contestant, group)
+        settings, contestant = self._best(settings, contestant, self._providers())
         gain: Standing | None = None
         plain: Mapping[str, float] = {}
         if settings != RuntimeSettings() or self.rewrites:
@@ -93,7 +95,7 @@ class _Search:
             gain = next((each for each in found if each.is_quicker), None)
             self.trials += [Trial("all of it, measured anew", each) for each in found]
             if gain is None:
-                settings, self.rewrites = RuntimeSettings(), ()
+                settings, self.rewrites, self.bundle = RuntimeSettings(), (), self.original
             else:
                 plain = self._plain(contestant)
         self._check_cancel()
@@ -116,20 +118,32 @@ class _Search:
 
     def _rewritten(self, rewritten: Rewritten, current: Calls) -> Calls:
         """The model with the other graph, if that is clearly quicker; from then on, it is what is tried."""
-        bundle, changes = rewritten
-        opened = self._open(Group("rewrites", [("another graph: " + "; ".join(changes), {})]), None, bundle)
-        _, best = self._best(RuntimeSettings(), current, opened)
-        if best is not current:
-            self.bundle, self.rewrites = bundle, changes
+        self.bundle, changes = rewritten
+        _, best = self._raced(RuntimeSettings(), current, [("another graph: " + "; ".join(changes), RuntimeSettings())])
+        if best is current:
+            self.bundle = self.original
+        else:
+            self.rewrites = changes
         return best
 
-    def _best(
-        self, settings: RuntimeSettings, current: Calls, tried: Sequence[tuple[RuntimeSettings, Calls]]
+    def _best(self, settings: RuntimeSettings, current: Calls, group: Group) -> tuple[RuntimeSettings, Calls]:
+        """The quickest of a group, if that is clear; else what there was. Of large models few are open at a time."""
+        tries = group.settings(settings)
+        size = sum(member.size for member in self.bundle.manifest.members.values())
+        at_once = max(1, _MOST_BYTES // max(size, 1))
+        parts = [tries[start : start + at_once] for start in range(0, len(tries), at_once)]
+        for part in parts:
+            settings, current = self._raced(settings, current, part, ALPHA / len(parts))
+        return settings, current
+
+    def _raced(
+        self, settings: RuntimeSettings, current: Calls, tries: Sequence[Try], alpha: float = ALPHA
     ) -> tuple[RuntimeSettings, Calls]:
-        """The quickest of what was opened, if that is clear; else what there was."""
+        """The quickest of some, if that is clear; else what there was."""
+        tried = self._open(tries)
         if not tried:
             return settings, current
-        found = race(current, [each for _, each in tried], stopped=self._is_searched)
+        found = race(current, [each for _, each in tried], alpha=alpha, stopped=self._is_searched)
         self.trials += [Trial(each.name, each) for each in found]
         self.done += len(found)
         winners = {each.name: each.speedup for each in found if each.is_quicker}
@@ -138,17 +152,15 @@ class _Search:
         name = max(winners, key=lambda each: winners[each])
         return next((chosen, each) for chosen, each in tried if each.name == name)
 
-    def _open(
-        self, group: Group, current: RuntimeSettings | None, bundle: Bundle | None = None
-    ) -> list[tuple[RuntimeSettings, Calls]]:
-        """What of a group can be opened and answers as the model does with the defaults."""
+    def _open(self, tries: Sequence[Try]) -> list[tuple[RuntimeSettings, Calls]]:
+        """What can be opened and answers as the model does with the defaults."""
         opened = []
-        for name, settings in group.settings(current):
+        for name, settings in tries:
             if self._is_searched():
                 self.trials.append(Trial(name, None, "no time left"))
                 continue
             try:
-                predictor = open_model(bundle or self.bundle, resources=self.resources, settings=settings)
+                predictor = open_model(self.bundle, resources=self.resources, settings=settings)
                 problem = what_differs(answers_of(predictor.run, self.checked), self.wanted)
             except LeptonError as error:
                 problem = error.came
@@ -158,7 +170,8 @@ class _Search:
             opened.append((settings, self.contestant(name, predictor)))
         return opened
 
-    def _open_providers(self, current: RuntimeSettings) -> list[tuple[RuntimeSettings, Calls]]:
+    def _providers(self) -> Group:
+        """Those that are present and answer as the CPU does."""
         working = []
         for name in present_providers():
             problem = "no time left" if self._is_searched() else self._why_not(name)
@@ -166,21 +179,23 @@ class _Search:
                 self.trials.append(Trial(name, None, problem))
             else:
                 working.append((name, {"provider": name}))
-        return self._open(Group("providers", working), current)
+        return Group("providers", working)
 
     def _why_not(self, provider: str) -> str:
         alone = Answers(self.wanted.together, self.wanted.together)
         return why_not(provider, self.bundle, self.checked, alone, self.resources)
 
     def _elsewhere(self, python: str | Path) -> tuple[Trial, ...]:
+        batch = min(len(next(iter(each.values()))) for each in (self.feeds[0], self.checked))
+        feed = take_rows(self.checked, batch)
         return elsewhere(
             python,
             self.bundle,
             self.checked,
             self.wanted,
-            Calls("the defaults", [_call(self.base, self.feeds[0])], self.counts[:1]),
+            Calls("the defaults", [_call(self.base, feed)], self.counts[:1]),
             calls=self.counts[0],
-            batch=len(next(iter(self.feeds[0].values()))),
+            batch=batch,
             resources=self.resources,
             stopped=self._is_searched,
         )
