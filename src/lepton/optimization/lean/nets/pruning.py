@@ -25,7 +25,7 @@ from lepton.optimization.lean.network import Network, read_network
 __all__ = ["importance", "prune", "prune_network"]
 
 _ROWS_TO_RANK = 1_024
-_ROUND = 0.45  # of the cost that goes at most before the network is taught again
+_ROUND = 0.6  # of the cost that goes at most before the network is taught again
 _SHORT = 0.15  # of the passes are made between rounds
 _FLOOR = 0.05  # of a layer that always stays
 _SPEEDY = 8  # channels that onnxruntime computes at once

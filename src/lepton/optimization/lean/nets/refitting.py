@@ -23,9 +23,10 @@ from lepton.optimization.lean.network import Node
 
 __all__ = ["without_and_refitted"]
 
-_ROWS = 512
+_ROWS = 1_024
 _MOST_FEATURES = 5_000
 _MOST_NUMBERS = 1 << 25  # of the patches of a layer
+_LEAST_PLACES = 4_096
 _RIDGE = 1e-3
 
 Floats = NDArray[np.float64]
@@ -66,10 +67,10 @@ def without_and_refitted(units: Units, gone: Iterable[int], inputs: Sequence[Any
     return replace(units, network=replace(network, constants=constants)).without(lost.tolist())
 
 
-def _rows_of(node: Node, x: Any, weight: NDArray[Any]) -> Floats | None:
+def _rows_of(node: Node, x: Any, weight: NDArray[Any]) -> NDArray[np.float32] | None:
     """What a layer multiplies its weights with, [places of some rows, features]; None where that is too much."""
     if node.op != "Conv":
-        return np.asarray(x.reshape(-1, x.shape[-1])[: 8 * _ROWS].double().numpy())
+        return np.asarray(x.reshape(-1, x.shape[-1])[: 8 * _ROWS].numpy())
     features = int(np.prod(weight.shape[1:]))
     if weight.ndim != 4 or features > _MOST_FEATURES:
         return None
@@ -78,15 +79,18 @@ def _rows_of(node: Node, x: Any, weight: NDArray[Any]) -> Floats | None:
     patches = functional.unfold(
         x[:count], weight.shape[2:], node.attributes.get("dilations", 1), pads, node.attributes.get("strides", 1)
     )
-    rows = patches.transpose(1, 2).reshape(-1, features)
-    return np.asarray(rows[:: max(1, len(rows) // max(4_096, 4 * features))].double().numpy())
+    sides = patches.shape[2]
+    places = np.linspace(0, len(patches) * sides - 1, max(_LEAST_PLACES, 4 * features)).astype(np.int64)
+    return np.asarray(patches[places // sides, :, places % sides].numpy())
 
 
-def _fitted(rows: Floats, kept: NDArray[np.bool_], weight: Floats, *, with_shift: bool) -> tuple[Floats, Floats]:
+def _fitted(
+    rows: NDArray[np.float32], kept: NDArray[np.bool_], weight: Floats, *, with_shift: bool
+) -> tuple[Floats, Floats]:
     """Weights of which those that are kept give nearly what all gave, and what is added to the bias."""
-    mean = rows.mean(axis=0) if with_shift else np.zeros(rows.shape[1])
+    mean = rows.mean(axis=0) if with_shift else np.zeros(rows.shape[1], dtype=np.float32)
     centred = rows - mean
-    moments = centred[:, kept].T @ centred / len(rows)
+    moments = (centred[:, kept].T @ centred).astype(np.float64) / len(rows)
     own = moments[:, kept]
     ridge = _RIDGE * (np.trace(own) / max(1, len(own)) or 1.0)
     # What is left of the answers goes by least squares; with a ridge toward the weights as they are.
