@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lepton.bundle import open_model
+from lepton.bundle import Manifest, OutputRecord, TensorRecord, open_model, write_bundle
 from lepton.bundle.build import GraphBuilder
+from lepton.bundle.interface import INPUTS_KEY
+from lepton.bundle.tensor_records import describe_tensors
 from lepton.core import BundleError, UsageError, Work
 from lepton.optimization.export import Options, export
 from lepton.optimization.export.c_header import CHeaderExporter
@@ -54,6 +57,42 @@ def test_names_of_the_model_are_labels(subject_of, tmp_path):
     written = next(tmp_path.glob("*.h"))
     assert written.name == "int_main.h"
     assert "*/ int" not in written.read_text("ascii")
+
+
+def tensor_model(path: Path, shape: tuple[int | None, ...]) -> Path:
+    """`output` = the sum of `in.0` [2, 3] in single precision, and of `int` [1]."""
+    builder = GraphBuilder()
+    given = builder.input("in.0", "float", ["N", *("L" if size is None else size for size in shape)])
+    whole = builder.input("int", "int64", ["N", 1])
+    axes = builder.constant(np.array([1, 2]))
+    total = builder.node("Add", [builder.node("ReduceSum", [given, axes], keepdims=0), builder.constant(np.float32(1))])
+    both = builder.node("Add", [builder.node("Unsqueeze", [total, builder.constant(np.array([1]))]),
+                                builder.node("Cast", [whole], to=1)])  # fmt: skip
+    builder.output("out.0", both, "float", ["N", 1])
+    records = (TensorRecord("in.0", "float", (None, *shape)), TensorRecord("int", "int64", (None, 1)))
+    described = {INPUTS_KEY: json.dumps(describe_tensors(records, (), {}))}
+    manifest = Manifest(
+        name="sums", task="tensor", inputs=(), outputs=(OutputRecord("out.0", "float", ("N", 1)),), tensors=records
+    )
+    write_bundle(path, manifest=manifest, graph=builder.finish(described))
+    return path
+
+
+def test_tensors_of_fixed_sizes_are_arrays(tmp_path):
+    model = open_model(tensor_model(tmp_path / "sums.lepton", (2, 3)))
+    made = export(model, "c-header", tmp_path / "made")
+    assert made.report["tolerance"] == 1e-5
+    assert made.report["differences"][0]["relative"] < 1e-6
+    header = (tmp_path / "made" / "sums.h").read_text("ascii")
+    assert "float in_0[6]; /* in.0: [2, 3], row by row */" in header
+    assert "int64_t int_2[1];" in header
+    assert "float out_0[1];" in header
+
+
+def test_tensors_of_open_sizes_are_refused(tmp_path):
+    model = open_model(tensor_model(tmp_path / "sums.lepton", (None, 3)))
+    with pytest.raises(BundleError, match=r"cannot express the tensor in\.0 float \['N', '\?', 3\]"):
+        export(model, "c-header", tmp_path / "made")
 
 
 def test_other_models_are_refused(tmp_path):

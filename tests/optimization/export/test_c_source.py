@@ -15,7 +15,7 @@ def source_of(build, width: int = 3) -> Source:
     builder = GraphBuilder()
     numbers = builder.input("numbers", "double", ["N", width])
     builder.output("out", build(builder, numbers), "double", ["N", "a"])
-    return Source(builder.finish({}), {"numbers": np.zeros((1, width))}, "m")
+    return Source(builder.finish({}), {"numbers": np.zeros((1, width))}, "m", {"numbers": "numbers"})
 
 
 def test_shapes_and_constants_are_folded():

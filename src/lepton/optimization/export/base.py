@@ -6,7 +6,7 @@ import statistics
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -93,12 +93,14 @@ class Checked:
         answers: to the rows of the check: output → array [N, …], as the model gives them.
         seconds: of one row, the median of many; None where it is not told.
         notes: for people.
+        tolerance: in place of the exporter's, where it depends on the model.
     """
 
     runtime: str
     answers: Tensors
     seconds: float | None = None
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    tolerance: float | None = None
 
 
 class Exporter(ABC):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.bundle import TableInputs
+from lepton.bundle import TableInputs, TensorInputs
+from lepton.bundle.tensor_records import NUMPY_TYPES
 from lepton.core import BundleError, ErrorCode, UsageError, Work, printable
 from lepton.optimization.export.base import Checked, Exporter, Options, Subject, cannot_express
 from lepton.optimization.export.c_operators import emit_all
@@ -25,6 +26,7 @@ __all__ = ["CHeaderExporter"]
 _COMPILERS = ("cc", "gcc", "clang")
 _TEXT_CODECS = frozenset({"characters/1", "nfc-casefold/1", "stable-hash/1"})
 _SECONDS = 300
+_SINGLE = 1e-5  # of graphs in single precision, where onnxruntime adds up in another order
 _HELPERS = """\
 #ifndef LEPTON_HELPERS
 #define LEPTON_HELPERS
@@ -64,14 +66,51 @@ class CHeaderExporter(Exporter):
         header, compiler, folder = _Header.of(subject), _compiler(), folder.absolute()
         with scratch_folder(work.resources.scratch) as scratch:
             write_scratch(scratch / "check.c", [header.checker().encode("ascii")])
-            write_scratch(scratch / "rows.bin", [_rows(subject)])
+            write_scratch(scratch / "rows.bin", [header.rows()])
             _build(compiler, scratch / "check.c", scratch / "check", folder)
             _build(compiler, folder / "example.c", scratch / "example", folder)
             _ran([str(scratch / "example")], scratch)
             _ran([str(scratch / "check"), "rows.bin", "answers.bin"], scratch)
             answers, seconds = header.read((scratch / "answers.bin").read_bytes())
         version = _ran([compiler, "--version"], folder).splitlines()[0]
-        return Checked(f"C99 by {printable(version)}", answers, seconds)
+        tolerance = _SINGLE if header.source.is_single else self.tolerance
+        return Checked(f"C99 by {printable(version)}", answers, seconds, tolerance=tolerance)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A member of the struct of a row.
+
+    Attributes:
+        name: of the member.
+        kind: C's type of it.
+        size: elements of a tensor; None for a cell of a table.
+        about: what it holds, for people.
+        tensor: of the graph that it belongs to.
+        place: its column there.
+    """
+
+    name: str
+    kind: str
+    size: int | None
+    about: str
+    tensor: str
+    place: int = 0
+
+    @property
+    def declaration(self) -> str:
+        """The line of the struct."""
+        size = "" if self.size is None else f"[{self.size}]"
+        return f"  {self.kind} {self.name}{size}; /* {self.about} */".replace("* ", "*", self.kind.endswith("*"))
+
+    def given(self, row: Mapping[str, NDArray[Any]]) -> str:
+        """Statements that fill it from the tensors of a row."""
+        values = row[self.tensor][0]
+        if self.size is None:
+            return f"  row.{self.name} = {literal(values[self.place])};"
+        listed = ", ".join(map(literal, values.ravel()))
+        copied = f"memcpy(row.{self.name}, given_{self.name}, sizeof row.{self.name});"
+        return f"  static const {self.kind} given_{self.name}[] = {{{listed}}};\n  {copied}"
 
 
 @dataclass(frozen=True)
@@ -82,43 +121,45 @@ class _Header:
         name: of the model, as C can say it: the prefix of all names.
         subject: the model.
         source: its statements.
-        fields: name of each column in the struct of a row.
+        fields: members of the struct of a row.
         outputs: output → its value.
     """
 
     name: str
     subject: Subject
     source: Source
-    fields: tuple[str, ...]
+    fields: tuple[_Field, ...]
     outputs: dict[str, Value]
 
     @classmethod
     def of(cls, subject: Subject) -> _Header:
-        """The header of a model of a table.
+        """The header of a model of a table, or of tensors of fixed sizes.
 
         Raises:
             BundleError: it takes something else, or its graph holds what C has no form for; it is named.
         """
-        inputs = subject.predictor.inputs
-        if not isinstance(inputs, TableInputs):
-            raise cannot_express("a model of pictures, sounds, texts, series or tensors", RUNTIME)
-        for column in inputs.strings:
-            codec = subject.manifest.codecs.get(column.name)
-            if codec in _TEXT_CODECS or column.tidying:
-                what = f"the codec {codec}" if codec else "the tidying of texts"
-                raise cannot_express(f"{what} of the column '{printable(column.name)}'", RUNTIME)
         name = identifiers([subject.manifest.name])[0]
-        source = Source(subject.graph, subject.row(0), name)
+        inputs = subject.predictor.inputs
+        if isinstance(inputs, TableInputs):
+            fields, codes = _cells(subject, inputs), {"numbers": "numbers", "strings": "strings"}
+        elif isinstance(inputs, TensorInputs):
+            fields = _tensors(inputs)
+            codes = {field.tensor: f"row->{field.name}" for field in fields}
+        else:
+            raise cannot_express("a model of series", RUNTIME)
+        source = Source(subject.graph, subject.row(0), name, codes)
         emit_all(source)
-        fields = identifiers([column.name for column in inputs.columns])
-        return cls(name, subject, source, tuple(fields), {each: source.value(each) for each in source.outputs})
+        return cls(name, subject, source, fields, {each: source.value(each) for each in source.outputs})
 
     @property
-    def inputs(self) -> TableInputs:
-        inputs = self.subject.predictor.inputs
-        if not isinstance(inputs, TableInputs):
-            raise TypeError("of tables alone")
-        return inputs
+    def answers(self) -> dict[str, tuple[str, list[str]]]:
+        """Output → its member in the struct of an answer, and every element of it."""
+        found = {}
+        for name, member in zip(self.outputs, identifiers(self.outputs), strict=True):
+            value = self.outputs[name]
+            alone = value.size == 1 and len(value.shape) == 1
+            found[name] = (member, [member] if alone else [f"{member}[{place}]" for place in range(value.size)])
+        return found
 
     def text(self) -> str:
         """The header."""
@@ -150,21 +191,15 @@ class _Header:
         return "/*\n" + "\n".join(f" * {line}".rstrip() for line in lines) + "\n */"
 
     def _structs(self) -> str:
-        kinds = {column.name: "double " for column in self.inputs.numbers}
-        rows = [
-            f"  {kinds.get(column.name, 'const char *')}{field}; /* {_plain(column.name)}: {column.kind}"
-            + (f", {_plain(column.unit)}" if column.unit else "")
-            + " */"
-            for column, field in zip(self.inputs.columns, self.fields, strict=True)
-        ]
-        answers = [
-            f"  {TYPES[value.dtype]} {name}{'' if value.size == 1 and len(value.shape) == 1 else f'[{value.size}]'};"
-            for name, value in self.outputs.items()
-        ]
+        rows = "\n".join(field.declaration for field in self.fields)
+        answers = []
+        for name, (member, elements) in self.answers.items():
+            size = "" if elements == [member] else f"[{len(elements)}]"
+            answers.append(f"  {TYPES[self.outputs[name].dtype]} {member}{size};".replace("* ", "*"))
         parts = [
             f'#define {self.name.upper()}_MODEL_ID "{self.subject.predictor.model_id}"',
-            f"typedef struct {{\n{chr(10).join(rows)}\n}} {self.name}_row;",
-            f"typedef struct {{\n{chr(10).join(answers).replace('* ', '*')}\n}} {self.name}_answer;",
+            f"typedef struct {{\n{rows}\n}} {self.name}_row;",
+            f"typedef struct {{\n{chr(10).join(answers)}\n}} {self.name}_answer;",
         ]
         labels = self.subject.predictor.labels
         if labels is not None:
@@ -174,20 +209,17 @@ class _Header:
         return "\n\n".join(parts)
 
     def _function(self) -> str:
-        columns = {column.name: field for column, field in zip(self.inputs.columns, self.fields, strict=True)}
-        lines = []
-        if self.inputs.numbers:
-            listed = ", ".join(f"row->{columns[column.name]}" for column in self.inputs.numbers)
-            lines.append(f"const double numbers[] = {{{listed}}};")
-        if self.inputs.strings:
-            listed = ", ".join(f'row->{(f := columns[c.name])} ? row->{f} : ""' for c in self.inputs.strings)
-            lines.append(f"const char *strings[] = {{{listed}}};")
+        cells = [field for field in self.fields if field.size is None]
+        numbers = ", ".join(f"row->{field.name}" for field in cells if field.tensor == "numbers")
+        strings = ", ".join(f'row->{f.name} ? row->{f.name} : ""' for f in cells if f.tensor == "strings")
+        lines = [f"const double numbers[] = {{{numbers}}};"] if numbers else []
+        lines += [f"const char *strings[] = {{{strings}}};"] if strings else []
         lines += ["int32_t i, j;", *self.source.inside]
-        for name, value in self.outputs.items():
-            to = f"answer->{name}" if value.size == 1 and len(value.shape) == 1 else f"answer->{name}[i]"
-            lines.append(f"for (i = 0; i < {value.size}; i++) {to} = {value.code}[i];")
-        unused = [name for name, there in (("numbers", self.inputs.numbers), ("strings", self.inputs.strings)) if there]
-        lines += [f"(void){name};" for name in ("i", "j", *unused)] + ["return 0;"]
+        for name, (member, elements) in self.answers.items():
+            to = f"answer->{member}" if elements == [member] else f"answer->{member}[i]"
+            lines.append(f"for (i = 0; i < {len(elements)}; i++) {to} = {self.outputs[name].code}[i];")
+        unused = ["i", "j", *(["numbers"] if numbers else []), *(["strings"] if strings else [])]
+        lines += [f"(void){name};" for name in unused] + ["return 0;"]
         body = "\n".join(f"  {line}" for line in lines)
         about = "/* Answers one row. 0, or 1 where the model holds a place that is not there. */"
         head = f"static inline int {self.name}_predict(const {self.name}_row *row, {self.name}_answer *answer)"
@@ -195,50 +227,63 @@ class _Header:
 
     def example(self) -> str:
         """A program that asks one row and prints the answer."""
-        row = self.subject.row(min(4, len(next(iter(self.subject.tensors.values()))) - 1))
-        cells = {c.name: row["numbers"][0, place] for place, c in enumerate(self.inputs.numbers)}
-        cells |= {c.name: row["strings"][0, place] for place, c in enumerate(self.inputs.strings)}
-        given = "\n".join(
-            f"  row.{field} = {literal(cells[column.name])};"
-            for column, field in zip(self.inputs.columns, self.fields, strict=True)
-        )
+        row = self.subject.row(min(4, self.num_rows - 1))
+        given = "\n".join(field.given(row) for field in self.fields)
         forms = {"object": ("%s", ""), "float64": ("%.17g", ""), "float32": ("%.9g", "(double)")}
         shown = []
-        for name, value in self.outputs.items():
-            form, cast = forms.get(value.dtype, ("%lld", "(long long)"))
-            places = [""] if value.size == 1 and len(value.shape) == 1 else [f"[{n}]" for n in range(value.size)]
-            shown += [f'  printf("{name}{place}: {form}\\n", {cast}answer.{name}{place});' for place in places]
+        for name, (_, elements) in self.answers.items():
+            form, cast = forms.get(self.outputs[name].dtype, ("%lld", "(long long)"))
+            shown += [f'  printf("{element}: {form}\\n", {cast}answer.{element});' for element in elements]
         return (
             f'/* cc -std=c99 -O2 example.c -o example -lm */\n#include <stdio.h>\n\n#include "{self.name}.h"\n\n'
             f"int main(void) {{\n  {self.name}_row row;\n  {self.name}_answer answer;\n{given}\n"
             f"  if ({self.name}_predict(&row, &answer)) return 1;\n" + "\n".join(shown) + "\n  return 0;\n}\n"
         )
 
+    @property
+    def num_rows(self) -> int:
+        """Rows of the check."""
+        return len(next(iter(self.subject.tensors.values())))
+
     def checker(self) -> str:
         """A program that answers the rows of a file, and tells the seconds of one row."""
-        numbers = [f for c, f in zip(self.inputs.columns, self.fields, strict=True) if c in self.inputs.numbers]
-        strings = [f for c, f in zip(self.inputs.columns, self.fields, strict=True) if c in self.inputs.strings]
-        reads = [f"    if (!fread(&rows[n].{field}, 8, 1, in)) return 2;" for field in numbers]
-        reads += [f"    if (!(rows[n].{field} = text(in))) return 2;" for field in strings]
-        writes = []
-        for name, value in self.outputs.items():
-            if value.dtype == "object":
-                several = not (value.size == 1 and len(value.shape) == 1)
-                each = [f"answer.{name}[{n}]" for n in range(value.size)] if several else [f"answer.{name}"]
-                writes += [f"    fwrite({text}, 1, strlen({text}) + 1, out);" for text in each]
+        reads, writes = [], []
+        for field in self.fields:
+            place = f"rows[n].{field.name}"
+            is_text = field.kind == TYPES["object"].strip()
+            read = f"!({place} = text(in))" if is_text else f"!fread(&{place}, sizeof {place}, 1, in)"
+            reads.append(f"    if ({read}) return 2;")
+        for name, (member, elements) in self.answers.items():
+            if self.outputs[name].dtype == "object":
+                writes += [f"    fwrite(answer.{e}, 1, strlen(answer.{e}) + 1, out);" for e in elements]
             else:
-                writes.append(f"    fwrite(&answer.{name}, sizeof answer.{name}, 1, out);")
-        return (
-            _CHECKER.replace("MODEL", self.name).replace("READS", "\n".join(reads)).replace("WRITES", "\n".join(writes))
-        )
+                writes.append(f"    fwrite(&answer.{member}, sizeof answer.{member}, 1, out);")
+        parts = {"MODEL": self.name, "ROWS": str(self.num_rows), "READS": "\n".join(reads), "WRITES": "\n".join(writes)}
+        text = _CHECKER
+        for word, part in parts.items():
+            text = text.replace(f"@{word}@", part)
+        return text
+
+    def rows(self) -> bytes:
+        """The rows as that program reads them."""
+        parts = []
+        for number in range(self.num_rows):
+            for field in self.fields:
+                values = self.subject.tensors[field.tensor][number]
+                value = values[field.place] if field.size is None else values
+                if isinstance(value, str):
+                    data = value.encode()
+                    parts += [np.uint32(len(data)).tobytes(), data]
+                else:
+                    parts.append(np.ascontiguousarray(value).tobytes())
+        return b"".join(parts)
 
     def read(self, data: bytes) -> tuple[dict[str, NDArray[Any]], float]:
         """What the checker wrote: the answers, and the seconds of a row."""
-        num_rows = len(next(iter(self.subject.tensors.values())))
         answers: dict[str, list[Any]] = {name: [] for name in self.outputs}
         seconds = float(np.frombuffer(data[:8])[0])
         at = 8
-        for _ in range(num_rows):
+        for _ in range(self.num_rows):
             for name, value in self.outputs.items():
                 if value.dtype == "object":
                     texts = data[at:].split(b"\0", value.size)[:-1]
@@ -257,9 +302,11 @@ _CHECKER = """\
 #include <stdlib.h>
 #include <time.h>
 
-#include "MODEL.h"
+#include "@MODEL@.h"
 
-static const char *text(FILE *in) {
+const char *text(FILE *in);
+
+const char *text(FILE *in) {
   uint32_t size;
   char *read;
   if (!fread(&size, 4, 1, in) || !(read = malloc(size + 1))) return NULL;
@@ -269,27 +316,26 @@ static const char *text(FILE *in) {
 }
 
 int main(int count, char **words) {
-  static MODEL_row rows[10000];
-  MODEL_answer answer;
-  uint32_t num_rows, n, calls = 0;
+  static @MODEL@_row rows[@ROWS@];
+  @MODEL@_answer answer;
+  uint32_t n, calls = 0;
   double seconds;
   clock_t begin;
   FILE *in, *out;
   if (count != 3 || !(in = fopen(words[1], "rb")) || !(out = fopen(words[2], "wb"))) return 2;
-  if (!fread(&num_rows, 4, 1, in) || num_rows > 10000) return 2;
-  for (n = 0; n < num_rows; n++) {
-READS
+  for (n = 0; n < @ROWS@; n++) {
+@READS@
   }
   begin = clock();
   do {
-    if (MODEL_predict(&rows[calls % num_rows], &answer)) return 3;
+    if (@MODEL@_predict(&rows[calls % @ROWS@], &answer)) return 3;
     calls++;
-  } while (calls < num_rows || clock() - begin < CLOCKS_PER_SEC / 20);
+  } while (calls < @ROWS@ || clock() - begin < CLOCKS_PER_SEC / 20);
   seconds = (double)(clock() - begin) / CLOCKS_PER_SEC / calls;
   fwrite(&seconds, 8, 1, out);
-  for (n = 0; n < num_rows; n++) {
-    if (MODEL_predict(&rows[n], &answer)) return 3;
-WRITES
+  for (n = 0; n < @ROWS@; n++) {
+    if (@MODEL@_predict(&rows[n], &answer)) return 3;
+@WRITES@
   }
   return fclose(out) ? 2 : 0;
 }
@@ -308,17 +354,35 @@ def _plain(text: str) -> str:
     )
 
 
-def _rows(subject: Subject) -> bytes:
-    tensors = subject.tensors
-    num_rows = len(next(iter(tensors.values())))
-    parts = [np.uint32(num_rows).tobytes()]
-    for row in range(num_rows):
-        if "numbers" in tensors:
-            parts.append(np.ascontiguousarray(tensors["numbers"][row]).tobytes())
-        for text in tensors.get("strings", np.empty((num_rows, 0)))[row]:
-            data = text.encode()
-            parts += [np.uint32(len(data)).tobytes(), data]
-    return b"".join(parts)
+def _cells(subject: Subject, inputs: TableInputs) -> tuple[_Field, ...]:
+    """The columns of a table, in its order."""
+    for column in inputs.strings:
+        codec = subject.manifest.codecs.get(column.name)
+        if codec in _TEXT_CODECS or column.tidying:
+            what = f"the codec {codec}" if codec else "the tidying of texts"
+            raise cannot_express(f"{what} of the column '{printable(column.name)}'", RUNTIME)
+    fields = []
+    for column, name in zip(inputs.columns, identifiers(column.name for column in inputs.columns), strict=True):
+        is_text = column in inputs.strings
+        about = f"{_plain(column.name)}: {column.kind}" + (f", {_plain(column.unit)}" if column.unit else "")
+        place = (inputs.strings if is_text else inputs.numbers).index(column)
+        kind, tensor = ("const char *", "strings") if is_text else ("double", "numbers")
+        fields.append(_Field(name, kind, None, about, tensor, place))
+    return tuple(fields)
+
+
+def _tensors(inputs: TensorInputs) -> tuple[_Field, ...]:
+    """The tensors of a graph that takes such."""
+    fields = []
+    for record, name in zip(inputs.records, identifiers(record.name for record in inputs.records), strict=True):
+        dtype = str(np.dtype(NUMPY_TYPES[record.dtype]))
+        sizes = [size for size in record.shape[1:] if size is not None]
+        if dtype not in TYPES or dtype == "object" or len(sizes) + 1 < len(record.shape):
+            shape = ["N", *("?" if size is None else size for size in record.shape[1:])]
+            raise cannot_express(f"the tensor {printable(record.name)} {record.dtype} {shape}", RUNTIME)
+        about = f"{_plain(record.name)}: {sizes}, row by row"
+        fields.append(_Field(name, TYPES[dtype], int(np.prod(sizes, dtype=np.int64)), about, record.name))
+    return tuple(fields)
 
 
 def _compiler() -> str:

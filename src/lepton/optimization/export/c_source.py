@@ -19,7 +19,7 @@ __all__ = ["RUNTIME", "Node", "Source"]
 RUNTIME = "a C header"
 
 _MOST_ON_STACK = 1 << 20
-_MOST_CONSTANTS = 1 << 23
+_MOST_CONSTANTS = 1 << 22
 _SHAPES = frozenset({"Shape", "Size"})
 
 
@@ -57,9 +57,10 @@ class Source:
         graph: of the model.
         row: its inputs, of one row; what the values inside are shaped like is looked up by running it.
         prefix: in front of every name of the file.
+        codes: input → the array that holds it.
     """
 
-    def __init__(self, graph: bytes, row: Mapping[str, NDArray[Any]], prefix: str) -> None:
+    def __init__(self, graph: bytes, row: Mapping[str, NDArray[Any]], prefix: str, codes: Mapping[str, str]) -> None:
         from onnx import numpy_helper
 
         model = parse(graph)
@@ -78,7 +79,7 @@ class Source:
         self._met = _met(model, row)
         for each in model.graph.input:
             tensor = row[each.name]
-            self._known[each.name] = Value(each.name, str(tensor.dtype), tensor.shape)
+            self._known[each.name] = Value(codes[each.name], str(tensor.dtype), tensor.shape)
         self._fold()
 
     def _fold(self) -> None:
@@ -87,6 +88,11 @@ class Source:
             given = [name for name in node.inputs if name]
             if node.op in _SHAPES or all(name in self._fixed for name in given):
                 self._fixed |= {name: self._met[name] for name in node.outputs}
+
+    @property
+    def is_single(self) -> bool:
+        """Whether a value is of single precision."""
+        return any(value.dtype == "float32" for value in self._known.values())
 
     @property
     def live(self) -> list[Node]:

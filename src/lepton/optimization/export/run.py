@@ -100,9 +100,11 @@ def export(
         work.report(2, 3, note="comparing with the model")
         checked = exporter.check(subject, folder, options, work)
         work.check()
-        differences = differences_of(subject.answers, checked.answers, exporter.tolerance)
-        _refuse_far(differences, exporter, checked)
-        report = _report(subject, exporter, checked, differences, folder, made=rows is None)
+        tolerance = exporter.tolerance if checked.tolerance is None else checked.tolerance
+        differences = differences_of(subject.answers, checked.answers, tolerance)
+        _refuse_far(differences, tolerance, exporter, checked)
+        report = {"tolerance": tolerance} | _report(subject, exporter, checked, differences, folder)
+        report["sample"] = "made" if rows is None else "given"
         write_scratch(folder / REPORT, [json.dumps(report, indent=2, ensure_ascii=False).encode()])
     work.report(3, 3, note="done")
     return ExportResult(output, report)
@@ -133,16 +135,16 @@ def _with_odd_rows(tensors: Mapping[str, Any], seed: int) -> dict[str, Any]:
     return odd
 
 
-def _refuse_far(differences: Sequence[Difference], exporter: Exporter, checked: Checked) -> None:
+def _refuse_far(differences: Sequence[Difference], tolerance: float, exporter: Exporter, checked: Checked) -> None:
     for difference in differences:
-        if not difference.relative <= exporter.tolerance:
+        if not difference.relative <= tolerance:
             raise BundleError(
                 ErrorCode.CHECK_FAILED,
                 f"{checked.runtime} answers otherwise than the model: {difference.output} differs by "
                 f"{difference.absolute:.3g} ({difference.relative:.3g} of the largest answer, or of the rows)",
-                wanted=f"at most {exporter.tolerance:g}",
+                wanted=f"at most {tolerance:g}",
                 fix="nothing was written; the model file itself runs wherever onnxruntime does",
-                details=difference.to_dict() | {"tolerance": exporter.tolerance, "to": exporter.name},
+                details=difference.to_dict() | {"tolerance": tolerance, "to": exporter.name},
             )
 
 
@@ -152,8 +154,6 @@ def _report(
     checked: Checked,
     differences: Sequence[Difference],
     folder: Path,
-    *,
-    made: bool,
 ) -> dict[str, Any]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     files = [
@@ -170,8 +170,6 @@ def _report(
         "machine": machine(),
         "runtime": checked.runtime,
         "rows": len(next(iter(subject.tensors.values()))),
-        "sample": "made" if made else "given",
-        "tolerance": exporter.tolerance,
         "differences": [difference.to_dict() for difference in differences],
         "seconds_of_a_row": {
             "model": seconds_of_a_row(lambda row: subject.predictor.run(rows[row]), len(rows)),
