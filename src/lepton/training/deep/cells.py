@@ -48,6 +48,8 @@ def train_cells(
         LeptonError: see `train_media`, `train_texts` and `train_backbone`.
     """
     told |= {"work": work, "output": output}
+    if told["class_weight"] is not None and told["metric"] is None:
+        told["metric"] = "roc_auc"  # as with tables, what is chosen by then does not depend on the shares of classes
     if files is not None and group is not None:
         table = table.with_roles({group: "group"})
     if backbone is not None:

@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 from lepton.training.options import class_weights
 from lepton.training.tasks import Target
 
-__all__ = ["METRIC", "counted"]
-
-METRIC = "roc_auc"
-"""What models of such rows are judged by where nothing is asked: it does not depend on the shares of classes."""
+__all__ = ["counted"]
 
 
 class Weighted(Protocol):

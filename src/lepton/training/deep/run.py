@@ -16,11 +16,10 @@ from lepton.core.lazy import LazyModule
 from lepton.data import Dataset
 from lepton.evaluation import metric as metric_named
 from lepton.training.base import Problem
-from lepton.training.deep.counted import METRIC, counted
+from lepton.training.deep.counted import counted
 from lepton.training.deep.fronts import Front
 from lepton.training.deep.media_rows import MediaRows, read_rows
 from lepton.training.further import spelt_out
-from lepton.training.leaderboard import Leaderboard
 from lepton.training.tables import TrainingResult
 from lepton.training.tasks import Target, prepare_target, prepare_weight
 
@@ -85,7 +84,7 @@ def train_media(
     asked = counted(Asked.of(dataset, column, target, task, weight, work), class_weight)
     problem = Problem(task=asked.target.task, num_classes=len(asked.target.labels or ()), num_rows=len(asked.truth))
     learner = media_net.MediaLearner(asked.media.values, asked.targets, max(problem.num_classes, 1), asked.weight, work)
-    measured_by = metric_named(metric or (METRIC if class_weight is not None else None), problem.task)
+    measured_by = metric_named(metric, problem.task)
     choice = media_choice.MediaChoice(learner, problem, asked.truth, measured_by, asked.media.same, asked.scale, work)
     board = choice.board(asked.notes)
     work.report(1, 1, "files", note="saving")
@@ -104,7 +103,7 @@ def train_media(
         codecs={column: CODECS[asked.kind]},
         target=None if several else replace(asked.target.column, role=Role.TARGET),
         baseline=choice.baseline(asked.target.labels),
-        lineage=_lineage(dataset, board, asked, choice.net.passes, work),
+        lineage=_lineage(dataset, board.metric, asked, choice.net.passes, work),
         reports={"training": choice.report(board, asked.target)},
     )
     return TrainingResult(Path(output), model_id, board.rows, board.notes)
@@ -234,14 +233,14 @@ def numbers_of(target: Target, values: NDArray[Any]) -> tuple[NDArray[Any], NDAr
     return whole, whole.astype(np.float32) if target.task == "multilabel" else whole, (1.0, 0.0)
 
 
-def _lineage(dataset: Dataset, board: Leaderboard, asked: Asked, passes: int, work: Work) -> Mapping[str, Any]:
+def _lineage(dataset: Dataset, metric: str, asked: Asked, passes: int, work: Work) -> Mapping[str, Any]:
     ignored = [each.name for each in dataset.schema if each.role is not Role.TARGET]
     return {
         "dataset": {"fingerprint": dataset.fingerprint(), "num_rows": dataset.num_rows},
         "seed": work.seed,
         "learner": "lepton-net",
         "configuration": {"passes": passes},
-        "metric": board.metric,
+        "metric": metric,
         "ignored": ignored,
         "notes": list(asked.notes),
     }

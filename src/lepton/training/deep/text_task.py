@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from lepton.core import ColumnRecord, DataError, ErrorCode, Kind, Role, UsageError, Work, printable
 from lepton.data import Dataset
 from lepton.training.base import Problem
+from lepton.training.deep.counted import counted
 from lepton.training.deep.text_rows import Floats
 from lepton.training.further import spelt_out
 from lepton.training.tasks import Target, prepare_target, prepare_weight
@@ -100,6 +102,10 @@ class TextTask:
             None if values is None else (values / values.mean()).astype(np.float32),
             (*found.notes, *notes),
         )
+
+    def counted(self, class_weight: str | Mapping[Any, Any] | None) -> TextTask:
+        """The same with rows that count by their class; see `lepton.training.deep.counted`."""
+        return counted(self, class_weight)
 
     @property
     def labels(self) -> tuple[str, ...] | tuple[int, ...] | None:

@@ -17,7 +17,6 @@ from lepton.bundle import TensorRecord, machine
 from lepton.core import Interrupted, MissingExtraError, Role, Work, check_name
 from lepton.data import Dataset
 from lepton.evaluation import Metric, metric as metric_named
-from lepton.training.deep.counted import METRIC, counted
 from lepton.training.deep.text_choice import Candidate, answers_baseline, held_out, judged, mixed
 from lepton.training.deep.text_linear import LinearScores
 from lepton.training.deep.text_model import PieceLayers, TextModel
@@ -80,9 +79,7 @@ def train_texts(
     """
     work = Work.of(work)
     name = check_name(name or Path(output).stem, "name of the model")
-    asked = TextTask.of(dataset, text, target, task, weight, work)
-    if class_weight is not None:  # as with tables, what is chosen by then does not depend on the shares of classes
-        asked, metric = counted(asked, class_weight), metric or METRIC
+    asked = TextTask.of(dataset, text, target, task, weight, work).counted(class_weight)
     choice = _Choice(asked, metric_named(metric, asked.problem.task), work)
     choice.try_all()
     model = choice.final()

@@ -14,7 +14,7 @@ from lepton.training.base import Problem
 from lepton.training.deep.backbones import bodies, rows, writing
 from lepton.training.deep.backbones.checkpoint import Checkpoint
 from lepton.training.deep.backbones.learner import BackboneLearner, tuning_of
-from lepton.training.deep.counted import METRIC, counted
+from lepton.training.deep.counted import counted
 from lepton.training.deep.media_choice import MediaChoice
 from lepton.training.tables import TrainingResult
 
@@ -74,12 +74,13 @@ def train_backbone(
         rows.text_rows(*told, body, work) if isinstance(body, bodies.TextBody) else rows.picture_rows(*told, body, work)
     )
     asked = counted(asked, class_weight)
-    measured_by = metric_named(metric or (METRIC if class_weight is not None else None), asked.target.task)
     problem = Problem(task=asked.target.task, num_classes=len(asked.labels or ()), num_rows=len(asked.truth))
     learner = BackboneLearner(
         body, asked.values, asked.targets, max(problem.num_classes, 1), asked.weight, tuning, work
     )
-    choice = MediaChoice(learner, problem, asked.truth, measured_by, asked.same, asked.scale, work)
+    choice = MediaChoice(
+        learner, problem, asked.truth, metric_named(metric, problem.task), asked.same, asked.scale, work
+    )
     board = choice.board(asked.notes)
     work.report(1, 1, "files", note="writing the graph")
     graph = writing.written(learner.whole(choice.net), asked.values, asked.front, asked.scale, problem.task)
