@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,8 +39,9 @@ class Peaks:
     flops_all: float
 
 
+@functools.cache
 def measure_peaks(resources: Resources, clock: Callable[[], float] = time.perf_counter) -> Peaks:
-    """Measure; takes about a quarter of a second."""
+    """Measure, once in a process; takes about a quarter of a second."""
     one = _product_seconds(1, clock)
     every = _product_seconds(resources.cpus, clock) if resources.cpus > 1 else one
     operations = 2.0 * _SIDE**3
