@@ -4,6 +4,7 @@
     python bench/deep.py --full         # five seeds of each, 1 M parameters, exits of several promises, three families
     python bench/deep.py --full --only hands            # of these the trainings on one set: 20 minutes for hands
     python bench/deep.py --quick --seeds 5 --only mnist
+    python bench/deep.py --quick --seeds 5 --only mnist --epochs 1
     python bench/deep.py --full --only mnist --families --rows 20000    # the families alone, on a third of the rows
 
 Every training runs in a process of its own, with one thread, two at a time. Nothing is chosen on test rows, and all
@@ -236,6 +237,7 @@ def main():
     parser.add_argument("--data", type=Path, default=SHARED, help="the folder of the data sets")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--families", action="store_true", help="LeptonNet against other families, and nothing else")
+    parser.add_argument("--epochs", type=int, choices=(1, 10), help="only the trainings that take so many")
     parser.add_argument("--rows", type=int, help="learn from the first rows only")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -256,7 +258,8 @@ def main():
     start = time.monotonic()
     with ThreadPoolExecutor(arguments.processes) as pool:
         sets = arguments.only or SETS
-        results = list(pool.map(run, tasks_of(arguments.full, arguments.seeds, sets, arguments.families)))
+        tasks = tasks_of(arguments.full, arguments.seeds, sets, arguments.families)
+        results = list(pool.map(run, [t for t in tasks if arguments.epochs in (None, t["epochs"])]))
     print()
     for name in SETS:
         for epochs in sorted({task["epochs"] for task, _ in results if task["set"] == name}):

@@ -45,6 +45,11 @@ BENCHES = (
     "deep_texts",
     "deep_sounds",
     "deep_search",
+    "lean",
+    "lean_tables",
+    "lean_peers",
+    "accelerate",
+    "batch_predict",
 )
 LIBRARIES = ("lepton-ai", "numpy", "polars", "onnxruntime", "lightgbm", "scikit-learn")
 HEAD = """# Results
