@@ -51,4 +51,4 @@ def test_a_network_of_one_layer_has_nothing_to_give(network):
     alone = replace(made.changed([last, made.nodes[-1]], made.constants), inputs=(last.inputs[0],))
     some = Lessons((torch.zeros(40, 16),), lessons.taught[:40], None, "softmax")
     with pytest.raises(TrainingError, match="no channel and no hidden unit"):
-        prune_network(alone, some, 0.3, WORK)
+        prune_network(alone, some, 0.3, WORK, passes=1)

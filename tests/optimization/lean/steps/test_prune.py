@@ -20,7 +20,8 @@ def quality(subject, draft):
 
 
 @pytest.mark.parametrize("name", ["residual", "mlp"])
-def test_half_of_a_network_goes(tmp_path, name):
+def test_half_of_a_network_goes(tmp_path, name, monkeypatch):
+    monkeypatch.setattr("lepton.optimization.lean.nets.pruning.PASSES", 8)  # enough here
     subject = subject_of(written(tmp_path, name), learn=160)
     step, draft = Prune(), subject.original
     assert step.refuses(subject, draft) is None

@@ -18,7 +18,7 @@ from tests.optimization.lean.tables import made_subject
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     """A few passes are enough here."""
-    monkeypatch.setattr("lepton.optimization.lean.nets.students._PASSES", 4.0)
+    monkeypatch.setattr("lepton.optimization.lean.nets.students._PASSES", 2.5)
 
 
 def test_a_lepton_net_learns_from_a_model_of_pictures(tmp_path):
@@ -32,7 +32,7 @@ def test_a_lepton_net_learns_from_a_model_of_pictures(tmp_path):
 
 @pytest.mark.parametrize("task", ["regression", "multiclass"])
 def test_hidden_layers_learn_from_a_model_of_vectors(tmp_path, task, monkeypatch):
-    monkeypatch.setattr("lepton.optimization.lean.nets.students._PASSES", 20.0)
+    monkeypatch.setattr("lepton.optimization.lean.nets.students._PASSES", 12.0)
 
     def net(builder, values):
         layers = Layers(builder)

@@ -47,11 +47,11 @@ def prune(subject: Subject, draft: Draft, share: float, work: Work, *, by: str =
     """
     network = read_network(draft.graph, draft.manifest)
     lessons = lessons_of(network, subject, work)
-    return prune_network(network, lessons, share, work, by=by).graph
+    return prune_network(network, lessons, share, work, by=by, passes=PASSES).graph
 
 
 def prune_network(
-    network: Network, lessons: Lessons, share: float, work: Work, *, by: str = "taylor", passes: float = PASSES
+    network: Network, lessons: Lessons, share: float, work: Work, *, passes: float, by: str = "taylor"
 ) -> Network:
     """The same for a network and what it learns from."""
     some = [value[:2].numpy() for value in lessons.inputs]
