@@ -21,7 +21,7 @@ Doubles = NDArray[np.float64]
 
 TASKS = frozenset({"regression", "binary", "multiclass", "quantile", "multilabel", "ranking"})
 
-_MOST_ROWS = 40_000
+_FEWEST_ROWS, _MOST_ROWS = 40, 40_000
 _MADE_A_ROW = 3
 _WIDEST = 600
 _SWAPPED = 0.3  # of the columns of a made row come from another row
@@ -145,6 +145,11 @@ def has_no_lesson(subject: Subject, draft: Draft) -> str | None:
         return "the graph does not say where its raw scores are (inner point `raw`)"
     if not set(subject.learn.tensors) <= {"numbers", "strings"}:
         return "it is no model of a table"
+    options = manifest.lineage.get("options")
+    if isinstance(options, dict) and options.get("monotone"):
+        return "the model keeps directions that were asked for, and another one would not"
+    if len(subject.learn) < _FEWEST_ROWS:
+        return f"{len(subject.learn)} rows are too few to teach another model; it takes {_FEWEST_ROWS}"
     return None
 
 

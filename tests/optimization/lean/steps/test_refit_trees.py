@@ -74,6 +74,8 @@ def test_what_cannot_be_learned_is_refused():
         assert told in str(step.refuses(subject, other))
     few = made_subject(rows=50, trees=1)
     assert "64 leaves" in str(step.refuses(few, few.original))
+    scarce = replace(subject, learn=subject.learn.take(np.arange(30)))
+    assert "30 rows are too few" in str(step.refuses(scarce, subject.original))
 
 
 def replaced(draft, manifest, change):

@@ -99,5 +99,5 @@ def test_all_words_and_no_drawing_back_change_nothing_but_the_form(subject):
 
 
 def test_other_models_are_refused():
-    subject = made_subject(rows=20, trees=1)
+    subject = made_subject(rows=40, trees=1)
     assert "no linear model of n-grams" in str(SparseLinear().refuses(subject, subject.original))

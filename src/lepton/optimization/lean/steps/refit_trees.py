@@ -46,9 +46,6 @@ class RefitTrees(Step):
             return reason
         if source_of(draft) is None:
             return "the graph has no features that trees could look at"
-        options = draft.manifest.lineage.get("options")
-        if isinstance(options, dict) and options.get("monotone"):
-            return "the model keeps directions that were asked for, and another forest would not"
         return None if self.settings(subject, draft) else f"it has not many more than {_FEWEST} leaves"
 
     def settings(self, subject: Subject, draft: Draft) -> Sequence[Setting]:
