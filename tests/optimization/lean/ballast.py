@@ -19,7 +19,10 @@ BALLAST = 4_000
 _WEIGHTS = np.random.default_rng(5).normal(size=(4, 3))
 _WRONG = np.random.default_rng(6).normal(size=(4, 3))
 
-STEPS = {name: f"tests.optimization.lean.ballast:{name.title()}" for name in ("cut", "chip", "learn", "crash", "idle")}
+STEPS = {
+    name: f"tests.optimization.lean.ballast:{name.title()}"
+    for name in ("cut", "fine", "chip", "learn", "crash", "idle")
+}
 
 
 def graph(ballast=BALLAST, wrong=0.0):
@@ -82,6 +85,15 @@ class Cut(Step):
     def apply(self, subject, draft, setting, work):
         self.applied.append(setting.text)
         return draft.changed(self.name, setting, graph=graph(setting.values["left"], setting.values["wrong"]))
+
+
+class Fine(Cut):
+    """As `Cut`, in many steps, each a little worse than the one before."""
+
+    name = "fine"
+
+    def settings(self, subject, draft):
+        return [Setting(f"wrong {n}", {"left": 2_000 - 180 * n, "wrong": 0.03 * n}) for n in range(11)]
 
 
 class Chip(Cut):

@@ -10,7 +10,7 @@ import pytest
 import lepton
 from lepton.bundle import bundle_size
 from lepton.core import BudgetError, DataError, ErrorCode, Interrupted, SchemaError, StoreError, UsageError, Work
-from lepton.optimization.lean import compress as module, registry
+from lepton.optimization.lean import compress as module, loop, registry
 from tests.optimization.lean.ballast import NAMES, parcels
 
 FRAME = parcels()
@@ -175,6 +175,15 @@ def test_stopped_before_anything(model, made_steps):
     cancel.set()
     with pytest.raises(Interrupted):
         model.compress(FRAME, max_loss=0.02, work=Work(cancel=cancel))
+
+
+def test_a_milder_draft_is_made_where_the_proof_fails(model, made_steps, monkeypatch):
+    monkeypatch.setattr(loop, "_CAUTION", 70)  # the search now trusts its few rows as nobody should
+    told = model.compress(parcels(3_000, seed=1), max_loss=0.02, steps=["fine"]).compression
+    assert told.kept
+    assert told.report["looks"] > 1
+    made = [each for each in told.report["drafts"] if each["chosen"]]
+    assert made[0]["number"] == max(each["number"] for each in told.report["drafts"])
 
 
 def test_a_disk_that_fills(model, heavy, made_steps, tmp_path, monkeypatch):

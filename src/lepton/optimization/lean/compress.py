@@ -232,7 +232,7 @@ class _Proof:
             looked.append(proven)
             if proven.kept or (place > 0 and self._is_late()):
                 break
-            ranked = self._left(ranked, proven, last=place + 2 == len(LOOKS))
+            ranked = self._left(ranked, proven, last=place + 2 == len(LOOKS)) or self._made(search, proven)
         kept = [each for each in looked if each.kept]
         return (kept[0] if kept else min(looked, key=lambda each: each.missed, default=None)), len(looked)
 
@@ -244,6 +244,13 @@ class _Proof:
             return rest
         milder = [each for each in rest if _change(each) < _MILDER * _change(proven.candidate)]
         return sorted(milder, key=_change) if last else milder
+
+    def _made(self, search: Search, proven: _Proven) -> list[Candidate]:
+        """A milder draft that is made now, where there was none and too much was lost."""
+        if all(each.kept for each in proven.verdicts if each.name.startswith("max_loss")):
+            return []
+        made = search.milder(proven.candidate, self._work.part())
+        return [] if made is None or made.path is None or self._goal.too_costly(made) else [made]
 
     def _is_late(self) -> bool:
         return self._work.remaining is not None and self._work.remaining < 0

@@ -28,7 +28,7 @@ _LONGEST = 6  # steps one after the other
 _SLICE = 0.35  # of the time that is left for one try of a step that learns
 _LEAST_SLICE = 5.0
 _QUICK = 0.25  # of the time, after which what learns has its turn
-_CAUTION = 0.3  # of the level of the first look: a draft that just holds here would fail every second proof
+_CAUTION = 0.1  # of the level of the first look: a draft that just holds here would fail every second proof
 _BLOCKS, _BLOCK_SECONDS = 5, 0.02
 
 
@@ -99,6 +99,31 @@ class Search:
         """What was tried beside the original, whose model files are there, best first."""
         there = [each for each in self.candidates if each.path is not None and self._is_other(each)]
         return sorted(there, key=self.goal.rank)
+
+    def milder(self, candidate: Candidate, work: Work) -> Candidate | None:
+        """The same with its last step half as strong, or the step before where that is as mild as can be.
+
+        Args:
+            candidate: that has lost too much.
+            work: its time is what this may take.
+        """
+        self.work = work
+        known = {step.name: step for step in self.steps}
+        for last in range(len(candidate.steps) - 1, -1, -1):
+            name, setting = candidate.steps[last]
+            before = candidate.steps[:last]
+            node = next((n for n in self.candidates if n.steps == before and (n.path or n is self.original)), None)
+            if node is None or name not in known:
+                continue
+            draft = self.subject.original if node is self.original else self.folder.draft(node)
+            try:
+                settings = known[name].settings(self.subject, draft)
+                place = next((place for place, each in enumerate(settings) if each.text == setting.text), 0)
+                if place > 0:
+                    return self._try(draft, known[name], settings[place // 2])
+            except Interrupted:
+                return None
+        return None
 
     def _is_other(self, candidate: Candidate) -> bool:
         return self.goal.has_target or candidate.size < self.original.size or candidate.pace < 1
