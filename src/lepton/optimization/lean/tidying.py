@@ -17,6 +17,7 @@ __all__ = ["tidy", "widen"]
 _ROUNDS = 6
 _RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli"})
 _MANY = 4_096  # bytes that folding may add
+_GROUPED = frozenset({"QuantizeLinear", "DequantizeLinear"})  # what makes layers run in whole numbers
 _LONG = 256  # numbers
 _WHOLE = {6: np.int32, 7: np.int64}  # onnx.TensorProto.DataType
 _FEWER = (2, 3, 4, 5, 6)
@@ -161,7 +162,12 @@ def _fold_constants(model: Any, fixed: set[str]) -> None:
     known, chosen = set(constants), []
     for node in model.graph.node:
         nested = any(attribute.type in (_GRAPH, _GRAPHS) for attribute in node.attribute)
-        if node.op_type in _RANDOM or nested or not node.input or not known.issuperset(filter(None, node.input)):
+        if (
+            node.op_type in _RANDOM | _GROUPED
+            or nested
+            or not node.input
+            or not known.issuperset(filter(None, node.input))
+        ):
             continue
         if not any(name in fixed for name in node.output):
             chosen.append(node)

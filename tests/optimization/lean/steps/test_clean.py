@@ -4,9 +4,11 @@ import pytest
 
 from lepton.bundle import bundle_size, read_bundle
 from lepton.core import TrainingError
+from lepton.optimization.lean.base import Setting
 from lepton.optimization.lean.graphs import parse
 from lepton.optimization.lean.steps import clean
 from lepton.optimization.lean.steps.clean import Clean
+from lepton.optimization.lean.steps.static_int8 import StaticInt8
 from tests.optimization.lean.networks import NETS, WORK, answers_of, pictures, subject_of, written
 
 
@@ -31,6 +33,17 @@ def test_the_same_answers_from_fewer_bytes(tmp_path, name):
         assert "BatchNormalization" not in {node.op_type for node in parse(draft.graph).graph.node}
     with pytest.raises(TrainingError, match="clean already"):
         step.apply(subject, draft, setting, WORK)
+
+
+def test_layers_in_whole_numbers_stay_so(tmp_path):
+    subject = subject_of(written(tmp_path, "residual"))
+    step = StaticInt8()
+    whole = step.apply(subject, subject.original, step.settings(subject, subject.original)[-1], WORK)
+    draft = Clean().apply(subject, whole, Setting(""), WORK)
+    counts = [
+        [node.op_type for node in parse(each.graph).graph.node].count("DequantizeLinear") for each in (whole, draft)
+    ]
+    assert counts[0] == counts[1] > 0
 
 
 def test_it_refuses_where_answers_would_change(tmp_path, monkeypatch):
