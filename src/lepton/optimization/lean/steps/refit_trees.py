@@ -50,7 +50,8 @@ class RefitTrees(Step):
 
     def settings(self, subject: Subject, draft: Draft) -> Sequence[Setting]:
         """A half of the leaves, a quarter, and so on."""
-        leaves = sum(len(found.forest.leaf_values) for found in forests_in(parse(draft.graph)))
+        forests = [found.forest for found in forests_in(parse(draft.graph))]
+        leaves = sum(len(forest.features) + forest.num_trees for forest in forests)  # nodes of a tree, and one more
         leaves = leaves or len(draft.graph) // _BYTES_OF_LEAF
         counts = [leaves // share for share in _SHARES if leaves // share >= _FEWEST]
         return [Setting(f"one forest of {count:,} leaves", {"leaves": count}) for count in counts]
