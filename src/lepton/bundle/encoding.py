@@ -136,6 +136,8 @@ class NumericEncoder(_Encoder):
     def series(self, series: pl.Series) -> pl.Series:
         """A Polars column as doubles without nulls."""
         dtype = series.dtype
+        if dtype == pl.Float64 and type(self) is NumericEncoder:  # mostly: all doubles are numbers as they are
+            return series.fill_null(_NAN) if series.null_count() else series
         if dtype == pl.Object:
             return pl.Series(self.cells(series.to_list()))
         if dtype in (pl.Categorical, pl.Enum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -94,10 +95,15 @@ class Source:
         """Whether a value is of single precision."""
         return any(value.dtype == "float32" for value in self._known.values())
 
-    @property
+    @cached_property
     def live(self) -> list[Node]:
-        """The nodes that depend on the row."""
-        return [node for node in self.nodes if any(name not in self._fixed for name in node.outputs)]
+        """The nodes that depend on the row, and that an output depends on."""
+        wanted, found = {*self.outputs}, list[Node]()
+        for node in reversed(self.nodes):
+            if any(name in wanted and name not in self._fixed for name in node.outputs):
+                wanted.update(node.inputs)
+                found.append(node)
+        return found[::-1]
 
     def fresh(self, stem: str) -> str:
         """A name that nothing else has."""
