@@ -210,12 +210,12 @@ def _constants(model: Any) -> dict[str, NDArray[Any]]:
             continue
         if proto.op_type in ("DequantizeLinear", "QuantizeLinear") or texts & set(proto.output):
             continue
-        values = ReferenceEvaluator(proto).run(None, {name: found[name] for name in proto.input if name})
-        found |= {
-            name: value
-            for name, value in zip(proto.output, map(np.asarray, values), strict=True)
-            if value.dtype != object
-        }
+        try:
+            values = ReferenceEvaluator(proto).run(None, {name: found[name] for name in proto.input if name})
+        except Exception:  # noqa: BLE001, S112 - of any operator; it is then a node like others
+            continue
+        made = zip(proto.output, map(np.asarray, values), strict=True)
+        found |= {name: value for name, value in made if value.dtype.kind in "biuf"}
     return found
 
 
