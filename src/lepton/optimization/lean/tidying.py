@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lepton.optimization.lean.damage import session_of
 from lepton.optimization.lean.weights import Names, constants_of, lift_constants, put_before
 
-__all__ = ["tidy", "widen"]
+__all__ = ["narrow", "tidy", "widen"]
 
 _ROUNDS = 6
 _RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli"})
@@ -47,7 +47,7 @@ def tidy(model: Any, kept: Sequence[str]) -> None:
             each(model, fixed)
         if (len(model.graph.node), len(model.graph.initializer)) == before:
             break
-    _narrow(model, fixed)
+    narrow(model, fixed)
     _shorten(model, fixed)
 
 
@@ -279,8 +279,8 @@ def _drop_dead(model: Any, fixed: set[str]) -> None:
         model.graph.initializer.extend(copies)
 
 
-def _narrow(model: Any, fixed: set[str]) -> None:
-    """Long tables of whole numbers in as few bytes as hold them; onnxruntime makes them wide again at opening."""
+def narrow(model: Any, fixed: set[str]) -> None:
+    """Long tables of whole numbers in as few bytes as hold them, in place; onnxruntime makes them wide at opening."""
     from onnx import helper, numpy_helper
 
     names, removed, nodes, tensors = Names(model), [], [], []
@@ -300,7 +300,7 @@ def _narrow(model: Any, fixed: set[str]) -> None:
 
 
 def widen(model: Any) -> None:
-    """Undo what `tidy` does to tables of whole numbers, in place."""
+    """Undo what `narrow` does, in place."""
     from onnx import numpy_helper
 
     constants, gone = constants_of(model), set()

@@ -112,32 +112,15 @@ class Pieces:
         kept = np.concatenate([kept[:1], kept[1:][stay]])
         numbers = np.zeros(slots, dtype=np.int32)
         numbers[places[stay]] = np.arange(1, len(kept))
-        new: dict[str, NDArray[Any]] = {self.keys: old[self.keys][kept], self.divisor: np.array(slots)}
+        new: dict[str, NDArray[Any]] = {
+            self.keys: old[self.keys][kept],
+            self.divisor: np.array(slots),
+            self.slots: numbers,
+        }
         new |= {name: old[name][kept[kept < len(old[name])]] for name in self.tables}
         new |= {name: np.array((kept < int(old[name])).sum(), dtype=np.int32) for name in self.limits}
         tensors = [numpy_helper.from_array(array, name) for name, array in new.items()]
-        put_before(model, [*new, self.slots], [], [*tensors, *_narrowed(model, self.slots, numbers)])
-
-
-def _narrowed(model: Any, slots: str, numbers: NDArray[np.int32]) -> list[Any]:
-    """The slots, as numbers of 16 bits where they fit; what looks them up makes them wide again."""
-    from onnx import helper, numpy_helper
-
-    if int(numbers.max(initial=0)) >= _NARROW:
-        return [numpy_helper.from_array(numbers, slots)]
-    tensor = next(each for each in model.graph.initializer if each.name == slots)
-    if tensor.data_type == 6:
-        nodes = []
-        for node in model.graph.node:
-            nodes.append(node)
-            if node.op_type == "Gather" and node.input[0] == slots:
-                wide, narrow = node.output[0], Names(model).fresh("f")
-                node.output[0] = narrow
-                nodes.append(helper.make_node("Cast", [narrow], [wide], to=6))
-        copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
-        del model.graph.node[:]
-        model.graph.node.extend(copies)
-    return [numpy_helper.from_array(numbers.astype(np.uint16), slots)]
+        put_before(model, list(new), [], tensors)
 
 
 def tokens_of(model: Any) -> Tokens | None:
@@ -166,8 +149,6 @@ def pieces_of(model: Any) -> Pieces | None:
             continue
         looked = made.get(made[node.input[0]].input[0])
         found = made.get(node.input[1])
-        if found is not None and found.op_type == "Cast":
-            found = made.get(found.input[0])
         if looked is None or found is None or looked.op_type != "Gather" or found.op_type != "Gather":
             continue
         place = made.get(found.input[1])

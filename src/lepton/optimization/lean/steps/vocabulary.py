@@ -12,7 +12,7 @@ from lepton.core import ErrorCode, TrainingError, Work
 from lepton.optimization.lean.base import Draft, Setting, Stage, Step, Subject
 from lepton.optimization.lean.damage import batches, session_of, spread, with_outputs
 from lepton.optimization.lean.graphs import parse
-from lepton.optimization.lean.tidying import widen
+from lepton.optimization.lean.tidying import narrow, widen
 from lepton.optimization.lean.vocabularies import Pieces, Tokens, pieces_of, tokens_of
 from lepton.optimization.lean.weights import finish, lift_constants
 
@@ -48,6 +48,7 @@ class Vocabulary(Step):
         importance = vocabulary.importance(model, _counts(subject, draft, vocabulary, work))
         count = max(1, round(float(setting.values["share"]) * vocabulary.size))
         vocabulary.cut(model, importance, count)
+        narrow(model, set(draft.manifest.inner.values()))
         return draft.changed(self.name, setting, graph=finish(model))
 
 
