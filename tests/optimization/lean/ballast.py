@@ -9,7 +9,7 @@ import polars as pl
 from lepton.bundle import Manifest, OutputRecord, write_bundle
 from lepton.bundle.build import GraphBuilder
 from lepton.bundle.interface import INPUTS_KEY, describe_inputs
-from lepton.core import ColumnRecord, DataError, ErrorCode, Kind
+from lepton.core import ColumnRecord, DataError, ErrorCode, Interrupted, Kind
 from lepton.optimization.lean.base import Setting, Stage, Step
 
 NAMES = ("width", "height", "depth", "weight_kg")
@@ -108,14 +108,15 @@ class Chip(Cut):
 
 
 class Learn(Cut):
-    """Takes its time, and has nothing to give."""
+    """Needs half a minute, and has nothing to give."""
 
     name = "learn"
     learns = True
 
     def apply(self, subject, draft, setting, work):
         assert len(subject.learn) > len(subject.choose)
-        work.cancel.wait(0.001)
+        if work.within is not None and work.within < 30:  # of a minute; asked again, it is given more
+            raise Interrupted(ErrorCode.INTERRUPTED, "the time is over")
         return draft.changed(self.name, setting, graph=graph(BALLAST - 1))
 
 

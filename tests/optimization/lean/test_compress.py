@@ -79,7 +79,7 @@ def test_nothing_to_do_is_no_success(model, made_steps, tmp_path):
 
 def test_not_clearly_smaller_is_no_success_either(model, made_steps, tmp_path):
     with pytest.raises(BudgetError, match=r"not clearly smaller or faster .* idle: there is no attic"):
-        model.compress(FRAME, max_loss=0.05, steps=["learn", "idle"], output=tmp_path / "same.lepton")
+        model.compress(FRAME, max_loss=0.05, steps=["learn", "idle"], output=tmp_path / "same.lepton", within="60s")
 
 
 def test_a_part_that_must_not_be_sacrificed(model, made_steps, tmp_path):

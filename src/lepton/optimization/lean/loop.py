@@ -26,6 +26,7 @@ _FRONT = 3
 _KEPT = 12
 _LONGEST = 6  # steps one after the other
 _SLICE = 0.35  # of the time that is left for one try of a step that learns
+_LAST_SLICE = 0.85
 _LEAST_SLICE = 5.0
 _QUICK = 0.25  # of the time, after which what learns has its turn
 _CAUTION = 0.1  # of the level of the first look: a draft that just holds here would fail every second proof
@@ -200,12 +201,12 @@ class Search:
             else:
                 high = middle - 1
 
-    def _try(self, draft: Draft, step: Step, setting: Setting) -> Candidate | None:
+    def _try(self, draft: Draft, step: Step, setting: Setting, share: float = _SLICE) -> Candidate | None:
         """One draft, judged; None where the step could not, which is told."""
         self.work.check()
         self._report(f"{step.name}: {setting.text}")
         begin, remaining = time.monotonic(), self.work.remaining
-        seconds = None if not step.learns or remaining is None else max(_SLICE * remaining, _LEAST_SLICE)
+        seconds = None if not step.learns or remaining is None else max(share * remaining, _LEAST_SLICE)
         try:
             made = step.apply(self.subject, draft, setting, self.work.part(seconds))
             if made.graph == draft.graph and made.assets == draft.assets:
@@ -214,6 +215,8 @@ class Search:
         except Interrupted as error:
             if self.work.stopped:
                 raise
+            if share < _LAST_SLICE:  # what cannot be done in its part may take nearly all
+                return self._try(draft, step, setting, _LAST_SLICE)
             return self._gave_up(step, setting, error.came)
         except StoreError:
             raise
