@@ -16,7 +16,7 @@ from polars.io.plugins import register_io_source
 
 from lepton import bundle, data
 from lepton.bundle.model import CHUNK_ROWS
-from lepton.core import ErrorCode, Interrupted, Kind, UsageError, Work, printable
+from lepton.core import DataError, ErrorCode, Interrupted, Kind, UsageError, Work, printable
 from lepton.core.lazy import LazyModule
 from lepton.verbs.model import Model
 
@@ -78,7 +78,7 @@ class Answering:
         """The columns kept and the answers.
 
         Raises:
-            DataError: a value that cannot be read; file, row, column and value are named.
+            DataError: a value that cannot be read; file, row, column and value are named. Or no file has an answer.
             SchemaError: columns are missing or of another kind.
             Interrupted: the work was asked to stop; the message says how far it came.
         """
@@ -93,6 +93,12 @@ class Answering:
                 of = "" if total is None else f" of {total:,}"
                 came = f"stopped after {self.rows:,}{of} rows"
                 raise Interrupted(ErrorCode.INTERRUPTED, came, fix="run it again: no file was written") from None
+        if self.faults and len(self.faults) == self.rows:
+            raise DataError(
+                ErrorCode.UNREADABLE,
+                f"none of {self.rows:,} files has an answer; the first is {self.faults[0]}",
+                wanted="files that the model can answer",
+            )
 
     def write(self, path: str | Path) -> Path:
         """The same as a file, whole or not at all, in the format that its name ends in.

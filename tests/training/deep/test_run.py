@@ -97,6 +97,12 @@ def test_folders_are_predicted_and_judged(model: lepton.Model, photos: Path, tmp
     read = lepton.read(table, kinds={"path": "image"})
     assert model.evaluate(read).metrics["accuracy"].value == 1.0
     assert model.predict(read) == ["dark"] * 3 + ["light"] * 3
+    (tmp_path / "none.jsonl").write_text('{"path": "gone.png"}\n{"path": "gone too.png"}')
+    with pytest.raises(DataError, match=r"none of 2 files has an answer; the first is 'gone\.png'"):
+        lepton.predict(
+            model, lepton.read(tmp_path / "none.jsonl", kinds={"path": "image"}), output=tmp_path / "answers.csv"
+        )
+    assert not (tmp_path / "answers.csv").exists()
 
 
 def test_sounds_of_a_table(tmp_path: Path) -> None:
