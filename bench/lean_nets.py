@@ -1,6 +1,6 @@
-"""Original networks for the benches of compression, trained once and kept: PyTorch's MLP and ResNet, LeptonNet, on MNIST.
+"""Original networks for the benches of compression, trained once and kept: an MLP, a ResNet, LeptonNet, on MNIST.
 
-    python bench/lean_nets.py                 # trains what is not kept yet: about ten minutes on one core
+python bench/lean_nets.py                 # trains what is not kept yet: about ten minutes on one core
 """
 
 from __future__ import annotations
