@@ -8,12 +8,20 @@ import polars as pl
 import pytest
 
 import lepton
+from lepton import Model
 from lepton.bundle import bundle_size
 from lepton.core import BudgetError, DataError, ErrorCode, Interrupted, SchemaError, StoreError, UsageError, Work
 from lepton.optimization.lean import compress as module, loop, registry
+from lepton.optimization.lean.report import Compression
 from tests.optimization.lean.ballast import NAMES, parcels
 
 FRAME = parcels()
+
+
+def told_by(model: Model) -> Compression:
+    """The account that came with a smaller model."""
+    assert model.compression is not None
+    return model.compression
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +52,7 @@ def test_the_least_that_keeps_the_loss(model, heavy, made_steps, tmp_path):
     assert [each["number"] for each in told.pareto if each["chosen"]]
     assert "idle: there is no attic" in told.text()
     assert "500 left" in told._repr_html_()
-    assert lepton.load(lean.path).compression.to_dict() == told.to_dict()
+    assert told_by(lepton.load(lean.path)).to_dict() == told.to_dict()
     assert model.compression is None
     assert sha256(heavy.read_bytes()).hexdigest() == before
 
@@ -68,7 +76,7 @@ def test_a_budget_that_cannot_be_met(model, made_steps, tmp_path, budget):
     with pytest.raises(BudgetError, match=rf"{next(iter(budget))} is .*, the best .* saved in best.lepton") as caught:
         model.compress(FRAME, **budget, steps=["cut"], output=path)
     assert next(iter(budget)) in caught.value.details
-    assert not lepton.load(path).compression.kept
+    assert not told_by(lepton.load(path)).kept
 
 
 def test_nothing_to_do_is_no_success(model, made_steps, tmp_path):
@@ -151,7 +159,12 @@ def test_another_metric(model, made_steps):
 
 def test_stopped_and_gone_on_with(model, made_steps, tmp_path):
     cancel, folder = threading.Event(), tmp_path / "search"
-    work = Work(cancel=cancel, reporter=lambda told: told.unit == "drafts" and told.done >= 1 and cancel.set())
+
+    def stop(told):
+        if told.unit == "drafts" and told.done >= 1:
+            cancel.set()
+
+    work = Work(cancel=cancel, reporter=stop)
     first = model.compress(FRAME, max_loss=0.02, steps=["cut", "chip"], workdir=folder, work=work)
     assert first.compression.report["ended"] == "it was asked to stop"
     assert len(made_steps) == 2  # the one that was under way is brought to its end

@@ -72,6 +72,7 @@ def test_a_table_of_pictures_of_any_size(tmp_path):
     write_brightness(tmp_path / "bright.lepton")
     model = open_model(tmp_path / "bright.lepton")
     name, labels = model.inputs.names[0], model.labels
+    assert labels is not None
     truth = np.arange(12) % 2
     for number, bright in enumerate(truth):
         picture_of = np.full((4 + number % 3, 5, 3), 40 + 160 * bright, np.uint8)

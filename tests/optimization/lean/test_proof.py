@@ -17,6 +17,12 @@ def classes(y, predicted, *, groups=None, weight=None):
     return Answers("multiclass", "t", ("a", "b", "c"), y, predicted, None, weight, groups, pl.DataFrame())
 
 
+def known(number: float | None) -> float:
+    """A number that has to be there."""
+    assert number is not None
+    return number
+
+
 def flipped(rows, worse, better, *, seed=0):
     """Truth, and two answers of which the second loses and wins so many rows."""
     y = np.random.default_rng(seed).integers(0, 3, rows)
@@ -30,7 +36,7 @@ def flipped(rows, worse, better, *, seed=0):
 def test_the_score_bound_covers(rows, worse, better):
     drawn = np.random.default_rng(1).multinomial(rows, [worse, better, 1 - worse - better], 3_000)
     pairs, counts = np.unique(drawn[:, :2], axis=0, return_counts=True)
-    held = [score_bound(*pair, rows, LEVEL) >= worse - better - 1e-9 for pair in pairs.tolist()]
+    held = [score_bound(lost, won, rows, LEVEL) >= worse - better - 1e-9 for lost, won in pairs.tolist()]
     assert counts[held].sum() / 3_000 >= 0.985
 
 
@@ -51,7 +57,7 @@ def test_rows_that_would_be_needed():
     y, first, second = flipped(1_000, 20, 18)
     told = loss_of(classes(y, first), classes(y, second), METRICS["accuracy"])
     assert not told.within(0.01)
-    needed = told.rows_needed(0.01)
+    needed = known(told.rows_needed(0.01))
     again = loss_of(classes(y, first), classes(y, second), METRICS["accuracy"], as_of=int(1.2 * needed))
     assert again.within(0.01)
     assert told.rows_needed(0.001) is None  # the loss itself is 0.002
@@ -69,16 +75,17 @@ def test_bounds_of_numbers_cover(name):
     first, second = (metric(each.y, each.predicted) for each in drawn(200_000))
     true = first - second if metric.bounded else (second - first) / first
     for _ in range(60):
-        held += loss_of(*drawn(300), metric, quick=True).upper >= true
+        original, lean = drawn(300)
+        held += loss_of(original, lean, metric, quick=True).upper >= true
     assert held >= 57
 
 
 def test_the_bootstrap_never_lowers_a_bound():
     generator = np.random.default_rng(0)
     y = generator.normal(size=400)
-    pair = numbers(y, y + 0.3 * generator.normal(size=400)), numbers(y, y + 0.35 * generator.normal(size=400))
-    quick, full = (loss_of(*pair, METRICS["rmse"], quick=quick) for quick in (True, False))
-    assert full.upper >= quick.upper > quick.value
+    original, lean = (numbers(y, y + share * generator.normal(size=400)) for share in (0.3, 0.35))
+    quick, full = (loss_of(original, lean, METRICS["rmse"], quick=quick) for quick in (True, False))
+    assert full.upper >= quick.upper > known(quick.value)
     assert full.relative
 
 
@@ -94,10 +101,10 @@ def test_weights_and_groups_widen_it():
     y, first, second = flipped(1_200, 24, 0)
     order = np.arange(1_200)
     plain = loss_of(classes(y, first), classes(y, second), METRICS["accuracy"])
-    by_group = [classes(y, each, groups=order // 24) for each in (first, second)]  # all that is lost is in one group
-    assert loss_of(*by_group, METRICS["accuracy"]).upper > 1.5 * plain.upper
-    weighted = [classes(y, each, weight=np.where(order < 24, 3.0, 1.0)) for each in (first, second)]
-    assert loss_of(*weighted, METRICS["accuracy"]).value > 2 * plain.value
+    one, other = (classes(y, each, groups=order // 24) for each in (first, second))  # all that is lost is in one group
+    assert loss_of(one, other, METRICS["accuracy"]).upper > 1.5 * plain.upper
+    one, other = (classes(y, each, weight=np.where(order < 24, 3.0, 1.0)) for each in (first, second))
+    assert known(loss_of(one, other, METRICS["accuracy"]).value) > 2 * known(plain.value)
 
 
 def test_undefined_is_not_held():
@@ -114,6 +121,6 @@ def test_parts_share_the_level():
     y, first, second = flipped(900, 9, 0)
     masks = {("class", str(label)): y == label for label in range(3)}
     parts = parts_lost(classes(y, first), classes(y, second), METRICS["accuracy"], masks)
-    assert sum(part.loss.value * part.loss.num_rows for part in parts) == pytest.approx(9)
+    assert sum(known(part.loss.value) * part.loss.num_rows for part in parts) == pytest.approx(9)
     alone = loss_of(classes(y, first).only(y == 0), classes(y, second).only(y == 0), METRICS["accuracy"])
     assert parts[0].loss.upper > alone.upper
