@@ -31,7 +31,10 @@ def made_problem(task):
 def grown_forest(values, target, *, trees=20, depth=4, seed=0, sets=False, rate=0.4):
     """Trees boosted in a plain way on random columns and thresholds: F columns, one target column after the other."""
     generator = np.random.default_rng(seed)
-    roots, nodes, leaves, targets = [], [], [], []
+    roots: list[int] = []
+    nodes: list[tuple[int, float, bool, tuple[int, ...], int, int] | None] = []
+    leaves: list[float] = []
+    targets: list[int] = []
 
     def grow(rows, rest, left_over, place):
         if left_over == 0 or len(rows) < 4:
@@ -40,19 +43,19 @@ def grown_forest(values, target, *, trees=20, depth=4, seed=0, sets=False, rate=
             return ~(len(leaves) - 1)
         column = int(generator.integers(values.shape[1]))
         is_set = sets and column == values.shape[1] - 1
+        members: tuple[int, ...] = ()
         if is_set:
-            members = generator.choice(4, 2, replace=False)
+            members = tuple(sorted(generator.choice(4, 2, replace=False).tolist()))
             goes = np.isin(values[rows, column], members)
             threshold = 0.0
         else:
-            members = ()
             threshold = float(np.nanmedian(values[rows, column]))
             goes = values[rows, column] <= threshold
         number = len(nodes)
         nodes.append(None)
         left = grow(rows[goes], rest, left_over - 1, place)
         right = grow(rows[~goes], rest, left_over - 1, place)
-        nodes[number] = (column, threshold, is_set, tuple(sorted(members)), left, right)
+        nodes[number] = (column, threshold, is_set, members, left, right)
         return number
 
     rest = target.astype(float).copy()
@@ -140,6 +143,7 @@ def made_subject(task="regression", *, rows=300, members=1, temperature=1.0, set
     inputs = TableInputs(columns)
     builder = GraphBuilder()
     tensors = graph_inputs(builder, inputs)
+    assert tensors.numbers is not None
     features = builder.node("Add", [tensors.numbers, builder.constant(np.zeros(4))])
     if members == 1:
         features = builder.mark("features", features)

@@ -36,6 +36,8 @@ def subject():
     builder = GraphBuilder()
     tensors = graph_inputs(builder, inputs)
     weights = grams.emit_weights(builder, tensors)
+    assert weights is not None
+    assert tensors.numbers is not None
     coefficients = generator.normal(size=(grams.num_grams, 1)) * 0.02
     coefficients[:10] *= 500.0
     one = builder.node("Gemm", [weights, builder.constant(coefficients), builder.constant(np.array([0.1]))])
