@@ -61,3 +61,37 @@ def boosted(houses: pl.DataFrame) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return model.fit(table, dear), table
+
+
+@pytest.fixture
+def operators_read() -> Callable[[Predictor], list[str]]:
+    """The operators of a model's graph, in order, all of which some output needs."""
+
+    def found(mine: Predictor) -> list[str]:
+        onnx = pytest.importorskip("onnx")
+        graph = onnx.load_from_string(mine.bundle.graph).graph
+        needed = {output.name for output in graph.output}
+        for node in reversed(graph.node):
+            assert needed.intersection(node.output), f"nobody reads {node.name}"
+            needed.update(node.input)
+        assert needed >= {constant.name for constant in graph.initializer}
+        return [node.op_type for node in graph.node]
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def many_columns() -> Any:
+    """A pandas table, with columns that no tree reads, and the target, which `b`, `level` and `kind` tell.
+
+    `other`, `level` and `kind` are categories, `level` of numbers.
+    """
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(3)
+    kind = rng.choice(["x", "y", "z"], 200)
+    table = pandas.DataFrame({name: rng.normal(size=200) for name in ("a", "b")})
+    table["other"] = pandas.Categorical(rng.choice(["p", "q"], 200))
+    table["level"] = pandas.Categorical(rng.choice([1, 2, 4], 200))
+    table["kind"] = pandas.Categorical(kind)
+    table["c"] = rng.normal(size=200)
+    return table, 3.0 * table["b"].to_numpy() + 10.0 * (kind == "y") + table["level"].astype(float).to_numpy() ** 2

@@ -103,3 +103,25 @@ def test_a_damaged_file_is_refused(old, new, boosted, bring, tmp_path):
         bring(path)
     assert raised.value.code in {ErrorCode.UNREADABLE, ErrorCode.BAD_NAME}
     assert not (tmp_path / "mine.lepton").exists()
+
+
+def test_no_node_stands_for_a_column_that_no_tree_reads(bring, operators_read, many_columns):
+    rng = np.random.default_rng(2)
+    rows = rng.normal(size=(80, 12))
+    parameters = {"objective": "regression", "verbosity": -1, "num_leaves": 4, "num_threads": 1, "min_data_in_leaf": 5}
+    booster = lightgbm.train(parameters, lightgbm.Dataset(rows, rows[:, 3], params=parameters), 2)
+    _, mine = bring(booster, sample=rows)
+    assert [each for each in operators_read(mine) if each != "Identity"] == ["TreeEnsemble", "Reshape"]
+    assert len(mine.inputs.numbers) == 12
+    assert mine.run({"numbers": rows})["prediction"].tolist() == booster.predict(rows).tolist()
+
+    table, target = many_columns
+    model = lightgbm.LGBMRegressor(n_estimators=3, num_leaves=6, min_data_in_leaf=5, verbosity=-1, n_jobs=1)
+    model.fit(table, target)
+    _, mine = bring(model, sample=table)
+    told = operators_read(mine)
+    # Of numbers those that are no categories, and `level`; of texts `kind` alone.
+    assert [told.count(each) for each in ("Gather", "LabelEncoder", "Concat", "TreeEnsemble")] == [3, 2, 1, 1]
+    assert mine.manifest.inner == {"features": "features", "raw": "raw"}
+    assert [column.name for column in mine.manifest.inputs] == list(table.columns)
+    assert mine.predict(table).tolist() == model.predict(table).tolist()

@@ -92,3 +92,15 @@ def test_what_cannot_come_is_said(bring, tmp_path, fitted):
     with pytest.raises(LeptonError) as cyclic:
         bring(path)
     assert cyclic.value.code == ErrorCode.UNREADABLE
+
+
+def test_no_node_stands_for_a_column_that_no_tree_reads(bring, operators_read, many_columns):
+    table, target = many_columns
+    model = xgboost.XGBRegressor(n_estimators=3, max_depth=3, enable_categorical=True, n_jobs=1).fit(table, target)
+    result, mine = bring(model, sample=table)
+    told = operators_read(mine)
+    assert [told.count(each) for each in ("Gather", "LabelEncoder", "Concat", "TreeEnsemble")] == [3, 2, 1, 1]
+    assert result.report["largest"] <= 1e-6
+    numbers = xgboost.XGBRegressor(n_estimators=2, max_depth=2, n_jobs=1).fit(table[["a", "b", "c"]], target)
+    _, mine = bring(numbers, sample=table[["a", "b", "c"]])
+    assert "Gather" not in operators_read(mine)
