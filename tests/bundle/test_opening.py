@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from lepton.bundle import Bundle, open_model, opening, read_bundle
+from lepton.bundle import Bundle, files, model, open_model, opening, read_bundle
+from lepton.bundle.archive import open_archive, write_archive
 from lepton.bundle.machines import machine_type
 from lepton.bundle.settings import RuntimeSettings
-from lepton.core import BundleError, Resources
+from lepton.core import BundleError, ErrorCode, Resources
 from tests.bundle.small import REPORT, write_small
 
 TENSORS = {"numbers": np.array([[1.0, 2.0]]), "strings": np.array([["a"]], dtype=object)}
@@ -56,3 +58,52 @@ def test_settings_that_do_not_work_are_logged_and_left(
 def test_a_graph_that_onnxruntime_refuses_is_one_error(recorded: Bundle) -> None:
     with pytest.raises(BundleError, match="cannot open the graph"):
         opening.open_session(recorded, b"none", None, Resources(cpus=1))
+
+
+def _with_flipped_graph(path: Path, *, good_checksum: bool) -> None:
+    """Flip a bit of a weight of the graph, so that onnxruntime would take it; the zip's checksums may know of it."""
+    with open_archive(path) as archive:
+        members = {name: archive.read(name) for name in archive.names}
+    place = members["model.onnx"].index(np.full(1, 2.0).tobytes()) + 6
+    graph = bytearray(members["model.onnx"])
+    graph[place] ^= 1
+    if good_checksum:
+        with path.open("wb") as file:
+            write_archive(file, {name: [data] for name, data in (members | {"model.onnx": bytes(graph)}).items()})
+    else:
+        path.write_bytes(path.read_bytes().replace(members["model.onnx"], bytes(graph)))
+
+
+@pytest.mark.parametrize("good_checksum", [False, True])
+@pytest.mark.parametrize("opens", [True, False])
+def test_a_large_graph_is_checked_beside_its_opening_and_before_it_answers(
+    good_checksum: bool, opens: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_LARGE_GRAPH", 0)
+    path = tmp_path / "houses.lepton"
+    write_small(path)
+    both = [open_model(path, resources=Resources(cpus=cpus)).run(TENSORS) for cpus in (1, 2)]
+    assert both[0]["prediction"].tolist() == both[1]["prediction"].tolist() == [6.0]
+
+    _with_flipped_graph(path, good_checksum=good_checksum)
+    made = []
+    plain = opening.open_session
+
+    def watched(*given: Any) -> Any:
+        made.append(given)
+        if not opens:
+            raise BundleError(ErrorCode.GRAPH_REFUSED, "onnxruntime does not like it")
+        return plain(*given)
+
+    monkeypatch.setattr(model, "open_session", watched)
+    with pytest.raises(BundleError) as alone:
+        read_bundle(path)
+    assert ("the sha256" if good_checksum else "the checksum") in str(alone.value)
+    with pytest.raises(BundleError) as beside:
+        open_model(path, resources=Resources(cpus=2))
+    assert str(beside.value) == str(alone.value)
+    assert len(made) == 1
+    with pytest.raises(BundleError) as before:
+        open_model(path, resources=Resources(cpus=1))
+    assert str(before.value) == str(alone.value)
+    assert len(made) == 1

@@ -101,18 +101,25 @@ class Archive:
         Raises:
             BundleError: after the last chunk, if the checksum differs; earlier, if the file was cut meanwhile.
         """
-        offset, left, wanted = self._entries[name]
         checksum = 0
+        for chunk in self._chunks(name, most):
+            checksum = zlib.crc32(chunk, checksum)
+            yield chunk
+        self._compare(name, checksum)
+
+    def _chunks(self, name: str, most: int) -> Iterator[bytes]:
+        offset, left, _ = self._entries[name]
         while left:
             self._file.seek(offset)
             chunk = self._file.read(min(left, most))
             if not chunk:
                 raise BundleError(ErrorCode.BUNDLE_DAMAGED, f"the file ends {left} bytes before its member {name} does")
-            checksum = zlib.crc32(chunk, checksum)
             offset += len(chunk)
             left -= len(chunk)
             yield chunk
-        if checksum != wanted:
+
+    def _compare(self, name: str, checksum: int) -> None:
+        if checksum != (wanted := self._entries[name].checksum):
             raise BundleError(
                 ErrorCode.BUNDLE_DAMAGED,
                 f"the data of the member {name} has the checksum {checksum:08x}",
@@ -122,9 +129,19 @@ class Archive:
 
     def read(self, name: str, limit: int = _MAX_FILE) -> bytes:
         """The data of the member `name`; `BundleError` if it has more than `limit` bytes or is damaged."""
+        data = self.read_unchecked(name, limit)
+        self.check(name, data)
+        return data
+
+    def read_unchecked(self, name: str, limit: int = _MAX_FILE) -> bytes:
+        """`read` for who calls `check` with what it gives; the checksum is not looked at."""
         if (size := self.size(name)) > limit:
             raise BundleError(ErrorCode.BUNDLE_UNSAFE, f"{name} has {size} bytes", wanted=f"at most {limit}")
-        return b"".join(self.chunks(name, max(size, 1)))  # in one piece, which needs no second copy
+        return b"".join(self._chunks(name, max(size, 1)))  # in one piece, which needs no second copy
+
+    def check(self, name: str, data: bytes) -> None:
+        """Raise `BundleError` if the checksum of `data` is not that of the member `name`; from any thread."""
+        self._compare(name, zlib.crc32(data))
 
     def sha256(self, name: str) -> str:
         """Hash of the data of the member `name`, in hexadecimal, read without keeping it."""

@@ -13,6 +13,8 @@ __all__ = ["MAX_DOCUMENT", "dump_document", "parse_document"]
 MAX_DOCUMENT = 16_000_000
 """Most bytes of the manifest, and of all reports together."""
 
+_SMALL = 1_000_000
+_FEW_BRACKETS = 500  # nesting beyond is what the writer may refuse
 _MAX_VALUES = 500_000  # a value takes up to about 100 bytes of memory, so parsing stays within 64 MiB
 
 
@@ -59,7 +61,8 @@ def parse_document(data: bytes, what: str) -> dict[str, Any]:
                 parse_constant=_refuse_constant,
                 parse_float=_finite,
             )
-            dump_document(value, what)  # refuses lone surrogates, which nothing could print
+            if not _is_plain(data):
+                dump_document(value, what)  # refuses lone surrogates, which nothing could print
         except RecursionError:
             problem = "is nested too deeply"
         except UsageError as error:
@@ -81,6 +84,12 @@ def _too_much(data: bytes) -> str:
     if data.count(b",") + data.count(b"[") + data.count(b"{") >= _MAX_VALUES:
         return f"holds {_MAX_VALUES} values or more"
     return ""
+
+
+def _is_plain(data: bytes) -> bool:
+    """Whether what was read of `data` can be written again for sure: small, flat enough, and without escapes."""
+    brackets = data.count(b"[") + data.count(b"{")
+    return len(data) <= _SMALL and brackets <= _FEW_BRACKETS and b"\\u" not in data
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

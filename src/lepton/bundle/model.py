@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from lepton.bundle.answer_columns import answer_columns
 from lepton.bundle.containers import Rows, given_as
-from lepton.bundle.files import Bundle, read_with_graph
+from lepton.bundle.files import Bundle, reading_with_graph
 from lepton.bundle.inputs import TableInputs
 from lepton.bundle.manifest import Manifest
 from lepton.bundle.opening import check_runtime, inputs_of, open_session, runtime_error
@@ -71,10 +72,11 @@ def open_model(
         DataError: if there is no such file.
         BundleError: if the bundle is damaged, unsafe, or not for this onnxruntime.
     """
-    bundle, graph = (path, path.graph) if isinstance(path, Bundle) else read_with_graph(path)
-    check_runtime(bundle.manifest)
     resources = resources or Resources()
-    session, chosen = open_session(bundle, graph, settings, resources)
+    reading = nullcontext((path, path.graph)) if isinstance(path, Bundle) else reading_with_graph(path, resources.cpus)
+    with reading as (bundle, graph):
+        check_runtime(bundle.manifest)
+        session, chosen = open_session(bundle, graph, settings, resources)
     return Predictor(bundle, session, resources, chosen)
 
 
@@ -393,7 +395,7 @@ class Predictor:
 
     def _vocabulary(self) -> list[tuple[int, str, frozenset[str]]]:
         """Position in `strings`, name and known texts of every column whose vocabulary the bundle holds."""
-        if _VOCABULARY not in self.bundle.names:
+        if _VOCABULARY not in self.bundle.names or not (isinstance(self.inputs, TableInputs) and self.inputs.strings):
             return []
         try:
             found = json.loads(self.bundle.member(_VOCABULARY))

@@ -30,7 +30,7 @@ def check_label(name: str, what: str = "name") -> str:
             ErrorCode.BAD_NAME, f"the {what} {shown} has {len(name)} characters", wanted=f"1 to {_MAX_LENGTH}"
         )
     normal = unicodedata.normalize("NFC", name)
-    if any(_hidden(c) for c in normal):
+    if not normal.isprintable() and any(map(_hidden, normal)):  # no hidden character is printable
         raise UsageError(
             ErrorCode.BAD_NAME,
             f"the {what} '{printable(name)}' holds control, bidirectional or hidden characters",
@@ -57,5 +57,7 @@ def check_name(name: str, what: str = "name") -> str:
 
 def printable(text: str, limit: int = 200) -> str:
     """`text` with hidden characters escaped and at most `limit` characters, safe for terminals and logs."""
+    if len(text) <= limit and text.isprintable():
+        return text
     shown = "".join(c.encode("unicode_escape", "surrogatepass").decode() if _hidden(c) else c for c in text[:limit])
     return shown + "..." if len(text) > limit else shown

@@ -107,11 +107,11 @@ class ColumnRecord:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> ColumnRecord:
         """Read the JSON form; `ValueError` or `KeyError` on anything else."""
-        if unknown := set(raw) - set(cls.__dataclass_fields__):
+        if unknown := raw.keys() - cls.__dataclass_fields__.keys():
             raise ValueError(f"unknown column fields {sorted(unknown)}")
-        for field in ("name", "kind", "dtype", "unit", "time_zone", "role", "datetime_format", "number_format"):
-            if raw.get(field) is not None and not isinstance(raw[field], str):
-                raise ValueError(f"column field {field!r} must be text, got {raw[field]!r}")
+        for field, value in raw.items():
+            if field in _TEXT_FIELDS and value is not None and not isinstance(value, str):
+                raise ValueError(f"column field {field!r} must be text, got {value!r}")
         if not isinstance(lenient := raw.get("unreadable_is_missing", False), bool):
             raise ValueError(f"unreadable_is_missing must be true or false, got {lenient!r}")
         return cls(
@@ -125,7 +125,7 @@ class ColumnRecord:
             datetime_format=raw.get("datetime_format"),
             further_formats=_texts(raw, "further_formats"),
             number_format=raw.get("number_format"),
-            units=_factors(raw.get("units", {})),
+            units=_factors(raw["units"]) if "units" in raw else (),
             true_texts=_texts(raw, "true_texts"),
             false_texts=_texts(raw, "false_texts"),
             tidying=_texts(raw, "tidying"),
@@ -133,8 +133,13 @@ class ColumnRecord:
         )
 
 
+_TEXT_FIELDS = frozenset({"name", "kind", "dtype", "unit", "time_zone", "role", "datetime_format", "number_format"})
+
+
 def _texts(raw: Mapping[str, Any], field: str) -> tuple[str, ...]:
-    texts = raw.get(field, [])
+    if field not in raw:
+        return ()
+    texts = raw[field]
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise ValueError(f"{field} must be a list of texts, got {texts!r}")
     return tuple(texts)
