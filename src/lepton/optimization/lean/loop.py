@@ -150,7 +150,7 @@ class Search:
         best = [each for each in self.ranked() if each is not base][:_FRONT]
         pairs = [
             (node, step)
-            for node in (*best, base)
+            for node in (*best, *self._learned(), base)
             for step in self.steps
             if step.stage is not Stage.CLEAN and self._is_open(node, step)
         ]
@@ -160,6 +160,16 @@ class Search:
         else:
             pairs.sort(key=lambda pair: pair[1].learns)
         return pairs[0] if pairs else None
+
+    def _learned(self) -> list[Candidate]:
+        """The best draft of each choice of steps that learn, fresh from them: quick steps may make more of it."""
+        learning = {step.name for step in self.steps if step.learns}
+        found: dict[frozenset[str], Candidate] = {}
+        for each in self.ranked():
+            names = [name for name, _ in each.steps]
+            if names and names[-1] in learning and not self.goal.lost_too_much(each):
+                found.setdefault(frozenset(learning.intersection(names)), each)
+        return list(found.values())
 
     def _base(self) -> Candidate:
         """The original, as clean as it became."""
@@ -175,7 +185,9 @@ class Search:
             return False
         names = [name for name, _ in node.steps]
         stages = [each.stage for each in self.steps if each.name in names]
-        return step.name not in names and step.stage >= max(stages, default=Stage.CLEAN)
+        last = max(stages, default=Stage.CLEAN)
+        # Fewer bits are taken once: half floats as bytes are those bytes.
+        return step.name not in names and step.stage >= last and not step.stage == last == Stage.PRECISION
 
     # --- one step -----------------------------------------------------------------------------------------------------
 
@@ -288,9 +300,9 @@ class Search:
 
     def _tidy(self) -> None:
         """Keep the model files of the best drafts, and of the clean one, alone."""
-        base = self._base()
+        needed = {each.number for each in (self._base(), *self._learned())}
         for candidate in self.ranked()[_KEPT:]:
-            if candidate is not base:
+            if candidate.number not in needed:
                 self.folder.drop(candidate)
 
 
