@@ -27,7 +27,8 @@ MAX_MEMBERS = 10_000
 """Most members of a bundle."""
 
 _MAX_FILE = 2**32 - 1  # offsets of a plain zip have 32 bits; format 1 has no zip64
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
+_PIECE = 1 << 16  # of data in memory: what is summed is in the cache still when it is hashed
 _ALIGNMENT = 64
 _PADDING_ID = 0xD935  # the extra field of Android's zipalign: the alignment, then zeros
 _VERSION = 10  # stored members need version 1.0 of the zip format, made on "FAT": no modes, no owners
@@ -130,18 +131,28 @@ class Archive:
     def read(self, name: str, limit: int = _MAX_FILE) -> bytes:
         """The data of the member `name`; `BundleError` if it has more than `limit` bytes or is damaged."""
         data = self.read_unchecked(name, limit)
-        self.check(name, data)
+        self._compare(name, zlib.crc32(data))
         return data
 
     def read_unchecked(self, name: str, limit: int = _MAX_FILE) -> bytes:
-        """`read` for who calls `check` with what it gives; the checksum is not looked at."""
+        """`read` for who calls `sha256_of` with what it gives; the checksum is not looked at."""
         if (size := self.size(name)) > limit:
             raise BundleError(ErrorCode.BUNDLE_UNSAFE, f"{name} has {size} bytes", wanted=f"at most {limit}")
         return b"".join(self._chunks(name, max(size, 1)))  # in one piece, which needs no second copy
 
-    def check(self, name: str, data: bytes) -> None:
-        """Raise `BundleError` if the checksum of `data` is not that of the member `name`; from any thread."""
-        self._compare(name, zlib.crc32(data))
+    def sha256_of(self, name: str, data: bytes) -> str:
+        """Hash of `data`, in hexadecimal, in one pass with its checksum; may be called from any thread.
+
+        Raises:
+            BundleError: the checksum is not that of the member `name`.
+        """
+        digest, checksum, view = sha256(), 0, memoryview(data)
+        for start in range(0, len(data), _PIECE):
+            piece = view[start : start + _PIECE]
+            checksum = zlib.crc32(piece, checksum)
+            digest.update(piece)
+        self._compare(name, checksum)
+        return digest.hexdigest()
 
     def sha256(self, name: str) -> str:
         """Hash of the data of the member `name`, in hexadecimal, read without keeping it."""
