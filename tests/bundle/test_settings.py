@@ -25,7 +25,7 @@ def report(settings: Any, machine: Any = None) -> dict[str, Any]:
     [
         RuntimeSettings(),
         RuntimeSettings(threads=4, spinning="never", level="extended", bound=True),
-        RuntimeSettings(arena=False, memory_pattern=False, parallel=True, flush_denormals=True),
+        RuntimeSettings(arena=False, memory_pattern=False, parallel=True),
         RuntimeSettings(provider="OpenVINOExecutionProvider", provider_options=(("device_type", "GPU"),)),
     ],
 )
@@ -75,13 +75,12 @@ def test_threads_are_no_more_than_the_process_has() -> None:
 
 
 def test_options_say_what_the_settings_say() -> None:
-    settings = RuntimeSettings(spinning="never", level="basic", arena=False, memory_pattern=False, flush_denormals=True)
+    settings = RuntimeSettings(spinning="never", level="basic", arena=False, memory_pattern=False)
     options = settings.session_options(Resources(cpus=1))
     assert options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     assert not options.enable_cpu_mem_arena
     assert not options.enable_mem_pattern
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
-    assert options.get_session_config_entry("session.set_denormal_as_zero") == "1"
     in_runs = RuntimeSettings(spinning="in-runs").session_options(Resources(cpus=1))
     assert in_runs.get_session_config_entry("session.force_spinning_stop") == "1"
 

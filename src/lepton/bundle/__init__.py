@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from lepton.bundle.answer_columns import answer_columns, stated_coverage, stated_quantiles
+from lepton.bundle.answer_columns import answer_columns, stated_coverage, stated_quantiles, without_embedding
 from lepton.bundle.build import GraphBuilder
 from lepton.bundle.check import CheckRecord, CheckReport, check_bundle
 from lepton.bundle.files import Bundle, add_report, extract_bundle, read_bundle, write_bundle
@@ -49,6 +49,7 @@ __all__ = [
     "stated_coverage",
     "stated_quantiles",
     "verify_bundle",
+    "without_embedding",
     "write_bundle",
 ]
 

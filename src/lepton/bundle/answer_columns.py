@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lepton.bundle.manifest import Manifest
 
-__all__ = ["answer_columns", "stated_coverage", "stated_quantiles"]
+__all__ = ["answer_columns", "stated_coverage", "stated_quantiles", "without_embedding"]
 
 _BY_LABEL = frozenset({"prediction", "probabilities", "set"})
 _PREFIXES = {"probabilities": "probability", "quantiles": "quantile"}
@@ -45,6 +45,11 @@ def answer_columns(
             column = pl.Series(f"{prefix}_{part}", values[:, place])
             columns.append(column.cast(pl.Boolean) if name in {"set", "prediction"} else column)
     return pl.DataFrame(columns)
+
+
+def without_embedding(outputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+    """What a person wants to see of outputs: an embedding only where there is nothing else."""
+    return {name: values for name, values in outputs.items() if name != "embedding"} or outputs
 
 
 def stated_coverage(manifest: Manifest) -> float | None:

@@ -20,7 +20,7 @@ import onnxruntime
 import polars as pl
 from numpy.typing import NDArray
 
-from lepton.bundle.answer_columns import answer_columns
+from lepton.bundle.answer_columns import answer_columns, without_embedding
 from lepton.bundle.containers import Rows, given_as
 from lepton.bundle.files import Bundle, reading_with_graph
 from lepton.bundle.inputs import TableInputs
@@ -222,12 +222,11 @@ class Predictor:
         """
         if isinstance(self.inputs, SeriesInputs):
             return self._forecast(self.inputs, rows)
-        return given_as(rows, self.answer_columns(self.outputs(rows)))
+        return given_as(rows, self.answer_columns(without_embedding(self.outputs(rows))))
 
     def answer_columns(self, outputs: Mapping[str, NDArray[Any]]) -> pl.DataFrame:
-        """What `run` has given, as columns of a table; an embedding only where there is nothing else."""
-        told = {name: values for name, values in outputs.items() if name != "embedding"} or outputs
-        return answer_columns(self.manifest, told, self.label_names, boolean=self._boolean)
+        """What `run` has given, as columns of a table."""
+        return answer_columns(self.manifest, outputs, self.label_names, boolean=self._boolean)
 
     def outputs(self, rows: Any) -> dict[str, NDArray[Any]]:
         """Everything that the graph answers: output name → array, as plain onnxruntime gives it."""

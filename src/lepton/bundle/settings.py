@@ -53,7 +53,6 @@ _NAMES = {
     "bound": "memory bound once",
     "memory_pattern": "memory pattern",
     "parallel": "nodes side by side",
-    "flush_denormals": "denormals as zero",
     "provider_options": "with",
 }
 _MOST_THREADS = 64
@@ -76,7 +75,6 @@ class RuntimeSettings:
         arena: whether memory is kept from run to run.
         memory_pattern: whether the memory of a run is laid out beforehand.
         parallel: whether nodes that do not need each other may run at once.
-        flush_denormals: whether numbers below 1e-38 count as zero.
         provider: of `PROVIDERS`; what it cannot run, the CPU does.
         provider_options: of it.
     """
@@ -88,7 +86,6 @@ class RuntimeSettings:
     arena: bool = True
     memory_pattern: bool = True
     parallel: bool = False
-    flush_denormals: bool = False
     provider: str = CPU
     provider_options: tuple[tuple[str, str], ...] = ()
 
@@ -140,8 +137,6 @@ class RuntimeSettings:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         elif self.spinning == "in-runs":
             options.add_session_config_entry("session.force_spinning_stop", "1")
-        if self.flush_denormals:
-            options.add_session_config_entry("session.set_denormal_as_zero", "1")
         return options
 
     def providers(self) -> list[Any]:

@@ -156,7 +156,8 @@ class Answering:
             outputs = {name: outputs[name] for name in wanted or outputs}
         else:
             outputs = self._predictor.run(self._predictor.tensors(rows), wanted)
-        return pl.DataFrame([*batch.select(self.keep), *self._predictor.answer_columns(outputs)])
+        answers = self._predictor.answer_columns(bundle.without_embedding(outputs))
+        return pl.DataFrame([*batch.select(self.keep), *answers])
 
     def _empty(self) -> pl.DataFrame:
         return self._answer(self.table.frame([*dict.fromkeys((*self._predictor.inputs.names, *self.keep))]))

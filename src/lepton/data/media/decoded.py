@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lepton.bundle import Predictor, TensorInputs
+from lepton.bundle import Predictor, TensorInputs, without_embedding
 from lepton.bundle.codecs import decode_picture, decode_sound, is_picture, is_sound, one_channel
 from lepton.core import DataError, ErrorCode, Kind, UsageError, Work, printable
 from lepton.data.dataset import Dataset
@@ -99,7 +99,7 @@ def predicted(
     """
     work, done = Work.of(work), 0
     for rows in decoded_batches(table, _decoding(predictor.inputs), kept, work):
-        answers = predictor.answer_columns(predictor.outputs(rows.arrays))
+        answers = predictor.answer_columns(without_embedding(predictor.outputs(rows.arrays)))
         places = pl.Series("place", np.flatnonzero(rows.readable), dtype=pl.Int64)
         whole = pl.DataFrame({"place": pl.int_range(rows.frame.height, eager=True, dtype=pl.Int64)})
         answers = whole.join(answers.with_columns(places), on="place", how="left", maintain_order="left").drop("place")

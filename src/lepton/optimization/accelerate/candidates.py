@@ -55,7 +55,6 @@ def groups(resources: Resources, *, single: bool) -> tuple[Group, ...]:
             [
                 ("no memory pattern", {"memory_pattern": False}),
                 ("no arena", {"arena": False}),
-                ("denormals are zero", {"flush_denormals": True}),
                 *([("nodes side by side", {"parallel": True})] if resources.cpus > 1 else []),
             ],
         ),

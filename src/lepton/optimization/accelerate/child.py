@@ -88,14 +88,13 @@ class Child:
         Raises:
             WorkerError: it refuses, dies, or does not answer in time; the message says which.
         """
-        try:
-            pipe = self._process.stdin
+        pipe = self._process.stdin
+        with contextlib.suppress(OSError, ValueError):  # it may have died; what it said before is there all the same
             if pipe is not None:
                 pipe.write(json.dumps(request) + "\n")
                 pipe.flush()
+        try:
             line = self._lines.get(timeout=seconds)
-        except (OSError, ValueError):
-            line = ""
         except queue.Empty:
             raise _dead(f"it gave no answer for {seconds:g} s") from None
         if not line:
