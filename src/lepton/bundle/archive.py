@@ -141,7 +141,7 @@ class Archive:
         return b"".join(self._chunks(name, max(size, 1)))  # in one piece, which needs no second copy
 
     def sha256_of(self, name: str, data: bytes) -> str:
-        """Hash of `data`, in hexadecimal, in one pass with its checksum; may be called from any thread.
+        """Hash of `data`, in hexadecimal, in one pass with its checksum.
 
         Raises:
             BundleError: the checksum is not that of the member `name`.

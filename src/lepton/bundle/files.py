@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +27,7 @@ __all__ = [
     "inspect_archive",
     "put_report",
     "read_bundle",
-    "reading_with_graph",
+    "read_with_graph",
     "write_bundle",
 ]
 
@@ -45,8 +42,6 @@ CHECKS = ("archive", "manifest", "members", "graph", "interface", "reports")
 
 PathLike = str | os.PathLike[str]
 Passed = Callable[[str, str], None]
-Check = Callable[[], None]
-_LARGE_GRAPH = 1 << 23  # bytes that take so long to hash that a thread for it pays on a busy machine too
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,34 +227,13 @@ def read_bundle(path: PathLike) -> Bundle:
         BundleError: what it holds is damaged, unsafe or of another format.
         DataError: there is no such file, or it is not a regular file.
     """
+    return read_with_graph(path)[0]
+
+
+def read_with_graph(path: PathLike) -> tuple[Bundle, bytes]:
+    """`read_bundle`, and the graph that was checked, for who runs it at once: large ones take long to read."""
     with open_archive(path) as archive:
-        return _inspect(archive, Path(path), lambda check, note: None)[0]
-
-
-@contextmanager
-def reading_with_graph(path: PathLike, threads: int = 1) -> Iterator[tuple[Bundle, bytes]]:
-    """`read_bundle`, and the graph, for who makes a session of it within the block.
-
-    With several `threads`, the checksum and the hash of a large graph are computed beside what the block does. Leaving
-    the block waits for them: nothing may be answered before. Where they are wrong, that is the error, whatever else
-    went wrong in the block.
-
-    Raises:
-        BundleError: as `read_bundle`.
-    """
-    with open_archive(path) as archive:
-        if threads == 1 or GRAPH not in archive.names or archive.size(GRAPH) < _LARGE_GRAPH:
-            yield _inspect(archive, Path(path), lambda check, note: None)
-            return
-        checks: list[Future[None]] = []
-        with ThreadPoolExecutor(1, thread_name_prefix="lepton-check") as pool:
-            try:
-                yield _inspect(
-                    archive, Path(path), lambda check, note: None, lambda check: checks.append(pool.submit(check))
-                )
-            finally:
-                for check in checks:
-                    check.result()
+        return _inspect(archive, Path(path), lambda check, note: None)
 
 
 def inspect_archive(archive: Archive, path: Path, passed: Passed) -> Bundle:
@@ -276,16 +250,14 @@ def inspect_archive(archive: Archive, path: Path, passed: Passed) -> Bundle:
     return _inspect(archive, path, passed)[0]
 
 
-def _inspect(
-    archive: Archive, path: Path, passed: Passed, run: Callable[[Check], None] = lambda check: check()
-) -> tuple[Bundle, bytes]:
+def _inspect(archive: Archive, path: Path, passed: Passed) -> tuple[Bundle, bytes]:
     passed("archive", f"{len(archive.names)} members")
     _need_member(archive, MANIFEST)
     manifest_data = archive.read(MANIFEST, MAX_DOCUMENT)
     manifest = Manifest.from_json(manifest_data)
     _need_member(archive, GRAPH)
     passed("manifest", f"format {manifest.format}, {manifest.task}")
-    graph = _check_members(archive, manifest, run)
+    graph = _check_members(archive, manifest)
     model_id = model_id_of({**manifest.members, MANIFEST: MemberRecord.of(manifest_data)})
     passed("members", f"{len(manifest.members)} as the manifest says, model {model_id[:12]}")
     summary = summarize_graph(graph)
@@ -306,12 +278,8 @@ def _show_opsets(summary: GraphSummary) -> str:
     return ", ".join(f"{domain} {version}" for domain, version in summary.opsets.items())
 
 
-def _check_members(archive: Archive, manifest: Manifest, run: Callable[[Check], None]) -> bytes:
-    """Check the hash of every member that the manifest lists, that of the graph by `run`.
-
-    Returns:
-        The graph, so that it is read once.
-    """
+def _check_members(archive: Archive, manifest: Manifest) -> bytes:
+    """Check the hash of every member that the manifest lists; returns the graph, so that it is read once."""
     present = {name for name in archive.names if name != MANIFEST and not name.startswith(REPORTS)}
     if present != manifest.members.keys():
         missing, unlisted = sorted(manifest.members.keys() - present), sorted(present - manifest.members.keys())
@@ -324,24 +292,17 @@ def _check_members(archive: Archive, manifest: Manifest, run: Callable[[Check], 
     for name, record in manifest.members.items():
         if name == GRAPH:
             graph = archive.read_unchecked(GRAPH, MAX_GRAPH)
-            run(partial(_check_graph, archive, graph, record))
+            found = MemberRecord(len(graph), archive.sha256_of(GRAPH, graph))
         else:
-            _check_record(name, MemberRecord(archive.size(name), archive.sha256(name)), record)
+            found = MemberRecord(archive.size(name), archive.sha256(name))
+        if found != record:
+            raise BundleError(
+                ErrorCode.BUNDLE_DAMAGED,
+                f"{name} has {found.size} bytes and the sha256 {found.sha256}",
+                wanted=f"{record.size} bytes and {record.sha256}, as the manifest says",
+                fix="get the file again; somebody changed it",
+            )
     return graph
-
-
-def _check_graph(archive: Archive, graph: bytes, record: MemberRecord) -> None:
-    _check_record(GRAPH, MemberRecord(len(graph), archive.sha256_of(GRAPH, graph)), record)
-
-
-def _check_record(name: str, found: MemberRecord, record: MemberRecord) -> None:
-    if found != record:
-        raise BundleError(
-            ErrorCode.BUNDLE_DAMAGED,
-            f"{name} has {found.size} bytes and the sha256 {found.sha256}",
-            wanted=f"{record.size} bytes and {record.sha256}, as the manifest says",
-            fix="get the file again; somebody changed it",
-        )
 
 
 def _read_reports(archive: Archive, model_id: str) -> dict[str, dict[str, Any]]:

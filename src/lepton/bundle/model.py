@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from lepton.bundle.answer_columns import answer_columns, without_embedding
 from lepton.bundle.containers import Rows, given_as
-from lepton.bundle.files import Bundle, reading_with_graph
+from lepton.bundle.files import Bundle, read_with_graph
 from lepton.bundle.inputs import TableInputs
 from lepton.bundle.manifest import Manifest
 from lepton.bundle.opening import check_runtime, inputs_of, open_session, runtime_error
@@ -73,10 +72,9 @@ def open_model(
         BundleError: if the bundle is damaged, unsafe, or not for this onnxruntime.
     """
     resources = resources or Resources()
-    reading = nullcontext((path, path.graph)) if isinstance(path, Bundle) else reading_with_graph(path, resources.cpus)
-    with reading as (bundle, graph):
-        check_runtime(bundle.manifest)
-        session, chosen = open_session(bundle, graph, settings, resources)
+    bundle, graph = (path, path.graph) if isinstance(path, Bundle) else read_with_graph(path)
+    check_runtime(bundle.manifest)
+    session, chosen = open_session(bundle, graph, settings, resources)
     return Predictor(bundle, session, resources, chosen)
 
 

@@ -28,6 +28,7 @@ _LONGEST = 6  # steps one after the other
 _SLICE = 0.35  # of the time that is left for one try of a step that learns
 _LAST_SLICE = 0.85
 _LEAST_SLICE = 5.0
+_HURRIED = 0.7  # of its part: who took more would have learned more in a longer one
 _QUICK = 0.25  # of the time, after which what learns has its turn
 _CAUTION = 0.1  # of the level of the first look: a draft that just holds here would fail every second proof
 _BLOCKS, _BLOCK_SECONDS = 5, 0.02
@@ -64,6 +65,7 @@ class Search:
         self.steps, self._segments = tuple(steps), tuple(segments)
         self.refused: dict[str, str] = {}
         self.failed: list[dict[str, str]] = []
+        self._hurried: list[tuple[Candidate, Candidate, Step]] = []  # what came of it, from what, by which step
         self.ended = "nothing was left to try"
         self._original, self._sample, self._num_proof = original, sample, num_proof
         self._calls = _calls_for(original, sample)
@@ -83,7 +85,9 @@ class Search:
             StoreError: the disk refuses.
         """
         try:
-            while (pair := self._next()) is not None:
+            while (pair := self._next()) is not None or self._again():
+                if pair is None:
+                    continue
                 begin = time.monotonic()
                 self._settle(*pair)
                 self._spent[pair[1].learns] += time.monotonic() - begin
@@ -208,10 +212,30 @@ class Search:
             candidate = self._try(draft, step, settings[middle])
             if candidate is None:
                 return
+            if step.learns and self.goal.lost_too_much(candidate) and self._was_hurried(candidate):
+                self._hurried.append((candidate, node, step))
             if self.goal.wants_stronger(candidate):
                 low = middle + 1
             else:
                 high = middle - 1
+
+    def _was_hurried(self, candidate: Candidate) -> bool:
+        remaining = self.work.remaining
+        return remaining is not None and candidate.seconds > _HURRIED * _SLICE * (remaining + candidate.seconds)
+
+    def _again(self) -> bool:
+        """Give what lost least of all that was hurried nearly all the time that is left, where that is more by far."""
+        remaining = self.work.remaining or 0.0
+        there = [each for each in self._hurried if each[1] is self.original or each[1].path is not None]
+        longer = [each for each in there if 1.5 * each[0].seconds < _LAST_SLICE * remaining]
+        if not longer:
+            return False
+        hurried = min(longer, key=lambda each: self.goal.lost_too_much(each[0]))
+        self._hurried.remove(hurried)
+        candidate, node, step = hurried
+        draft = self.subject.original if node is self.original else self.folder.draft(node)
+        self._try(draft, step, candidate.steps[-1][1], _LAST_SLICE)
+        return True
 
     def _try(self, draft: Draft, step: Step, setting: Setting, share: float = _SLICE) -> Candidate | None:
         """One draft, judged; None where the step could not, which is told."""
