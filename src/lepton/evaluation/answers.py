@@ -202,6 +202,9 @@ def _target_name(predictor: Predictor, dataset: Dataset, target: str | None) -> 
         return _label_columns(predictor, dataset, target)
     recorded = predictor.manifest.target
     name = target or (recorded.name if recorded is not None else None)
+    if name is None:  # a network that was learned from arrays; a folder of files says what its folders tell
+        told = dataset.schema.of_role(Role.TARGET)
+        name = told[0].name if len(told) == 1 else None
     if name is None:
         raise UsageError(ErrorCode.USAGE, "the model does not say which column it predicts", fix="give target=")
     if name not in dataset.schema:

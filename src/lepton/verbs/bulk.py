@@ -54,6 +54,10 @@ class Answering:
 
     def __post_init__(self) -> None:
         self._predictor = self.model.predictor
+        inputs = self._predictor.inputs
+        self._names: tuple[str, ...] = tuple(inputs.names)
+        if isinstance(inputs, bundle.TensorInputs) and inputs.decodes:
+            self._names = (files.files_column(self.table, inputs),)
         if self.keep and self.model.task == "forecast":
             raise UsageError(
                 ErrorCode.USAGE,
@@ -62,16 +66,16 @@ class Answering:
             )
         self.keep = tuple(self.table.schema[name].name for name in self.keep)
         # Numbers that are names, such as ids, are given back as the numbers that they were.
-        types, needed = self.table.source_types, {*self._predictor.inputs.names, self.model.target}
+        types, needed = self.table.source_types, {*self._names, self.model.target}
         ids = [name for name in self.keep if name in types and types[name].is_integer() and name not in needed]
         self.table = self.table.with_kinds(dict.fromkeys(ids, Kind.NUMBER)) if ids else self.table
         if files.takes_files(self._predictor.inputs) and not self.keep:
-            self.keep = self._predictor.inputs.names  # whose answer it is, one wants to see
+            self.keep = self._names  # whose answer it is, one wants to see
 
     @property
     def unused(self) -> tuple[str, ...]:
         """Columns of the table that nobody asked for: neither the model, nor its target, nor kept."""
-        used = {*self._predictor.inputs.names, *self.keep, self.model.target}
+        used = {*self._names, *self.keep, self.model.target}
         return tuple(name for name in self.table.schema.names if name not in used)
 
     def frames(self) -> Generator[pl.DataFrame, None, None]:

@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import soundfile
 from PIL import Image
 
 import lepton
 from lepton.bundle import open_model
-from lepton.core import DataError, LeptonError, Resources, UsageError, Work
+from lepton.core import DataError, LeptonError, Resources, SchemaError, UsageError, Work
 from lepton.serving.watching.columns import WatchedColumns
 from lepton.training.deep import media_net
 from lepton.training.deep.run import media_column, train_media
+from lepton.training.nets.keeping import write_lepton_net
+from lepton.training.nets.net import LeptonNetModule
+from lepton.training.nets.spec import NetSpec
 from tests.bundle.pictures import picture_bytes, sound_bytes
 
 
@@ -103,6 +107,29 @@ def test_folders_are_predicted_and_judged(model: lepton.Model, photos: Path, tmp
             model, lepton.read(tmp_path / "none.jsonl", kinds={"path": "image"}), output=tmp_path / "answers.csv"
         )
     assert not (tmp_path / "answers.csv").exists()
+
+
+def test_a_network_of_arrays_takes_folders_too(photos: Path, model: lepton.Model, tmp_path: Path) -> None:
+    for place, label in enumerate(("dark", "light")):
+        (tmp_path / "few" / str(place)).mkdir(parents=True)
+        for n in (1, 2, 4):
+            (tmp_path / "few" / str(place) / f"{n}.png").write_bytes((photos / label / f"{n}.png").read_bytes())
+    few = lepton.read(tmp_path / "few")
+    renamed = tmp_path / "few.jsonl"
+    renamed.write_text("\n".join(json.dumps({"photo": f"few/{path}"}) for path in few.frame()["path"]))
+    assert model.predict(lepton.read(renamed, kinds={"photo": "image"})) == ["dark"] * 3 + ["light"] * 3
+    spec = NetSpec.of("image", (8, 8, 3), 2)
+    write_lepton_net(tmp_path / "n.lepton", LeptonNetModule(spec), name="n", labels=(0, 1), lineage={})
+    net = lepton.load(tmp_path / "n.lepton")  # it calls its input "image", and knows no target
+    with pytest.raises(SchemaError, match="8"):
+        net.evaluate(few)
+    open_sized = lepton.read(tmp_path / "few").frame().with_columns(path=pl.lit("8.png"))
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "8.png")
+    open_sized.write_parquet(tmp_path / "rows.parquet")
+    rows = lepton.read(tmp_path / "rows.parquet", kinds={"path": "image"}, roles={"label": "target"})
+    assert net.evaluate(rows).answers.num_rows == 6
+    answers = lepton.predict(net, rows, output=tmp_path / "answers.csv")
+    assert "path,prediction" in Path(answers).read_text()
 
 
 def test_sounds_of_a_table(tmp_path: Path) -> None:

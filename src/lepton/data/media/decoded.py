@@ -21,7 +21,7 @@ from lepton.data.media.signatures import KIND_OF_FORMAT, format_of_name
 from lepton.data.media.sounds import decode_sound as decode_any_sound
 from lepton.data.read import read
 
-__all__ = ["DecodedRows", "cells_of", "decoded_batches", "predicted", "takes_files"]
+__all__ = ["DecodedRows", "cells_of", "decoded_batches", "files_column", "predicted", "takes_files"]
 
 _STEP = 64
 
@@ -48,13 +48,24 @@ def takes_files(inputs: Any) -> bool:
     return isinstance(inputs, TensorInputs) and inputs.decodes
 
 
+def files_column(table: Dataset, inputs: TensorInputs) -> str:
+    """The column that a model's files are in: that of its own name, or the only one of its kind.
+
+    Raises:
+        DataError: there is none, or there are several of its kind.
+    """
+    own = inputs.names[0]
+    alike = [column.name for column in table.schema if column.kind is inputs.kind]
+    return alike[0] if own not in table.schema and len(alike) == 1 else table.schema[own].name
+
+
 def decoded_batches(
     table: Dataset, inputs: TensorInputs, columns: Sequence[str], work: Work | None = None
 ) -> Iterator[DecodedRows]:
     """The rows of a table with their files decoded; other formats than the model's codec takes are read too.
 
     Args:
-        table: with the model's column.
+        table: with a column of files; see `files_column`.
         inputs: of a model that decodes.
         columns: to give besides.
         work: cancel and threads.
@@ -63,8 +74,7 @@ def decoded_batches(
         DataError: there is no such column.
     """
     work = Work.of(work)
-    name, record = inputs.names[0], inputs.records[0]
-    table.schema[name]  # refuses with the closest name
+    name, record = files_column(table, inputs), inputs.records[0]
     wanted = list(dict.fromkeys((name, *columns)))
 
     def decode(cell: Any) -> NDArray[Any] | str:

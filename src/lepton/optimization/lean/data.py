@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lepton.bundle import Predictor, SeriesInputs, TensorInputs
 from lepton.core import DataError, ErrorCode, Role, UsageError, Work
 from lepton.data import Dataset
-from lepton.data.media.decoded import takes_files
+from lepton.data.media.decoded import files_column, takes_files
 from lepton.data.split import split_by_group, split_by_time, split_random, split_stratified
 from lepton.evaluation import Metric, metric as find_metric
 from lepton.evaluation.answers import Answers, gather
@@ -284,7 +284,9 @@ def _is_labelled(original: Predictor, data: Dataset, target: str | None) -> bool
     if original.task.several:
         return all(name in data.schema for name in original.label_names)
     recorded = original.manifest.target
-    return recorded is not None and recorded.name in data.schema
+    if recorded is None:
+        return len(data.schema.of_role(Role.TARGET)) == 1
+    return recorded.name in data.schema
 
 
 def _sample(original: Predictor, data: Dataset) -> Any:
@@ -292,9 +294,10 @@ def _sample(original: Predictor, data: Dataset) -> Any:
     names = [each.name for each in original.manifest.inputs]
     if not isinstance(original.inputs, TensorInputs):
         return data.head(_SAMPLE).select([name for name in names if name in data.schema])
-    name = data.schema[original.inputs.names[0]].name  # refuses with the closest one
-    cells = data.head(_SAMPLE if not takes_files(original.inputs) else _FILES)[name].to_list()
-    if takes_files(original.inputs):
+    is_files = takes_files(original.inputs)
+    name = files_column(data, original.inputs) if is_files else data.schema[original.inputs.names[0]].name
+    cells = data.head(_FILES if is_files else _SAMPLE)[name].to_list()
+    if is_files:
         return [cell if isinstance(cell, bytes) else data.references.read(str(cell)) for cell in cells if cell]
     return cells
 
