@@ -254,6 +254,8 @@ def test_who_dies_is_replaced_and_the_others_answer_on(served: Served) -> None:
             with contextlib.suppress(ConnectionError):
                 answered += served.predicts(each) == 9.0
         assert answered == 2
+    # Until its end was seen, the process that died still counts as there.
+    soon(lambda: served.supervisor.children[0] is not first, "its end is seen")
     soon(served.whole, "a new process")
     told = served.get("/v2/models/a")["workers"]
     assert (told["processes"], told["restarts"]) == (2, before + 1)
