@@ -16,6 +16,7 @@ $(VENV)/.ready: requirements/dev.txt requirements/constraints.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements/constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q src  # many processes start in the tests; some machines keep no bytecode
 	@touch $@
 
 demo: setup
