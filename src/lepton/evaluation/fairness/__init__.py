@@ -1,0 +1,21 @@
+"""How a model treats groups of people: measures with intervals, inputs that tell a group, and explicit remedies."""
+
+from lepton.evaluation.fairness.fairness import fairness, fairness_of
+from lepton.evaluation.fairness.proxies import Proxy, proxies_of
+from lepton.evaluation.fairness.result import Fairness, Group, GroupMeasures
+from lepton.evaluation.fairness.reweighing import Reweighing, reweigh
+from lepton.evaluation.fairness.thresholds import GroupThresholds, choose_thresholds
+
+__all__ = [
+    "Fairness",
+    "Group",
+    "GroupMeasures",
+    "GroupThresholds",
+    "Proxy",
+    "Reweighing",
+    "choose_thresholds",
+    "fairness",
+    "fairness_of",
+    "proxies_of",
+    "reweigh",
+]
