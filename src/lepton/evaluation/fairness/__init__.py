@@ -2,6 +2,7 @@
 
 from lepton.evaluation.fairness.fairness import fairness, fairness_of
 from lepton.evaluation.fairness.proxies import Proxy, proxies_of
+from lepton.evaluation.fairness.recording import keep_mitigation
 from lepton.evaluation.fairness.result import Fairness, Group, GroupMeasures
 from lepton.evaluation.fairness.reweighing import Reweighing, reweigh
 from lepton.evaluation.fairness.thresholds import GroupThresholds, choose_thresholds
@@ -16,6 +17,7 @@ __all__ = [
     "choose_thresholds",
     "fairness",
     "fairness_of",
+    "keep_mitigation",
     "proxies_of",
     "reweigh",
 ]
