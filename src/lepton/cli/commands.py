@@ -38,6 +38,7 @@ GROUPS: dict[str, tuple[CommandRecord, ...]] = {
         _command("choose", "choose:choose", "Another model from the search of a model: smaller, or quicker."),
         _command("compress", "compress:compress", "Make a model smaller and faster within budgets, with proof."),
         _command("evaluate", "evaluate:evaluate", "Metrics of a model on a table, with intervals."),
+        _command("card", "card:card", "What is known of a model, and what is not: a page, Markdown or JSON."),
         _command("predict", "predict:predict", "Answers of a model for the rows of a table."),
         _command("compare", "compare:compare", "Two models on the same rows, with a paired test."),
         _command(
