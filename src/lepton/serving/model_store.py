@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.bundle import Predictor, SeriesInputs, TensorInputs, open_model
+from lepton.bundle import Bundle, Predictor, SeriesInputs, TensorInputs, open_model
 from lepton.bundle.prepared import PreparedRun
 from lepton.core import (
     ErrorCode,
@@ -187,22 +187,34 @@ class ServedModel:
         """Whether it was let go, and takes its time to answer."""
         return not self.is_open and self.state is ModelState.READY
 
-    def open(self, resources: Resources, residency: Residency | None = None) -> None:
+    def open(
+        self,
+        resources: Resources,
+        residency: Residency | None = None,
+        check: Callable[[Bundle], None] | None = None,
+    ) -> None:
         """Open the model and measure one row; whatever fails is kept as the reason.
 
         Args:
             resources: what it may use.
             residency: bounds the memory of all that it opens; None opens without a bound.
+            check: raises `LeptonError` for a file that must not be served, before a row is run.
         """
+
+        def tried(predictor: Predictor) -> None:
+            if check is not None:
+                check(predictor.bundle)
+            self._measure(predictor)
+
         try:
             if isinstance(self.source, Predictor):
                 predictor = self.source
-                self._measure(predictor)
+                tried(predictor)
             elif residency is None:
                 predictor = open_model(self.source, resources=resources)
-                self._measure(predictor)
+                tried(predictor)
             else:
-                predictor = residency.opened(self, self.source, self._measure)
+                predictor = residency.opened(self, self.source, tried)
         except LeptonError as error:
             self.fail(error)
         except Exception:
@@ -278,6 +290,7 @@ class ModelStore:
 
     Attributes:
         residency: bounds the memory of models that are opened from now on; None bounds nothing.
+        check: raises `LeptonError` for a file that must not be served; None serves every file that is in order.
         listeners: called with a name when what it stands for has changed, in the thread that changed it.
 
     Raises:
@@ -299,6 +312,7 @@ class ModelStore:
     def _start(self, resources: Resources | None) -> None:
         self.resources = resources or Resources()
         self.residency: Residency | None = None
+        self.check: Callable[[Bundle], None] | None = None
         self.listeners: list[Callable[[str], None]] = []
         self._versions: dict[str, tuple[ServedModel, ...]] = {}
         self._answering: dict[str, ServedModel] = {}
@@ -374,7 +388,7 @@ class ModelStore:
         """Open every model, one after the other."""
         for name in tuple(self._versions):
             for model in self.versions(name):
-                model.open(self.resources, self.residency)
+                model.open(self.resources, self.residency, self.check)
             self.change(name)
 
     @property

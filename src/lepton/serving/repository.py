@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lepton.bundle import Predictor
-from lepton.core import DataError, ErrorCode, LeptonError, ServingError, printable
+from lepton.core import DataError, ErrorCode, LeptonError, SecurityError, ServingError, printable
 from lepton.serving.model_store import VERSION, ModelState, ModelStore, ServedModel
 from lepton.serving.sources import Place, Sources, Stamp, stamp_of
 from lepton.serving.trial import try_bundle
@@ -140,6 +140,22 @@ class Repository:
                 del self._held[place]
             self._store.change(name, gone=self._store.versions(name), come=[gone])
 
+    def recheck(self) -> None:
+        """Take down what must not be served any more: its verification has ended, or the trust in who made it."""
+        check = self._store.check
+        if check is None:
+            return
+        with self._changing:
+            for place, held in list(self._held.items()):
+                if held.ready is None:
+                    continue
+                try:
+                    check(held.ready.described.bundle)
+                except LeptonError as error:
+                    held.ready.fail(error)
+                    self._held[place] = _Held(held.stamp, failed=held.ready)
+                    self._store.change(place.name, gone=[] if held.failed is None else [held.failed])
+
     def index(self) -> list[dict[str, Any]]:
         """Name, version, state and reason of everything, as the protocol's extension shows them."""
         return [
@@ -154,8 +170,11 @@ class Repository:
         gone = [each for each in self._store.versions(place.name) if each.state is ModelState.UNLOADED]
         gone += [held.failed] if held.failed is not None else []
         if model.state is not ModelState.READY:
-            self._held[place] = _Held(stamp, held.ready, model)
-        elif held.ready is not None and held.ready.described.model_id == model.described.model_id:
+            ready = held.ready
+            if ready is not None and _refused_now(model, ready):  # not an older version that is still good: this one
+                gone, ready = [*gone, ready], None
+            self._held[place] = _Held(stamp, ready, model)
+        elif held.ready is not None and self._store.check is None and _is_same(held.ready, model):
             self._held[place] = _Held(stamp, held.ready)  # a report was added, or the file was copied again
             self._store.change(place.name, gone=gone)
             return
@@ -174,7 +193,7 @@ class Repository:
         except LeptonError as error:
             model.fail(error)
             return model
-        model.open(self._store.resources, self._store.residency)
+        model.open(self._store.resources, self._store.residency, self._store.check)
         if model.state is not ModelState.READY:
             return model
         model_id = model.described.model_id
@@ -209,6 +228,16 @@ class _Held:
 
 
 _NOTHING = _Held()
+
+
+def _is_same(first: ServedModel, second: ServedModel) -> bool:
+    return first.described.model_id == second.described.model_id
+
+
+def _refused_now(failed: ServedModel, ready: ServedModel) -> bool:
+    """Whether what must not be served is the very model that answers: its file tells now that it must not."""
+    error = failed.error
+    return isinstance(error, SecurityError) and error.details.get("model_id") == ready.described.model_id
 
 
 def _stamp(source: Path | Predictor) -> Stamp | None:

@@ -30,6 +30,7 @@ from lepton.serving.services.services import HostLimits, Services
 from lepton.serving.sources import Sources
 from lepton.serving.tls import Tls
 from lepton.serving.traffic import Traffic
+from lepton.serving.verified import Required, keep_checking
 from lepton.serving.watching.hub import Watching
 from lepton.serving.watching.recorder import WatchOptions, check_share
 from lepton.serving.watching.tracing import Tracing
@@ -77,6 +78,9 @@ class Server:
         traces: address of a collector of OpenTelemetry, which spans of requests are sent to; None sends none.
         alarm_truths: new truths of a model's answers after which both are told of these too; 0 never.
         token_limits: file of further tokens, each with what it allows; see `read_allowances`.
+        require: `verified` serves no model file but those that passed their rules; see `docs/how-to/verify-a-model.md`.
+        trusted: file of the public keys of those whose verifications count.
+        insecure_unsigned: take verifications that nobody signed, in place of `trusted`.
         link: to the supervisor, where this server is one of its workers.
 
     Raises:
@@ -110,6 +114,9 @@ class Server:
         alarm_truths: int = 0,
         traces: str | None = None,
         token_limits: Path | str | None = None,
+        require: str | None = None,
+        trusted: Path | str | None = None,
+        insecure_unsigned: bool = False,
         link: Link | None = None,
     ) -> None:
         self._front = Front(host, port, grpc_port=grpc_port, unix=unix, tls=tls)
@@ -118,6 +125,8 @@ class Server:
         self.models = ModelStore.empty(self.resources)
         if max_memory is not None:
             self.models.residency = MemoryBound(max_memory, self.resources)
+        required = Required.of(require, trusted, insecure_unsigned=insecure_unsigned)
+        self.models.check = None if required is None else required.check
         self.watch = watch
         if not isinstance(models, Sources):
             models = Sources.of(models) if models or not services else Sources(())
@@ -265,6 +274,9 @@ class Server:
         if self._tracing is not None:
             self._tracing.start()
         service = await self._front.open(application, self.limits, None if self._link is None else self._link.door)
+        checking = None
+        if self.models.check is not None:
+            checking = loop.create_task(keep_checking(self.repository.recheck))
         unwatched = threading.Event()
         watcher: threading.Thread | None = None
         try:
@@ -294,6 +306,8 @@ class Server:
             await self._stopping.wait()
         finally:
             unwatched.set()
+            if checking is not None:
+                checking.cancel()
             self._protocol.draining = True
             await self._front.close()
             await self.services.stop()

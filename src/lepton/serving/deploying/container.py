@@ -18,6 +18,7 @@ SECRETS_FOLDER = "/run/lepton"
 """Where files with secrets are in a container."""
 
 _MODELS, _CONFIGURATION, _STATE = "/models", "/etc/lepton", "/var/lib/lepton"
+_COPIED = ("traffic", "trusted")
 
 
 def container_words(asked: Asked, models: str | None = None) -> list[str]:
@@ -55,7 +56,7 @@ def container_file(asked: Asked) -> str:
     """
     words = ["lepton", "serve", *container_words(asked)]
     copied = [(path, _inside(str(path))) for path in asked.sources()]
-    copied += [(v, _file(o, v)) for o, v in asked.options.items() if isinstance(v, Path) and o == "traffic"]
+    copied += [(v, _file(o, v)) for o, v in asked.options.items() if isinstance(v, Path) and o in _COPIED]
     secrets = [option for option in asked.options if option in SECRETS]
     run = ["podman run --read-only --tmpfs /tmp --cap-drop all --security-opt no-new-privileges"]
     run += [f"--memory {asked.memory} -p 127.0.0.1:{asked.port}:{asked.port}"]

@@ -24,6 +24,7 @@ from lepton.serving.processes.worker import sources_record
 from lepton.serving.sources import Sources, Stamp, stamp_of
 from lepton.serving.tls import Tls
 from lepton.serving.trial import try_bundle
+from lepton.serving.verified import Required
 from lepton.serving.watching.logs import log_form
 from lepton.store import scratch_folder
 
@@ -38,7 +39,10 @@ _START_TIME = 300.0
 _FAREWELL = 5.0
 _WATCHED = ("state", "state_rows", "alarm_webhook", "alarm_command", "alarm_truths", "traces")
 _SERVICES = ("services", "service_python")
-_SHARED = frozenset({"token", "insecure_no_token", "traffic", "max_memory", "token_limits", *_SERVICES, *_WATCHED})
+_REQUIRED = ("require", "trusted", "insecure_unsigned")
+_SHARED = frozenset(
+    {"token", "insecure_no_token", "traffic", "max_memory", "token_limits", *_SERVICES, *_WATCHED, *_REQUIRED}
+)
 _READS = "/v2/repository/index"
 
 
@@ -61,8 +65,9 @@ class Supervisor:
         resources: as of `Server`, shared by the workers.
         watch: as of `Server`.
         hang_time: seconds without a sign of life after which a worker is ended.
-        options: `token`, `insecure_no_token`, `token_limits`, `traffic`, `max_memory`, `services` and what is watched,
-            as of `Server`; limits of tokens and the memory are shared by the workers, each has its own services.
+        options: `token`, `insecure_no_token`, `token_limits`, `traffic`, `max_memory`, `services`, what is watched and
+            what is required, as of `Server`; limits of tokens and the memory are shared by the workers, each has its
+            own services.
 
     Raises:
         LeptonError: as `Server`.
@@ -105,6 +110,11 @@ class Supervisor:
         if not all(isinstance(source, Path) for source in sources.files.values()):
             raise UsageError(ErrorCode.USAGE, "got an opened model for several processes", wanted="its file")
         self._front = Front(host, port, grpc_port=grpc_port, unix=unix, tls=tls)
+        Required.of(
+            options.get("require"),
+            options.get("trusted"),
+            insecure_unsigned=options.get("insecure_unsigned", False),
+        )
         limits_file = options.get("token_limits")
         self._front.guard(
             options.get("token"),
