@@ -12,7 +12,7 @@ from lepton.bundle import read_bundle
 from lepton.core import DataError, Role, UsageError
 from lepton.data import read
 from lepton.evaluation.answers import gather
-from lepton.evaluation.fairness import choose_thresholds, keep_mitigation, proxies_of, reweigh
+from lepton.evaluation.fairness import choose_thresholds, keep_mitigation, proxies_of, reweigh, thresholds_of
 from tests.evaluation.fairness.data import lenders
 from tests.evaluation.models import binary_model, linear_model
 
@@ -105,7 +105,8 @@ def test_equal_shares_and_the_cheapest(tmp_path):
 
 def test_thresholds_are_applied_to_other_rows(tmp_path):
     model, table = binary_model(tmp_path, 2.0), read(lenders(1_000))
-    found = choose_thresholds(gather(model, table, columns=["group"]), "group")
+    found = thresholds_of(model, table, "group")
+    assert found == choose_thresholds(gather(model, table, columns=["group"]), "group")
     rows = pl.DataFrame({"x": [0.0, 0.0, 0.0], "group": ["a", "b", "never seen"]})
     told = found.answers(model, rows)
     limits = [found.thresholds["a"], found.thresholds["b"], found.common]

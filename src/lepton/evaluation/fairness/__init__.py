@@ -5,7 +5,7 @@ from lepton.evaluation.fairness.proxies import Proxy, proxies_of
 from lepton.evaluation.fairness.recording import keep_mitigation
 from lepton.evaluation.fairness.result import Fairness, Group, GroupMeasures
 from lepton.evaluation.fairness.reweighing import Reweighing, reweigh
-from lepton.evaluation.fairness.thresholds import GroupThresholds, choose_thresholds
+from lepton.evaluation.fairness.thresholds import GroupThresholds, choose_thresholds, thresholds_of
 
 __all__ = [
     "Fairness",
@@ -20,4 +20,5 @@ __all__ = [
     "keep_mitigation",
     "proxies_of",
     "reweigh",
+    "thresholds_of",
 ]

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from lepton.bundle import Predictor
 from lepton.core import DataError, ErrorCode, UsageError, Work, printable
-from lepton.evaluation.answers import Answers
+from lepton.data import Dataset
+from lepton.evaluation.answers import Answers, gather
 from lepton.evaluation.bootstrap import Estimate, difference, intervals
 from lepton.evaluation.classification import Floats, Positions, mean_of
 from lepton.evaluation.fairness.fairness import Asked, asked_of, fairness
@@ -26,7 +27,7 @@ from lepton.evaluation.fairness.result import LAW, title_of
 from lepton.evaluation.threshold import Costs, best_threshold, cost_matrix
 from lepton.report import plain_table, show_number
 
-__all__ = ["GroupThresholds", "choose_thresholds"]
+__all__ = ["GroupThresholds", "choose_thresholds", "thresholds_of"]
 
 AIMS = ("equal_opportunity", "selection_rate", "cost")
 _RATES = 200
@@ -208,6 +209,29 @@ def choose_thresholds(
     label = learn.labels[1] if asked.favourable is None else asked.favourable
     rule = _Rule(column, cuts, label, aim, common, found)
     return _judged(judge, rule, matrix, int(chosen.sum()), within, seed, work)
+
+
+def thresholds_of(
+    predictor: Predictor, dataset: Dataset, column: str, *, target: str | None = None, **options: Any
+) -> GroupThresholds:
+    """`choose_thresholds` by the answers of a model to rows that it was not trained on.
+
+    Args:
+        predictor: an opened model with two labels.
+        dataset: rows with the target and the protected column.
+        column: the protected column, which the model need not take.
+        target: column of the truth; by default the one that the model was trained to predict.
+        options: as of `choose_thresholds`.
+
+    Raises:
+        DataError: no such column, or too few rows.
+        UsageError: options that cannot be meant.
+    """
+    if column not in dataset.schema:
+        taken = [each.name for each in predictor.manifest.inputs]
+        raise unknown_column(column, dataset.schema.names, taken=column in taken)
+    answers = gather(predictor, dataset, target=target, columns=[column], work=options.get("work"))
+    return choose_thresholds(answers, column, **options)
 
 
 @dataclass(frozen=True)
