@@ -13,7 +13,7 @@ from lepton.cli.options import Injected, Output
 from lepton.cli.output import Result
 from lepton.core import ErrorCode, SecurityError, UsageError, printable, show_size
 
-__all__ = ["check", "extract", "inspect", "make_key", "migrate", "sign"]
+__all__ = ["ask_passphrase", "check", "extract", "inspect", "make_key", "migrate", "sign"]
 
 
 def inspect(model: Path, *, context: Injected) -> Result:
@@ -87,12 +87,46 @@ def sign(model: Path, *, key: Path, passphrase_env: str | None = None, context: 
         passphrase_env: name of the environment variable that holds the passphrase.
         context: given by the command line.
     """
-    private = security.read_private_key(key, passphrase=lambda: _passphrase(passphrase_env))
+    private = security.read_private_key(key, passphrase=lambda: ask_passphrase(passphrase_env))
     model_id = bundle.sign_bundle(model, private)
     return Result(
         data={"model": str(model), "model_id": model_id, "key_id": private.key_id},
         text=f"{model} is signed by the key {private.key_id}\nmodel id {model_id}",
         next=(f"lepton bundle check {model} --key PUBLIC.pub",),
+    )
+
+
+def approve(
+    model: Path,
+    *,
+    by: str,
+    role: str = "",
+    note: str = "",
+    key: Path | None = None,
+    passphrase_env: str | None = None,
+    context: Injected,
+) -> Result:
+    """Write down in a model file who answers for its use; the model card shows it.
+
+    Args:
+        model: a .lepton file; the model in it stays as it is.
+        by: who approves it.
+        role: what they are.
+        note: for what use, and under which conditions.
+        key: private key to sign the approval with, from lepton bundle key.
+        passphrase_env: name of the environment variable that holds the passphrase of the key.
+        context: given by the command line.
+    """
+    private = None
+    if key is not None:
+        private = security.read_private_key(key, passphrase=lambda: ask_passphrase(passphrase_env))
+    model_id = bundle.approve_bundle(model, by, role=role, note=note, key=private)
+    key_id = None if private is None else private.key_id
+    return Result(
+        data={"model": str(model), "model_id": model_id, "by": by, "key_id": key_id},
+        text=f"{model} is approved by {printable(by)}\nmodel id {model_id}",
+        notes=() if key_id else ("not signed: whoever can write the file can write this too; --key signs it",),
+        next=(f"lepton card {model} -o card.html",),
     )
 
 
@@ -115,7 +149,7 @@ def make_key(
     """
     if output is None:
         raise UsageError(ErrorCode.USAGE, "there is no -o", wanted="the file to write: -o my.key")
-    secret = _passphrase(passphrase_env, twice=True) if passphrase or passphrase_env is not None else None
+    secret = ask_passphrase(passphrase_env, twice=True) if passphrase or passphrase_env is not None else None
     private = security.PrivateKey.generate()
     public = security.write_key_pair(private, output, name or output.stem, passphrase=secret)
     return Result(
@@ -126,7 +160,7 @@ def make_key(
     )
 
 
-def _passphrase(variable: str | None, *, twice: bool = False) -> str:
+def ask_passphrase(variable: str | None, *, twice: bool = False) -> str:
     """The passphrase, from the environment or the terminal; a name that is none is not repeated: it may be secret."""
     if variable is not None:
         if variable not in os.environ:

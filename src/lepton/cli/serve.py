@@ -37,6 +37,9 @@ def serve(
     require_token: bool = False,
     token_file: Path | None = None,
     insecure_no_token: bool = False,
+    require: Literal["verified"] | None = None,
+    trusted: Path | None = None,
+    insecure_unsigned: bool = False,
     max_body: str = "64MiB",
     token_limits: Path | None = None,
     processes: int = 1,
@@ -75,6 +78,9 @@ def serve(
         require_token: want a token on this machine too; loading and unloading models by requests needs one.
         token_file: file with the token that callers must show, in place of one that is made at the start.
         insecure_no_token: serve other machines without a token.
+        require: verified serves no model but those that passed their rules, by a report of lepton verify in the file.
+        trusted: list of the public keys of those whose verifications count; needed with --require verified.
+        insecure_unsigned: take verifications that nobody signed: where nobody else can write the files.
         max_body: largest request body that is taken.
         token_limits: file of further tokens, each with how often, how much at once and how urgently it may be used.
         processes: serve from so many; one that dies or hangs is started again, and the others answer on.
@@ -125,6 +131,9 @@ def serve(
         require_token=require_token,
         token=None if token_file is None else serving.read_token(token_file),
         token_limits=token_limits,
+        require=require,
+        trusted=trusted,
+        insecure_unsigned=insecure_unsigned,
         watch=_WATCH_SECONDS if watch else None,
         limits=serving.Limits(max_body=parse_size(max_body, "max_body")),
         resources=context.resources(workers),

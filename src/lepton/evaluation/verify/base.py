@@ -33,7 +33,7 @@ RULES = Registry(
         "group_sizes": _HERE + "rules_parts:GroupSizes",
         "robustness": _HERE + "rules_stress:RobustnessRule",
         "metamorphic": _HERE + "rules_promises:MetamorphicRule",
-        "membership": _HERE + "rules_promises:MembershipRule",
+        "membership": _HERE + "rules_privacy:MembershipRule",
         "finite_answers": _HERE + "rules_quality:FiniteAnswers",
         "varied_answers": _HERE + "rules_quality:VariedAnswers",
         "latency": _HERE + "rules_file:Latency",
@@ -123,6 +123,10 @@ class Rule(ABC):
 
     def metrics(self, task: str) -> tuple[str, ...]:
         """Metrics whose values it asks for, so that all of them are taken over the same resamples."""
+        return ()
+
+    def gains(self, task: str) -> tuple[str, ...]:
+        """Metrics, of those of `metrics`, whose gain over an answer that ignores the inputs it asks for."""
         return ()
 
     def claims(self, task: str) -> Mapping[str, Claim]:

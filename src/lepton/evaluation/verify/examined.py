@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 
 from lepton.bundle import Predictor, TensorInputs
-from lepton.core import ColumnRecord, Interrupted, Kind, LeptonError, Work
+from lepton.core import ColumnRecord, Interrupted, Kind, LeptonError, Role, Work
 from lepton.data import Dataset
 from lepton.data.statistics import Baseline, ColumnStatistics
 from lepton.evaluation.answers import Answers, gather
-from lepton.evaluation.bootstrap import Estimate
+from lepton.evaluation.bootstrap import Estimate, difference, intervals, once
 from lepton.evaluation.metrics import METRICS, metrics_of
 from lepton.evaluation.verify.base import Rule, Unknown
 
@@ -25,6 +25,9 @@ __all__ = ["Examined"]
 T = TypeVar("T")
 _MEMBERS = ("inputs.json", "outputs.json")
 _NO_DATA = "no data was given"
+_GAIN = "gain in "
+_MANY_ROWS, _FEW_RESAMPLES = 20_000, 200
+"""Beyond so many rows intervals are narrow, and 200 resamples place their ends well enough to judge a rule by."""
 
 
 class Examined:
@@ -97,7 +100,10 @@ class Examined:
     def target(self) -> str | None:
         """Name of the column of truth, if one is known; of several labels None."""
         recorded = self.predictor.manifest.target
-        return self.given_target or (None if recorded is None else recorded.name)
+        if self.given_target or recorded is not None:
+            return self.given_target or (None if recorded is None else recorded.name)
+        told = () if self.data is None else self.data.schema.of_role(Role.TARGET)
+        return told[0].name if len(told) == 1 else None
 
     @cached_property
     def no_truth(self) -> str:
@@ -107,6 +113,8 @@ class Examined:
         if self.task == "forecast" or not self.predictor.task.supervised or self.task == "tensor":
             return f"a model for {self.task} has no truth, row by row"
         names = self.data.schema.names
+        if self.target is None and not self.predictor.task.several:
+            return "the model does not say which column it predicts, and the data has no column of that role"
         wanted: tuple[str, ...] = () if self.target is None else (self.target,)
         if self.predictor.task.several and self.given_target is None:
             wanted = self.predictor.label_names
@@ -203,11 +211,33 @@ class Examined:
         """A metric with its interval."""
         return self.once("metrics", self._estimates)[metric]
 
+    def gain(self, metric: str) -> Estimate:
+        """How much better the model is in a metric than the best answer that ignores the inputs, paired."""
+        return self.once("metrics", self._estimates)[_GAIN + metric]
+
     def _estimates(self) -> dict[str, Estimate]:
-        asked = [name for rule in self.rules for name in rule.metrics(self.task)]
-        wanted = {each.name: each for each in (*metrics_of(self.task), *(METRICS[name] for name in asked))}
-        found = self.answers.estimates(tuple(wanted.values()), seed=self.seed, work=self.work)
-        self.told("metrics", {name: each.to_dict() for name, each in found.items()})
+        """All metrics, and the gains that are asked for, over the same resamples: drawing them is what takes time."""
+        answers = self.answers
+        asked = [METRICS[name] for rule in self.rules for name in rule.metrics(self.task)]
+        wanted = {each.name: each for each in (*metrics_of(self.task), *asked)}
+        scores = {name: once(answers.score(each)) for name, each in wanted.items()}
+        undefined = {name: each.undefined for name, each in wanted.items()}
+        for name in dict.fromkeys(name for rule in self.rules for name in rule.gains(self.task)):
+            model, constant = scores[name], self.constant.score(wanted[name])
+            better = wanted[name].greater_is_better
+            scores[_GAIN + name] = difference(model, constant) if better else difference(constant, model)
+            undefined[_GAIN + name] = wanted[name].undefined
+        found = intervals(
+            scores,
+            answers.num_rows,
+            undefined=undefined,
+            weight=answers.weight,
+            groups=answers.groups,
+            resamples=answers.resamples if answers.num_rows <= _MANY_ROWS else _FEW_RESAMPLES,
+            seed=self.seed,
+            work=self.work,
+        )
+        self.told("metrics", {name: each.to_dict() for name, each in found.items() if name in wanted})
         return found
 
     @property

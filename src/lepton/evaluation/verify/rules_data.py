@@ -30,6 +30,8 @@ __all__ = [
     "Unseen",
 ]
 
+_CHANCE = 1.2
+"""Times the share of rows that repeat each other within the training, that are no sign of a leak."""
 _GIVEN_AWAY = ("copy", "encoding", "alone", "missing")
 
 
@@ -331,16 +333,18 @@ class Personal(Rule):
 class SharedRowsRule(Rule):
     """The rows are not those that the model was trained on.
 
-    Where the rows of the training are given, rows of both are counted, equal or nearly so; else only the fingerprint
-    of the training, which the lineage tells, is compared.
+    Where the rows of the training are given, rows that stand in both are counted, as many apart as repeat each other
+    within the training anyway; else only the fingerprint of the training, which the lineage tells, is compared.
 
     Attributes:
-        most: largest share of the rows that stand in both. Rows that repeat each other within the training anyway
-            are not counted as shared beyond their number.
+        most: largest share of the rows that stand in both.
+        near: count rows, too, that are equal but for case, punctuation and the last digits of numbers, or have nearly
+            the same text. In tables of few columns some are so by chance.
     """
 
     name: ClassVar[str] = "shared_rows"
     most: float = 0.0
+    near: bool = False
 
     def validate(self) -> None:
         """A share must be one."""
@@ -360,8 +364,9 @@ class SharedRowsRule(Rule):
         text = " ".join(line.strip() for line in found.text().splitlines()[:4])
         if found.complete is False:
             text += " (not all rows were compared)"
-        passed = found.share <= self.most or found.is_usual
-        return Finding(passed, found.share, wanted, text)
+        share = found.share if self.near else found.equal / max(found.rows, 1)
+        passed = share <= max(self.most, _CHANCE * found.repeated)
+        return Finding(passed, share, wanted, text)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,6 @@ from typing import ClassVar
 import numpy as np
 
 from lepton.bundle import stated_coverage
-from lepton.evaluation.bootstrap import difference, intervals
 from lepton.evaluation.coverage import Coverage, coverage_of
 from lepton.evaluation.metrics import Metric, metric as metric_of
 from lepton.evaluation.segments import Segment, segments_of
@@ -92,26 +91,19 @@ class BetterThanBaseline(Rule):
         """The metric."""
         return (metric_of(self.metric, task).name,)
 
+    def gains(self, task: str) -> tuple[str, ...]:
+        """The same."""
+        return self.metrics(task)
+
     def check(self, examined: Examined) -> None:
         """The metric must fit the task."""
         metric_of(self.metric, examined.task)
 
     def judge(self, examined: Examined) -> Finding:
         """The paired difference with its interval."""
-        answers, found = examined.answers, metric_of(self.metric, examined.task)
-        enough(answers.num_rows)
-        model, constant = answers.score(found), examined.constant.score(found)
-        gain = difference(model, constant) if found.greater_is_better else difference(constant, model)
-        estimate = intervals(
-            {"gain": gain},
-            answers.num_rows,
-            undefined={"gain": found.undefined},
-            weight=answers.weight,
-            groups=answers.groups,
-            resamples=answers.resamples,
-            seed=examined.seed,
-            work=examined.work,
-        )["gain"]
+        found = metric_of(self.metric, examined.task)
+        enough(examined.answers.num_rows)
+        estimate = examined.gain(found.name)
         low = estimate.value if self.by == "value" else estimate.lower
         if low is None:
             raise Unknown(estimate.reason)
