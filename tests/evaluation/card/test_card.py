@@ -32,6 +32,7 @@ TRAINING = {
     "errors": [{"column": "zip", "where": "A", "ratio": 2.5}],
     "calibration": {"expected_calibration_error": 0.03, "lower": 0.01, "upper": 0.05},
 }
+RATE = {"value": 0.2, "lower": 0.1, "upper": 0.3}
 VERIFICATION = {
     **WHEN,
     "passed": True,
@@ -47,15 +48,28 @@ VERIFICATION = {
             "favourable": "yes",
             "columns": {
                 "sex": {
-                    "groups": [{"name": "f", "num_rows": 250, "note": ""}],
-                    "measures": {"selection_rate_difference": {"value": 0.2, "lower": 0.1, "upper": 0.3}},
+                    "groups": [{"name": "f", "num_rows": 250, "note": "", "measures": {"selection_rate": RATE}}],
+                    "measures": {"selection_rate_difference": {**RATE, "shown": True}},
                 }
             },
             "proxies": [{"protected": "sex", "column": "zip", "association": 0.6}],
         },
-        "robustness": {"curves": [{"name": "noise", "values": [{"value": 0.8, "lower": 0.7, "upper": 0.9}]}]},
+        "robustness": {
+            "metric": "Accuracy",
+            "curves": [
+                {
+                    "name": "noise",
+                    "title": "Noise on numbers",
+                    "strengths": [2],
+                    "values": [{"value": 0.8, "lower": 0.7, "upper": 0.9}],
+                    "losses": [{"value": 0.1, "lower": 0.05, "upper": 0.2}],
+                }
+            ],
+        },
+        "metamorphic": {"results": [{"says": "income rises", "passed": False, "num_rows": 50, "num_broken": 7}]},
         "privacy": {"advantage": {"value": 0.02, "lower": -0.01, "upper": 0.05}},
-        "speed": {"p99": 0.0001},
+        "speed": {"latency": {"p99": 0.0001, "calls": 1000}, "size": 4096},
+        "outliers": {"share": 0.02},
     },
 }
 
@@ -113,10 +127,19 @@ def test_each_part_of_a_verification_is_told(tmp_path):
     assert facts(card, "slices")["zip = A"].upper == 0.2
     assert facts(card, "slices")["errs more where zip: A"].value == 2.5
     assert facts(card, "fairness")["sex: selection rate difference"].value == 0.2
+    assert facts(card, "fairness")["sex: selection rate difference"].note == "groups differ"
+    assert facts(card, "fairness")["selection rate of sex = f"].upper == 0.3
     assert facts(card, "fairness")["zip tells sex"].value == 0.6
-    assert facts(card, "robustness")["robustness: curves: noise: values: 1"].value == 0.8
+    noise = facts(card, "robustness")["Accuracy, Noise on numbers, strength 2"]
+    assert (noise.value, noise.note) == (0.8, "worse by 0.1")
+    assert facts(card, "robustness")["rule: income rises"].shown == "no"
+    assert facts(card, "robustness")["rule: income rises"].note == "broken in 7 of 50 rows"
+    assert facts(card, "metrics")["rows unlike those of the training: share"].value == 0.02
     assert facts(card, "privacy")["privacy: advantage"].lower == -0.01
-    assert facts(card, "speed")["speed: p99"].value == 0.0001
+    assert (facts(card, "speed")["one row, p99"].value, facts(card, "speed")["one row, p99"].unit) == (
+        0.0001,
+        "seconds",
+    )
     assert facts(card, "speed")["one row, median"].shown == "24.0 µs"
     assert facts(card, "verification")["rule metric"].value == "passed"
     assert facts(card, "training")["doubt: leakage"].value == "zip tells it all"

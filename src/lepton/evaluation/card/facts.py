@@ -256,7 +256,7 @@ def _walk(raw: Any, path: tuple[str, ...], left: list[int]) -> Iterator[tuple[tu
             yield path, raw
             return
         for name, value in raw.items():
-            yield from _walk(value, (*path, text_of(str(name), 80).replace("_", " ")), left)
+            yield from _walk(value, (*path, _spoken(name)), left)
     elif isinstance(raw, list | tuple):
         if all(isinstance(each, int | float) for each in raw):
             return  # a curve, not a figure
@@ -266,3 +266,9 @@ def _walk(raw: Any, path: tuple[str, ...], left: list[int]) -> Iterator[tuple[tu
             yield from _walk(value, (*path, name), left)
     elif number_of(raw) is not None and path:
         yield path, raw
+
+
+def _spoken(name: Any) -> str:
+    """The name of a field in words."""
+    words = text_of(str(name), 80)
+    return f"number of {words[4:]}".replace("_", " ") if words.startswith("num_") else words.replace("_", " ")

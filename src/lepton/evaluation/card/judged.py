@@ -1,11 +1,11 @@
-"""What the reports say of how good, even, fair, robust, private, small and quick a model is, and who looked."""
+"""What the reports say of how good, small and quick a model is, and who looked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from lepton.bundle.settings import REPORT as SETTINGS
+from lepton.evaluation.card.behaviour import fairness, privacy, robustness, slices
 from lepton.evaluation.card.described import Reports
 from lepton.evaluation.card.facts import (
     Fact,
@@ -18,31 +18,23 @@ from lepton.evaluation.card.facts import (
     number_of,
     text_of,
 )
-from lepton.evaluation.metrics import METRICS
+from lepton.evaluation.card.measured import VERIFICATION, VERIFY, measured, metric_title
 from lepton.report import show_number
 
 __all__ = ["JUDGED"]
 
-_VERIFY = "lepton verify MODEL --data ROWS --rules RULES, with the rule "
-VERIFICATION = "verification"
-
-
-def _measured(reports: Reports, part: str) -> tuple[Told | None, Any]:
-    """What a verification measured of one part, and where it says so."""
-    if VERIFICATION not in reports:
-        return None, None
-    told = Told(VERIFICATION, reports[VERIFICATION])
-    return told, mapping_of(told.report.get("measured")).get(part)
-
-
-def _title(name: str) -> str:
-    return METRICS[name].title if name in METRICS else name.replace("_", " ")
+_PARTS = {
+    "calibration": "expected calibration error",
+    "coverage": "coverage",
+    "outliers": "rows unlike those of the training",
+    "drift": "drift",
+}
 
 
 def metrics(reports: Reports) -> Part:
     """How good it is."""
     facts: list[Fact] = []
-    told, found = _measured(reports, "metrics")
+    told, found = measured(reports, "metrics")
     if told is not None:
         data = mapping_of(told.report.get("data"))
         facts += told.fact(
@@ -51,26 +43,26 @@ def metrics(reports: Reports) -> Part:
         facts += told.fact("fingerprint of those rows", data.get("fingerprint"))
         for name, value in list(mapping_of(found).items())[:40]:
             if isinstance(value, Mapping) and "value" in value:
-                facts += told.estimate(_title(text_of(str(name), 80)), value, note="on rows that were kept apart")
+                facts += told.estimate(metric_title(text_of(str(name), 80)), value, note="on these rows")
             else:
                 facts += told.all_of({str(name): value}, most=20)
-        told, found = _measured(reports, "calibration")
-        if told is not None and isinstance(found, Mapping):
-            facts += told.estimate("expected calibration error", found)
+        for part in ("calibration", "coverage", "outliers", "drift"):
+            found = mapping_of(told.report.get("measured")).get(part)
+            facts += told.all_of({_PARTS[part]: found}, most=20)
     if "training" in reports:
         facts += _of_training(Told("training", reports["training"]))
     missing = []
     if not any(fact.lower is not None for fact in facts):
-        missing.append(Missing("No metric of it with an interval is in the file.", _VERIFY + "'metric'"))
+        missing.append(Missing("No metric of it with an interval is in the file.", VERIFY + "'metric'"))
     elif VERIFICATION not in reports:
         what = "It was judged by its own training only, not on rows kept apart."
-        missing.append(Missing(what, _VERIFY + "'metric'"))
+        missing.append(Missing(what, VERIFY + "'metric'"))
     return Part("metrics", "How good it is", tuple(facts), tuple(missing))
 
 
 def _of_training(told: Told) -> list[Fact]:
     facts: list[Fact] = []
-    metric = _title(text_of(told.report.get("metric"), 80))
+    metric = metric_title(text_of(told.report.get("metric"), 80))
     for row in map(mapping_of, list_of(told.report.get("rows"), 10_000)):
         if row.get("chosen") is True and metric:
             raw = {"value": row.get("metric"), "lower": row.get("lower"), "upper": row.get("upper")}
@@ -87,85 +79,6 @@ def _of_training(told: Told) -> list[Fact]:
     return facts
 
 
-def slices(reports: Reports) -> Part:
-    """Where it is weak."""
-    facts: list[Fact] = []
-    told, found = _measured(reports, "slices")
-    if told is not None and isinstance(found, Mapping):
-        listed = list_of(found.get("found"), 20)
-        facts += told.fact("weak parts that were found", len(list_of(found.get("found"), 100_000)))
-        facts += told.fact("parts that were looked at", number_of(found.get("num_tested")))
-        for each in map(mapping_of, listed):
-            rows = number_of(each.get("num_rows"))
-            note = "" if rows is None else f"{rows:,} rows; how much worse than the rest"
-            facts += told.estimate(text_of(each.get("text"), 200) or "a part", each.get("loss"), note=note)
-    told, found = _measured(reports, "segments")
-    if told is not None and found is not None:
-        facts += told.all_of({"segments": found}, most=40)
-    if "training" in reports:
-        told = Told("training", reports["training"])
-        for each in map(mapping_of, list_of(told.report.get("errors"), 20)):
-            name = f"{text_of(each.get('column'), 80)}: {text_of(each.get('where'), 80)}"
-            note = "times the loss of the other rows, out of fold"
-            facts += told.fact(f"errs more where {name}", number_of(each.get("ratio")), note=note)
-    missing: tuple[Missing, ...] = ()
-    if not any(fact.source.report == VERIFICATION for fact in facts):
-        missing = (Missing("Nobody has looked for parts of the rows where it is worse.", _VERIFY + "'weak_slices'"),)
-    return Part("slices", "Where it is weak", tuple(facts), missing)
-
-
-def fairness(reports: Reports) -> Part:
-    """How it treats groups of people."""
-    facts: list[Fact] = []
-    told, found = _measured(reports, "fairness")
-    if told is not None:
-        facts += told.fact("favourable label", mapping_of(found).get("favourable"))
-        for name, column in list(mapping_of(mapping_of(found).get("columns")).items())[:20]:
-            own, title = mapping_of(column), text_of(str(name), 80)
-            for group in map(mapping_of, list_of(own.get("groups"), 30)):
-                rows = f"rows of {title} = {text_of(group.get('name'), 80)}"
-                facts += told.fact(rows, number_of(group.get("num_rows")), note=text_of(group.get("note"), 100))
-            for measure, value in list(mapping_of(own.get("measures")).items())[:20]:
-                facts += told.estimate(f"{title}: {text_of(str(measure), 60).replace('_', ' ')}", value)
-        for each in map(mapping_of, list_of(mapping_of(found).get("proxies"), 20)):
-            name = f"{text_of(each.get('column'), 80)} tells {text_of(each.get('protected'), 80)}"
-            facts += told.fact(name, number_of(each.get("association")), note="association")
-    if "mitigation" in reports:
-        told = Told("mitigation", reports["mitigation"])
-        for step in map(mapping_of, list_of(told.report.get("steps"), 20)):
-            names = step.get("protected") if isinstance(step.get("protected"), list) else [step.get("column")]
-            of = ", ".join(filter(None, (text_of(each, 80) for each in list_of(names, 10))))
-            facts += told.fact(f"mitigation: {text_of(step.get('kind'), 40)}", of)
-            facts += told.estimate("what it costs a row", step.get("cost_change"))
-    missing: tuple[Missing, ...] = ()
-    if not any(fact.source.report == VERIFICATION for fact in facts):
-        missing = (Missing("Nobody has compared how it treats groups of people.", _VERIFY + "'fairness'"),)
-    return Part("fairness", "How it treats groups of people", tuple(facts), missing)
-
-
-def robustness(reports: Reports) -> Part:
-    """How it takes worse rows."""
-    facts: list[Fact] = []
-    for part in ("robustness", "metamorphic"):
-        told, found = _measured(reports, part)
-        if told is not None and found is not None:
-            facts += told.all_of({part: found}, most=40)
-    missing = () if facts else (
-        Missing("Nobody has tried how it answers rows that are damaged or shifted.", _VERIFY + "'robustness'"),
-    )  # fmt: skip
-    return Part("robustness", "How it takes worse rows", tuple(facts), missing)
-
-
-def privacy(reports: Reports) -> Part:
-    """Whether its answers give away who was learned from."""
-    told, found = _measured(reports, "privacy")
-    facts = told.all_of({"privacy": found}, most=20) if told is not None and found is not None else []
-    missing = () if facts else (
-        Missing("Nobody has attacked it to see whether rows of its training can be told.", _VERIFY + "'privacy'"),
-    )  # fmt: skip
-    return Part("privacy", "What its answers give away", tuple(facts), missing)
-
-
 def compression(reports: Reports) -> Part:
     """What was made smaller, and what that cost."""
     if "compression" not in reports:
@@ -180,7 +93,7 @@ def compression(reports: Reports) -> Part:
     ends = list_of(loss.get("interval"), 2)
     raw = {"value": loss.get("value"), "lower": ends[0], "upper": ends[1]} if len(ends) == 2 else loss.get("value")
     rows = number_of(loss.get("num_rows"))
-    metric = _title(text_of(told.report.get("metric"), 80))
+    metric = metric_title(text_of(told.report.get("metric"), 80))
     facts += told.estimate(f"loss of {metric}", raw, note="" if rows is None else f"proven on {rows:,} rows")
     for verdict in map(mapping_of, list_of(told.report.get("verdicts"), 20)):
         facts += told.fact(f"budget {text_of(verdict.get('name'), 60)} kept", verdict.get("kept"))
@@ -213,9 +126,12 @@ def speed(reports: Reports) -> Part:
             micro = number_of(row.get("predict_us"))
             if row.get("chosen") is True and micro is not None:
                 facts += told.fact("one row, median", micro * 1e-6, note="its graph, as it was trained", unit="seconds")
-    told_found, found = _measured(reports, "speed")
-    if told_found is not None and found is not None:
-        facts += told_found.all_of({"speed": found}, most=20)
+    verified, found = measured(reports, "speed")
+    if verified is not None:
+        latency = mapping_of(mapping_of(found).get("latency"))
+        for key in ("p50", "p99"):
+            facts += verified.fact(f"one row, {key}", number_of(latency.get(key)), unit="seconds")
+        facts += verified.fact("size of the file", number_of(mapping_of(found).get("size")), unit="bytes")
     missing = () if facts else (
         Missing("How quick it is was not measured on any machine.", "lepton accelerate, or lepton bench"),
     )  # fmt: skip
