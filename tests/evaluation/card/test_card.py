@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
 from markdown_it import MarkdownIt
 
-from lepton.bundle import Predictor, add_report, open_model
+from lepton.bundle import Predictor, add_report, open_model, write_bundle
 from lepton.core import UsageError
 from lepton.evaluation.card import CARD_VERSION, Card, card_of
 from lepton.evaluation.card.faces import escaped
@@ -146,6 +147,34 @@ def test_each_part_of_a_verification_is_told(tmp_path):
     said = {each.what for each in card.not_known}
     assert "The verification is not signed." in said
     assert not any("groups of people" in each for each in said)
+
+
+def test_lineage_is_told(tmp_path):
+    plain = binary_model(tmp_path, 1.0)
+    lineage = {
+        "dataset": {"fingerprint": "ab" * 32, "num_rows": 900},
+        "recipe": {"lepton": 1, "steps": ["drop_duplicates", {"fill": {"columns": ["x"]}}]},
+        "parents": ["p" * 64],
+        "roles": {"sex": "protected"},
+        "ignored": ["note"],
+        "seed": 7,
+        "learner": "linear",
+        "options": {"coverage": 0.9, "costs": []},
+        "versions": {"lepton": "0.1.0"},
+    }
+    manifest = replace(plain.manifest, lineage=lineage)
+    write_bundle(tmp_path / "told.lepton", manifest=manifest, graph=plain.bundle.graph)
+    card = card_of(open_model(tmp_path / "told.lepton"))
+    data, training = facts(card, "data"), facts(card, "training")
+    assert data["rows"].value == 900
+    assert data["cleaned by a recipe"].value == "drop_duplicates, fill"
+    assert data["made from"].value == "p" * 64
+    assert data["role of sex"].value == "protected"
+    assert data["columns that were not learned from"].value == "note"
+    assert (training["seed"].value, training["learner"].value) == (7, "linear")
+    assert training["option coverage"].value == "0.9"
+    assert "option costs" not in training
+    assert training["environment"].value == "lepton 0.1.0"
 
 
 def test_a_verification_that_failed_is_not_passed(tmp_path):

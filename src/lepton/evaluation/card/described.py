@@ -65,7 +65,7 @@ def data(bundle: Bundle, reports: Reports) -> Part:
     facts = [*_own("fingerprint of the data", told.get("fingerprint")), *_own("rows", number_of(told.get("num_rows")))]
     recipe = lineage.get("recipe")
     if isinstance(recipe, Mapping):
-        steps = [text_of(mapping_of(each).get("step") or mapping_of(each).get("name"), 60) for each in _steps(recipe)]
+        steps = [_step_name(each) for each in list_of(recipe.get("steps"), 30)]
         facts += _own("cleaned by a recipe", ", ".join(filter(None, steps)) or "its steps are in the file")
     for parent in list_of(lineage.get("parents"), 20):
         facts += _own("made from", parent)
@@ -94,8 +94,9 @@ def _provenance(key: str) -> str:
     return f'lepton.bundle.add_report(FILE, "provenance", {{"{key}": ..., "time": ..., "machine": ...}})'
 
 
-def _steps(recipe: Mapping[str, Any]) -> list[Any]:
-    return list(list_of(recipe.get("steps"), 30))
+def _step_name(step: Any) -> str:
+    """Of a step of a recipe: its name, or its name with parameters."""
+    return text_of(step if isinstance(step, str) else next(iter(mapping_of(step)), ""), 60)
 
 
 def inputs(bundle: Bundle) -> Part:
