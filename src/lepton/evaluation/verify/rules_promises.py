@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lepton.core import LeptonError
+from lepton.evaluation.robustness.binding import bind, refuse_contradictions
 from lepton.evaluation.robustness.metamorphic import metamorphic
-from lepton.evaluation.robustness.metamorphic_result import Metamorphic, RuleResult
+from lepton.evaluation.robustness.metamorphic_result import RuleResult
 from lepton.evaluation.robustness.rules import MetamorphicRule as Relation
 from lepton.evaluation.verify.base import Finding, Rule, Unknown, keeps
 from lepton.evaluation.verify.examined import Examined
@@ -61,16 +62,31 @@ class MetamorphicRule(Rule):
         """Those that are changed."""
         return tuple(self.relation.change)
 
+    def check(self, examined: Examined) -> None:
+        """It must fit model and rows, and contradict no other."""
+        if examined.data is None:
+            return
+        asked = [(place, each) for place, each in enumerate(examined.rules, 1) if isinstance(each, MetamorphicRule)]
+        bound = [bind(each.relation, place, examined.predictor, examined.data) for place, each in asked]
+        if self is asked[-1][1]:
+            refuse_contradictions(bound)
+
     def judge(self, examined: Examined) -> Finding:
         """How many rows break it, and whether the search found any."""
-        key = ("metamorphic", self.max_rows)
-        asked = [
-            each for each in examined.rules if isinstance(each, MetamorphicRule) and each.max_rows == self.max_rows
-        ]
-        found = examined.once(key, lambda: examined.asked(lambda: self._metamorphic(examined, asked)))
-        result = found.results[next(place for place, each in enumerate(asked) if each is self)]
-        examined.told("metamorphic", _without_rows(found.to_dict()))
-        return self.finding(result)
+        found = examined.asked(
+            lambda: metamorphic(
+                examined.predictor,
+                examined.dataset,
+                [self.relation],
+                max_rows=self.max_rows,
+                seed=examined.seed,
+                work=examined.work,
+            )
+        )
+        results = examined.parts.get("metamorphic", {}).get("results", [])
+        told = _without_rows(found.to_dict())
+        examined.told("metamorphic", {**told, "results": [*results, *told["results"]]})
+        return self.finding(found.results[0])
 
     def finding(self, result: RuleResult) -> Finding:
         """The verdict on what was found."""
@@ -88,17 +104,6 @@ class MetamorphicRule(Rule):
         else:
             passed = not result.num_broken and not result.num_found
         return Finding(passed and not result.num_refused, result.share, wanted, evidence)
-
-    def _metamorphic(self, examined: Examined, asked: list[MetamorphicRule]) -> Metamorphic:
-        rules = [each.relation for each in asked]
-        return metamorphic(
-            examined.predictor,
-            examined.dataset,
-            rules,
-            max_rows=self.max_rows,
-            seed=examined.seed,
-            work=examined.work,
-        )
 
 
 def _without_rows(told: dict[str, Any]) -> dict[str, Any]:
