@@ -2,7 +2,7 @@
 
 import pytest
 
-from lepton.optimization.lean import compress, loop, registry
+from lepton.optimization.lean import loop, proving, registry
 from tests.optimization.lean.ballast import STEPS, Cut, write_heavy
 
 
@@ -16,7 +16,7 @@ def heavy(tmp_path_factory):
 def made_steps(monkeypatch):
     """Steps of the tests alone, and what they were asked to do."""
     monkeypatch.setattr(registry, "STEPS", STEPS)
-    monkeypatch.setattr(compress, "_CALLS", 30)
+    monkeypatch.setattr(proving, "_CALLS", 30)
     monkeypatch.setattr(loop, "_BLOCK_SECONDS", 0.001)
     Cut.applied.clear()
     return Cut.applied

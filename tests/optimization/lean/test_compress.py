@@ -191,7 +191,7 @@ def test_stopped_before_anything(model, made_steps):
 
 
 def test_a_milder_draft_is_made_where_the_proof_fails(model, made_steps, monkeypatch):
-    monkeypatch.setattr(loop, "_CAUTION", 70)  # the search now trusts its few rows as nobody should
+    monkeypatch.setattr(loop, "LEVEL", 0.7)  # the search now trusts its few rows as nobody should
     told = model.compress(parcels(3_000, seed=1), max_loss=0.02, steps=["fine"]).compression
     assert told.kept
     assert told.report["looks"] > 1

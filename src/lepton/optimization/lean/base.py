@@ -155,11 +155,15 @@ class Step(ABC):
         name: as it is asked for and told.
         stage: when it has its turn.
         learns: whether it trains, which takes most of the time there is.
+        brief: whether it takes a moment whatever the model, so that it has its turn first.
+        instead_of: steps that it does not follow, for it does what they do.
     """
 
     name: ClassVar[str]
     stage: ClassVar[Stage]
     learns: ClassVar[bool] = False
+    brief: ClassVar[bool] = False
+    instead_of: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def refuses(self, subject: Subject, draft: Draft) -> str | None:

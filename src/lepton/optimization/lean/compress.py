@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,10 +13,11 @@ from lepton.bundle import Predictor, add_report, bundle_size, machine, measure_l
 from lepton.core import BudgetError, BudgetVerdict, ErrorCode, Interrupted, UsageError, Work, printable
 from lepton.data import Dataset
 from lepton.optimization.lean.base import Draft, Step, Subject
-from lepton.optimization.lean.data import Arrays, Material, Wish, material_of, parts_among
+from lepton.optimization.lean.data import Arrays, Material, Wish, material_of
 from lepton.optimization.lean.goal import Candidate, Goal
 from lepton.optimization.lean.loop import Search
-from lepton.optimization.lean.proof import LEVEL, LOOKS, Loss, Part, loss_of, parts_lost
+from lepton.optimization.lean.proof import Part
+from lepton.optimization.lean.proving import Proof, Proven, reserve_of
 from lepton.optimization.lean.registry import steps as all_steps
 from lepton.optimization.lean.report import REPORT, Compression
 from lepton.optimization.lean.workdir import DraftFolder, fingerprint_of
@@ -25,11 +25,7 @@ from lepton.store import open_read, replace_file, scratch_folder
 
 __all__ = ["Outcome", "Request", "chosen_steps", "compress"]
 
-_CALLS, _BLOCKS = 1_000, 7
-_FEWEST_CALLS = 50
-_MILDER = 0.8
 _MOST_REASONS = 8
-_MEASURING = 0.2  # of the time allowed, for timing the final file
 
 
 @dataclass(frozen=True)
@@ -68,34 +64,6 @@ class Outcome:
     missed: BudgetError | None
 
 
-@dataclass
-class _Proven:
-    """A candidate on the rows of the proof."""
-
-    candidate: Candidate
-    path: Path
-    loss: Loss
-    parts: tuple[Part, ...]
-    size: int
-    latency: Any
-    verdicts: tuple[BudgetVerdict, ...]
-    gains: bool
-
-    @property
-    def kept(self) -> bool:
-        return self.gains and all(each.kept for each in self.verdicts)
-
-    @property
-    def missed(self) -> float:
-        """By how much the budgets were missed, as shares of them."""
-        shares = [
-            math.inf if each.measured is None else each.measured / each.limit - 1
-            for each in self.verdicts
-            if not each.kept
-        ]
-        return sum(shares) + (0.0 if self.gains else 1.0)
-
-
 def compress(
     original: Predictor,
     data: Dataset | Arrays,
@@ -130,11 +98,16 @@ def compress(
     material = material_of(original, data, proof, request.wish, work)
     subject = Subject(Draft.of(original.bundle), material.learn, material.choose, material.metric)
     first = measure_latency(original, material.sample, calls=100, blocks=3)
-    goal = replace(request.goal, original_size=bundle_size(original.bundle.path), original_latency=first.p99)
+    goal = replace(
+        request.goal,
+        original_size=bundle_size(original.bundle.path),
+        original_latency=first.p99,
+        drawn=len(material.prove) / len(material.choose),
+    )
     with contextlib.ExitStack() as stack:
         place = request.workdir or stack.enter_context(scratch_folder())
         folder = DraftFolder(place, _asked(original, material, request, work), resume=request.resume)
-        reserve = _reserve(first.p50, material, work)
+        reserve = reserve_of(first.p50, len(material.prove), work)
         searching = work.part(None if work.remaining is None else max(work.remaining - reserve, 0.1))
         search = Search(
             subject,
@@ -149,7 +122,7 @@ def compress(
         )
         search.run()
         scratch = stack.enter_context(scratch_folder())
-        proving = _Proof(original, material, goal, request.wish.segments, scratch, work, first.p50)
+        proving = Proof(original, material, goal, request.wish.segments, scratch, work, first.p50)
         proven, looks = proving.best_of(search, folder)
         if proven is None:
             raise _nothing(search)
@@ -193,123 +166,12 @@ def _asked(original: Predictor, material: Material, request: Request, work: Work
     }  # fmt: skip
 
 
-def _calls(p50: float, work: Work) -> int:
-    """Calls of a block of the final timing: 1,000, fewer where the time allowed does not hold them."""
-    if work.within is None:
-        return _CALLS
-    return max(_FEWEST_CALLS, min(_CALLS, int(_MEASURING * work.within / (_BLOCKS * 2 * p50))))
-
-
-def _reserve(p50: float, material: Material, work: Work) -> float:
-    """Seconds that proof and timing take at the end."""
-    timing = _BLOCKS * _calls(p50, work) * 2 * p50
-    return 1.0 + 1.2 * timing + 1.5 * p50 * len(material.prove) / max(work.resources.cpus, 1)
-
-
-class _Proof:
-    """Looks at the rows of the proof, as few as may be."""
-
-    def __init__(
-        self,
-        original: Predictor,
-        material: Material,
-        goal: Goal,
-        segments: Sequence[str],
-        scratch: Path,
-        work: Work,
-        p50: float,
-    ) -> None:
-        self._original, self._material, self._goal = original, material, goal
-        self._segments, self._scratch, self._work, self._p50 = segments, scratch, work, p50
-
-    def best_of(self, search: Search, folder: DraftFolder) -> tuple[_Proven | None, int]:
-        """The first of at most three candidates that keeps everything, else the one that misses least."""
-        ranked, looked = search.ranked(), []
-        for place, share in enumerate(LOOKS):
-            if not ranked:
-                break
-            proven = self._look(ranked[0], folder, LEVEL * share, place)
-            looked.append(proven)
-            if proven.kept or (place > 0 and self._is_late()):
-                break
-            ranked = self._left(ranked, proven, last=place + 2 == len(LOOKS)) or self._made(search, proven)
-        kept = [each for each in looked if each.kept]
-        return (kept[0] if kept else min(looked, key=lambda each: each.missed, default=None)), len(looked)
-
-    def _left(self, ranked: list[Candidate], proven: _Proven, *, last: bool) -> list[Candidate]:
-        """What is worth a look behind one that missed: milder ones where it lost too much; at last the mildest."""
-        rest = [each for each in ranked[1:] if self._goal.has_target or self._goal.gains(each.size, each.pace)]
-        losses = [each for each in proven.verdicts if each.name.startswith("max_loss")]
-        if all(each.kept for each in losses):
-            return rest
-        milder = [each for each in rest if _change(each) < _MILDER * _change(proven.candidate)]
-        return sorted(milder, key=_change) if last else milder
-
-    def _made(self, search: Search, proven: _Proven) -> list[Candidate]:
-        """A milder draft that is made now, where there was none and too much was lost."""
-        if all(each.kept for each in proven.verdicts if each.name.startswith("max_loss")):
-            return []
-        made = search.milder(proven.candidate, self._work.part())
-        return [] if made is None or made.path is None or self._goal.too_costly(made) else [made]
-
-    def _is_late(self) -> bool:
-        return self._work.remaining is not None and self._work.remaining < 0
-
-    def _look(self, candidate: Candidate, folder: DraftFolder, level: float, place: int) -> _Proven:
-        self._work.report(place + 1, len(LOOKS), "looks", note=f"proving {candidate.text}")
-        draft, path = folder.draft(candidate), self._scratch / f"proven-{place}.lepton"
-        _with_lineage(draft, self._original).write(path)
-        lean = open_model(path, resources=self._work.resources)
-        prove, metric, goal = self._material.prove, self._material.metric, self._goal
-        answers, seed = prove.judged(lean), self._work.seed_for("proof")
-        loss = loss_of(prove.answers, answers, metric, level=level, seed=seed)
-        found = parts_lost(prove.answers, answers, metric, parts_among(prove, self._segments), level=level, seed=seed)
-        record = measure_latency(
-            lean, self._material.sample, self._original, blocks=_BLOCKS, calls=_calls(self._p50, self._work)
-        )
-        size = bundle_size(path)
-        before = record.reference or record
-        paces = [own / other for own, other in zip(record.block_p50, before.block_p50, strict=True)]
-        verdicts = _verdicts(goal, loss, found, size, record.p99)
-        gains = goal.has_target or goal.gains(size, sorted(paces)[len(paces) // 2])
-        return _Proven(candidate, path, loss, found, size, record, verdicts, gains)
-
-
-def _change(candidate: Candidate) -> float:
-    """How far a draft is from the original on the rows of the search: what its loss can be on others."""
-    loss = candidate.loss
-    return loss.upper if loss.changed is None else loss.changed
-
-
-def _with_lineage(draft: Draft, original: Predictor) -> Draft:
-    steps = [{"step": step, "setting": setting.text, "values": dict(setting.values)} for step, setting in draft.steps]
-    lineage = {**draft.manifest.lineage, "parents": [original.model_id], "compressed": steps}
-    return replace(draft, manifest=replace(draft.manifest, lineage=lineage))
-
-
-def _verdicts(goal: Goal, loss: Loss, parts: Sequence[Part], size: int, p99: float) -> tuple[BudgetVerdict, ...]:
-    found = []
-    if goal.max_loss is not None:
-        upper = loss.upper if math.isfinite(loss.upper) else None
-        found.append(BudgetVerdict("max_loss", goal.max_loss, upper, loss.within(goal.max_loss)))
-    if goal.max_size is not None:
-        found.append(BudgetVerdict("max_size", goal.max_size, size, size <= goal.max_size))
-    if goal.max_latency is not None:
-        found.append(BudgetVerdict("max_latency", goal.max_latency, p99, p99 <= goal.max_latency))
-    if goal.max_loss_any_segment is not None:
-        worst = max((each.loss.upper for each in parts), default=math.inf)
-        kept = worst <= goal.max_loss_any_segment
-        measured = worst if math.isfinite(worst) else None
-        found.append(BudgetVerdict("max_loss_any_segment", goal.max_loss_any_segment, measured, kept))
-    return tuple(found)
-
-
 def _told(
     original: Predictor,
     material: Material,
     request: Request,
     search: Search,
-    proven: _Proven,
+    proven: Proven,
     looks: int,
     work: Work,
 ) -> dict[str, Any]:
@@ -398,7 +260,7 @@ def _reasons(search: Search) -> list[str]:
     return [*reasons, *(f"{each['step']}: {each['reason']}" for each in search.failed)][:_MOST_REASONS]
 
 
-def _missed(proven: _Proven, search: Search, output: Path | None) -> BudgetError:
+def _missed(proven: Proven, search: Search, output: Path | None) -> BudgetError:
     told, details = [], {}
     for each in proven.verdicts:
         if not each.kept:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lepton.bundle import GraphBuilder
+from lepton.optimization.lean.damage import session_of
 from lepton.optimization.lean.edits import add_node, fresh, makers
 from lepton.training.trees import Forest
 
@@ -116,39 +118,26 @@ def _sets(values: NDArray[Any], is_set: NDArray[np.bool_]) -> tuple[Integers, In
     return values[~np.isnan(values)].astype(np.int64), sizes
 
 
-def leaves_of(forest: Forest, features: Doubles) -> Integers:
-    """The leaf that each row reaches in each tree [N, T]."""
-    table = _membership(forest)
+def leaves_of(forest: Forest, features: Doubles, threads: int = 1) -> Integers:
+    """The leaf that each row reaches in each tree [N, T].
+
+    onnxruntime follows the trees: each adds the number of its leaf to a sum of its own.
+
+    Args:
+        forest: trees.
+        features: rows [N, F].
+        threads: of onnxruntime.
+    """
+    numbered = own_leaves(replace(forest, leaf_values=np.arange(len(forest.leaf_values), dtype=np.float64)))
+    numbered = replace(numbered, leaf_targets=trees_of_leaves(numbered), num_targets=forest.num_trees)
+    builder = GraphBuilder()
+    given = builder.input("features", "double", ["N", features.shape[1]])
+    builder.output("leaves", numbered.emit(builder, given), "double", ["N", forest.num_trees])
+    session = session_of(builder.finish({}), threads)
+    reached = np.empty((len(features), forest.num_trees), dtype=np.int64)
     chunk = max(1, _CELLS // max(1, forest.num_trees))
-    parts = [_follow(forest, features[start : start + chunk], table) for start in range(0, len(features), chunk)]
-    return np.concatenate(parts) if parts else np.empty((0, forest.num_trees), dtype=np.int64)
-
-
-def _membership(forest: Forest) -> NDArray[np.bool_]:
-    """Whether a whole number belongs to the set of a node [sets, numbers]; nodes without a set share row 0."""
-    width = int(forest.members.max()) + 2 if len(forest.members) else 1
-    table = np.zeros((int(forest.is_set.sum()) + 1, width), dtype=bool)
-    table[np.repeat(np.arange(1, len(table)), forest.set_sizes[forest.is_set]), forest.members] = True
-    return table
-
-
-def _follow(forest: Forest, features: Doubles, table: NDArray[np.bool_]) -> Integers:
-    set_of = np.cumsum(forest.is_set) * forest.is_set
-    reached = np.zeros((len(features), forest.num_trees), dtype=np.int64)
-    rows, trees = (each.ravel() for each in np.indices(reached.shape))
-    at = forest.roots[trees]
-    while len(at):
-        values = features[rows, forest.features[at]]
-        missing = np.isnan(values)
-        go_left = values <= forest.thresholds[at]
-        if forest.is_set.any():
-            whole = ~missing & (values >= 0) & (values < table.shape[1]) & (values == np.floor(values))
-            member = table[set_of[at], np.where(whole, values, 0).astype(np.int64)] & whole
-            go_left = np.where(forest.is_set[at], member, go_left)
-        at = np.where(np.where(missing, forest.missing_left[at], go_left), forest.left[at], forest.right[at])
-        done = at < 0
-        reached[rows[done], trees[done]] = ~at[done]
-        rows, trees, at = rows[~done], trees[~done], at[~done]
+    for start in range(0, len(features), chunk):
+        reached[start : start + chunk] = session.run(None, {"features": features[start : start + chunk]})[0]
     return reached
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 
 from lepton.core import ErrorCode, UsageError, parse_duration, parse_size
 from lepton.optimization.lean.base import Setting
@@ -16,6 +17,8 @@ SLOWER = 1.05
 """What two runs of one model differ by; a model that is slower by more is slower than the original."""
 _LATENCY_ROOM = 0.95  # of `max_latency` that drafts are held to: a p99 that is measured again is another one
 _LEAST_GAIN = 0.01
+_WORTH = 0.2  # least chance of a draft behind which a stronger one is tried: the few rows may have been unlucky
+_TWO_SIDED = 1.96  # standard errors that the interval of a loss reaches to each side
 
 
 @dataclass
@@ -59,6 +62,7 @@ class Goal:
         max_loss_any_segment: most that any part may lose.
         original_size: bytes of the original.
         original_latency: seconds of its p99.
+        drawn: rows of the proof for each row that the search judges by.
     """
 
     max_loss: float | None
@@ -67,6 +71,7 @@ class Goal:
     max_loss_any_segment: float | None
     original_size: int = 0
     original_latency: float = 0.0
+    drawn: float = 1.0
 
     @classmethod
     def of(
@@ -104,10 +109,36 @@ class Goal:
         """By how much the loss is likely to miss its limit in the proof, as a share of it; 0 where it keeps it."""
         missed = 0.0
         if self.max_loss is not None:
-            missed = _over(_bound(candidate.loss), self.max_loss)
+            missed = _over(self._expected(candidate.loss, self.max_loss)[0], self.max_loss)
         if self.max_loss_any_segment is not None and candidate.worst_part is not None:
             missed = max(missed, _over(candidate.worst_part, self.max_loss_any_segment))
         return missed
+
+    def chance(self, candidate: Candidate) -> float:
+        """How likely the loss keeps its limits in the proof, by what the rows of the search tell."""
+        chance = 1.0
+        if self.max_loss is not None:
+            upper, spread = self._expected(candidate.loss, self.max_loss)
+            room = self.max_loss - upper
+            if not math.isfinite(room):
+                return 0.0
+            chance = NormalDist(0.0, spread).cdf(room) if spread > 0 else float(room >= 0)
+        if self.max_loss_any_segment is not None and candidate.worst_part is not None:
+            chance *= 0.5 if candidate.worst_part <= self.max_loss_any_segment else 0.05
+        return chance
+
+    def _expected(self, loss: Loss, limit: float) -> tuple[float, float]:
+        """The bound that the proof is likely to give, and its standard deviation.
+
+        Among many drafts the one that looks best was lucky, the more so the fewer the rows: before a row is seen, a
+        loss is thought to be about 0, give or take the limit.
+        """
+        if loss.value is None or not math.isfinite(loss.upper):
+            return math.inf, 0.0
+        proof = ((loss.interval[1] - loss.interval[0]) / (2 * _TWO_SIDED)) ** 2
+        search = proof * self.drawn
+        trust = limit**2 / (limit**2 + search)
+        return trust * loss.value + loss.upper - loss.value, math.sqrt(proof + trust * search)
 
     def too_costly(self, candidate: Candidate) -> float:
         """By how much size and time are more than they may be; 0 where they are not."""
@@ -139,6 +170,8 @@ class Goal:
 
     def wants_stronger(self, candidate: Candidate) -> bool:
         """Whether a step should go further than it went for `candidate`."""
+        if not self.has_target and self.max_loss is not None:
+            return self.chance(candidate) >= _WORTH
         if self.lost_too_much(candidate) > 0:
             return False
         return not self.has_target or self.too_costly(candidate) > 0

@@ -15,7 +15,7 @@ from lepton.optimization.lean.forests import forests_in
 from lepton.optimization.lean.graphs import parse, values_inside
 from lepton.optimization.lean.rows import Rows
 
-__all__ = ["TASKS", "Lesson", "Link", "bare_lesson", "has_no_lesson", "lesson_of", "source_of"]
+__all__ = ["TASKS", "Lesson", "Link", "bare_lesson", "has_no_lesson", "lesson_of", "source_of", "told_rows"]
 
 Doubles = NDArray[np.float64]
 
@@ -201,6 +201,30 @@ def lesson_of(subject: Subject, draft: Draft, work: Work) -> Lesson:
         rest=np.concatenate([lesson.rest, np.zeros_like(told)]),
         weight=np.concatenate([lesson.weight, _MADE_WEIGHT * lesson.link.curvature(told)]),
     )
+
+
+def told_rows(subject: Subject, most: int, work: Work) -> tuple[dict[str, NDArray[Any]], Doubles]:
+    """Rows of `learn`, and rows made of pairs of them, as tensors; and how much each counts [N].
+
+    Args:
+        subject: whose original is asked.
+        most: rows in all.
+        work: its seed.
+    """
+    generator = np.random.default_rng(work.seed_for("lesson"))
+    rows = subject.learn
+    if len(rows) > most:
+        rows = rows.take(np.sort(generator.choice(len(rows), most, replace=False)))
+    lesson = bare_lesson(subject, rows)
+    tensors, weight = dict(rows.tensors), lesson.weight.mean(axis=1)
+    num_made = min(_MADE_A_ROW * len(rows), most - len(rows)) if len(rows) > 1 else 0
+    if num_made > 0:
+        score = lesson.said[:, int(generator.integers(lesson.said.shape[1]))]
+        made = _made(tensors, score, num_made, generator)
+        curvature = lesson.link.curvature(_said(subject, made)).mean(axis=1)
+        tensors = {name: np.concatenate([tensor, made[name]]) for name, tensor in tensors.items()}
+        weight = np.concatenate([weight, _MADE_WEIGHT * curvature])
+    return tensors, weight
 
 
 def bare_lesson(subject: Subject, rows: Rows) -> Lesson:

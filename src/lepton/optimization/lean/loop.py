@@ -24,13 +24,13 @@ __all__ = ["Search"]
 
 _FRONT = 3
 _KEPT = 12
+_SURE = (0.8, 0.95, 0.99)  # chances of holding
 _LONGEST = 6  # steps one after the other
 _SLICE = 0.35  # of the time that is left for one try of a step that learns
 _LAST_SLICE = 0.85
 _LEAST_SLICE = 5.0
 _HURRIED = 0.7  # of its part: who took more would have learned more in a longer one
 _QUICK = 0.25  # of the time, after which what learns has its turn
-_CAUTION = 0.1  # of the level of the first look: a draft that just holds here would fail every second proof
 _BLOCKS, _BLOCK_SECONDS = 5, 0.02
 
 
@@ -154,15 +154,15 @@ class Search:
         best = [each for each in self.ranked() if each is not base][:_FRONT]
         pairs = [
             (node, step)
-            for node in (*best, *self._learned(), base)
+            for node in (*best, *self._learned(), base, *self._surer())
             for step in self.steps
             if step.stage is not Stage.CLEAN and self._is_open(node, step)
         ]
         quick, learned = self._spent[False], self._spent[True]
         if self.work.within is not None and quick > _QUICK * self.work.within and quick > learned / 2:
-            pairs.sort(key=lambda pair: not pair[1].learns)
+            pairs.sort(key=lambda pair: (not pair[1].brief, not pair[1].learns))
         else:
-            pairs.sort(key=lambda pair: pair[1].learns)
+            pairs.sort(key=lambda pair: (not pair[1].brief, pair[1].learns))
         return pairs[0] if pairs else None
 
     def _learned(self) -> list[Candidate]:
@@ -174,6 +174,12 @@ class Search:
             if names and names[-1] in learning and not self.goal.lost_too_much(each):
                 found.setdefault(frozenset(learning.intersection(names)), each)
         return list(found.values())
+
+    def _surer(self) -> list[Candidate]:
+        """The smallest drafts that are likely to hold, and very likely: what is there if the best fails its proof."""
+        there = sorted(self.ranked(), key=self.goal.cost)
+        surer = [next((each for each in there if self.goal.chance(each) >= least), None) for least in _SURE]
+        return [each for each in surer if each is not None]
 
     def _base(self) -> Candidate:
         """The original, as clean as it became."""
@@ -188,6 +194,8 @@ class Search:
         if node is not self.original and node.path is None:
             return False
         names = [name for name, _ in node.steps]
+        if step.instead_of.intersection(names):
+            return False
         stages = [each.stage for each in self.steps if each.name in names]
         last = max(stages, default=Stage.CLEAN)
         # Fewer bits are taken once: half floats as bytes are those bytes.
@@ -290,7 +298,7 @@ class Search:
             self.subject.choose.answers,
             answers,
             self.subject.metric,
-            level=_CAUTION * LEVEL * LOOKS[0],
+            level=LEVEL * LOOKS[0],
             as_of=self._num_proof,
             quick=True,
             seed=self.work.seed_for("loss"),
@@ -324,7 +332,7 @@ class Search:
 
     def _tidy(self) -> None:
         """Keep the model files of the best drafts, and of the clean one, alone."""
-        needed = {each.number for each in (self._base(), *self._learned())}
+        needed = {each.number for each in (self._base(), *self._learned(), *self._surer())}
         for candidate in self.ranked()[_KEPT:]:
             if candidate.number not in needed:
                 self.folder.drop(candidate)

@@ -21,6 +21,7 @@ STEPS: dict[str, str] = {
     "student": "lepton.optimization.lean.steps.student:Student",
     "factors": "lepton.optimization.lean.steps.factors:Factors",
     "sparse-linear": "lepton.optimization.lean.steps.sparse_linear:SparseLinear",
+    "prune-trees": "lepton.optimization.lean.steps.prune_trees:PruneTrees",
     "refit-trees": "lepton.optimization.lean.steps.refit_trees:RefitTrees",
     "narrow-leaves": "lepton.optimization.lean.steps.narrow_leaves:NarrowLeaves",
 }

@@ -34,6 +34,7 @@ class NarrowLeaves(Step):
 
     name: ClassVar[str] = "narrow-leaves"
     stage: ClassVar[Stage] = Stage.PRECISION
+    brief: ClassVar[bool] = True
 
     def refuses(self, subject: Subject, draft: Draft) -> str | None:
         """Without trees there is nothing to do."""

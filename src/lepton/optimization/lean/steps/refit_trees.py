@@ -39,6 +39,7 @@ class RefitTrees(Step):
     name: ClassVar[str] = "refit-trees"
     stage: ClassVar[Stage] = Stage.STRUCTURE
     learns: ClassVar[bool] = True
+    instead_of: ClassVar[frozenset[str]] = frozenset({"prune-trees"})
 
     def refuses(self, subject: Subject, draft: Draft) -> str | None:
         """Without raw scores, or features of a table, there is nothing to learn."""
