@@ -1,4 +1,4 @@
-"""Telling members from others by their losses: thresholds are chosen on one half of the rows, and judged on the other."""
+"""Telling members from others by losses: thresholds are chosen on one half of the rows, and judged on the other."""
 
 from __future__ import annotations
 
@@ -179,6 +179,7 @@ def _curve(scores: Floats, seen: _Seen) -> tuple[tuple[float, float], ...]:
     members = np.sort(scores[seen.member])
     shares = np.linspace(0, 1, _CURVE)
     limits = np.quantile(strangers, 1 - shares, method="higher")
+    limits[-1] = -np.inf
     found = 1 - np.searchsorted(members, limits, side="left") / len(members)
     alarms = 1 - np.searchsorted(strangers, limits, side="left") / len(strangers)
     return tuple((round(float(a), 6), round(float(f), 6)) for a, f in zip(alarms, found, strict=True))

@@ -103,7 +103,7 @@ def _checked(
     rows = answers.columns[fits]
     if not bound.taken:
         return RuleResult(bound.rule, len(fits), 0, share_of(0, len(fits)), note=_NOT_TAKEN)
-    checker = Checker(bound, predictor, rows, inputs, answers)
+    checker = Checker(bound, predictor, answers.columns, inputs, answers)
     probabilities = None if answers.probabilities is None else answers.probabilities[fits]
     before = Replies(answers.predicted[fits], probabilities, {}, np.ones(len(fits), dtype=bool))
     found = checker.check(rows, before, generator)

@@ -225,4 +225,5 @@ def share_of(num_broken: int, num_rows: int) -> Estimate:
     middle = share + _Z**2 / (2 * num_rows)
     half = _Z * math.sqrt(share * (1 - share) / num_rows + _Z**2 / (4 * num_rows**2))
     whole = 1 + _Z**2 / num_rows
-    return Estimate(share, max((middle - half) / whole, 0.0), min((middle + half) / whole, 1.0))
+    lower, upper = (middle - half) / whole, (middle + half) / whole
+    return Estimate(share, max(min(lower, share), 0.0), min(max(upper, share), 1.0))

@@ -241,9 +241,10 @@ def _missing_cells(
 def _missing_columns(
     frame: pl.DataFrame, columns: Sequence[str], strength: int, facts: Facts, generator: np.random.Generator
 ) -> pl.DataFrame:
-    """Some columns are empty, others for each eighth of the rows."""
+    """Some columns are empty, others for each eighth of the rows, so that every column has its turn."""
     num_gone = math.ceil(GONE[strength - 1] * len(columns))
-    gone = np.stack([generator.permutation(len(columns)) < num_gone for _ in range(_DRAWS)])
+    order, first = generator.permutation(len(columns)), np.arange(_DRAWS)[:, None] * len(columns) // _DRAWS
+    gone = (order[None, :] - first) % len(columns) < num_gone
     return _emptied(frame, columns, gone[generator.integers(_DRAWS, size=frame.height)])
 
 
