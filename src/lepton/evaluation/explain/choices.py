@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.bundle import Predictor, TableInputs
-from lepton.bundle.encoding import TextEncoder, numeric_encoder
+from lepton.bundle.encoding import NUMBER_KINDS, TextEncoder, numeric_encoder
 from lepton.core import BundleError, ColumnRecord, DataError, ErrorCode, Kind, SchemaError, UsageError, printable
 from lepton.data import Dataset
 from lepton.data.statistics import Baseline, ColumnStatistics
@@ -106,7 +106,7 @@ def occurring(predictor: Predictor, inputs: TableInputs, data: Dataset | None, s
     for column in inputs.columns:
         if column.name not in names or not frame.height:
             continue
-        if column in inputs.numbers:
+        if column.kind in NUMBER_KINDS:
             numbers = numeric_encoder(column).series(frame[column.name]).to_numpy()
             found[column.name] = _of_numbers(np.sort(numbers[np.isfinite(numbers)]))
         else:
@@ -194,9 +194,9 @@ def choices_of(
         )
     columns: list[Choice] = []
     fixed: dict[str, str] = {}
+    places = {each.name: place for part in (inputs.strings, inputs.numbers) for place, each in enumerate(part)}
     for column in inputs.columns:
-        is_text = column in inputs.strings
-        place = (inputs.strings if is_text else inputs.numbers).index(column)
+        is_text, place = column.kind not in NUMBER_KINDS, places[column.name]
         own = tensors["strings" if is_text else "numbers"][0, place]
         if column.name in immutable:
             fixed[column.name] = "immutable"

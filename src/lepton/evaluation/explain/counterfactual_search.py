@@ -34,6 +34,7 @@ _MOST_VALUES = 24
 _BEAM = 32
 _DEEPER = 2
 _DONORS = 64
+_DRAWN_COLUMNS = 40
 _STARTS = 8
 _TOUCHED = 8
 
@@ -59,12 +60,14 @@ class Searched:
         nearest: the change that came nearest, where none does; None where nothing may change.
         asked: rows that the model answered.
         complete: up to so many columns every combination of the values looked at was tried.
+        beyond: where none does, columns of a change that does but takes more than are allowed; 0 where none is known.
     """
 
     found: tuple[Change, ...]
     nearest: Change | None
     asked: int
     complete: int
+    beyond: int = 0
 
 
 class Search:
@@ -98,7 +101,7 @@ class Search:
         width = sum(tensor.shape[1] for tensor in tensors.values())
         self._batch = max(_BATCH_CELLS // max(width, 1), 64)
         self._budget = min(MOST_ASKED, max(_MOST_CELLS // max(width, 1), 1_000))
-        self._asked = 0
+        self._asked = self._beyond = 0
         self._gap = np.inf
         self._nearest: Change | None = None
         each = int(np.clip(self._budget // (4 * max(len(choices), 1)), 1, _MOST_VALUES))
@@ -110,7 +113,7 @@ class Search:
             return Searched((), None, 0, 0)
         pool: set[Change] = set()
         complete, first = 0, 0
-        last = self._ask(*self._singles())
+        last = singles = self._ask(*self._singles())
         complete += 1 if self._whole else 0
         for depth in range(1, self._most + 1):
             if depth > 1:
@@ -128,8 +131,14 @@ class Search:
             if len({self._kind(change) for change in pool}) >= self._count or (first and depth >= first + _DEEPER):
                 break
         if not pool and not self._work.stopped:
-            pool |= self._from_rows()
-        return Searched(tuple(self._ordered(pool)), None if pool else self._nearest, self._asked, complete)
+            pool |= self._from_rows(singles)
+        return Searched(
+            tuple(self._ordered(pool)),
+            None if pool else self._nearest,
+            self._asked,
+            complete,
+            0 if pool else self._beyond,
+        )
 
     def distance(self, change: Change) -> float:
         """Of the changed row from the row itself."""
@@ -168,9 +177,10 @@ class Search:
             *(np.concatenate(values) for values in zip(*((p.met, p.gap, p.value) for p in parts), strict=True))
         )
         columns, picks = columns[:done], picks[:done]
-        best = int(np.argmin(judged.gap))
-        if judged.gap[best] < self._gap:
-            self._gap, self._nearest = float(judged.gap[best]), _change(columns[best], picks[best])
+        allowed = np.where((picks >= 0).sum(axis=1) <= self._most, judged.gap, np.inf)
+        best = int(np.argmin(allowed))
+        if allowed[best] < self._gap:
+            self._gap, self._nearest = float(allowed[best]), _change(columns[best], picks[best])
         return _Asked(columns, picks, judged)
 
     def _singles(self) -> tuple[Positions, Positions]:
@@ -217,13 +227,19 @@ class Search:
             return None
         return np.concatenate(columns), np.concatenate(picks)
 
-    def _from_rows(self) -> set[Change]:
-        """What is left of rows drawn at random that have the wanted answer, once their values are given back."""
-        width = len(self._choices)
-        picks = np.stack([self._random.integers(0, len(c.values), _DONORS) for c in self._choices], axis=1)
+    def _from_rows(self, singles: _Asked) -> set[Change]:
+        """What is left of rows drawn at random that have the wanted answer, once their values are given back.
+
+        Of many columns those are drawn that did most by themselves.
+        """
+        width = min(len(self._choices), _DRAWN_COLUMNS)
+        order = np.argsort(singles.judged.gap, kind="stable")
+        _, firsts = np.unique(singles.columns[order, 0], return_index=True)
+        best = singles.columns[order[np.sort(firsts)], 0][:width]
+        picks = np.stack([self._random.integers(0, len(self._choices[c].values), _DONORS) for c in best], axis=1)
         keep = self._random.random((_DONORS, width)) < self._random.choice([0.3, 0.6, 1.0], _DONORS)[:, None]
         picks = np.where(keep, picks, -1)
-        columns = np.broadcast_to(np.arange(width), picks.shape)
+        columns = np.broadcast_to(best, picks.shape)
         drawn = self._ask(columns, picks)
         changes = [_change(drawn.columns[row], drawn.picks[row]) for row in np.flatnonzero(drawn.judged.met).tolist()]
         found = set()
@@ -231,6 +247,8 @@ class Search:
             left = self._given_back(change)
             if len(left) <= self._most:
                 found.add(left)
+            elif not self._beyond or len(left) < self._beyond:
+                self._beyond = len(left)
         return found
 
     def _given_back(self, change: Change) -> Change:

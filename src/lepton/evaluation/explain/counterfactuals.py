@@ -270,14 +270,16 @@ def counterfactuals(
         wish.of_value,
         tuple(each for each, met in found if met),
         None if done.nearest is None else telling.each([done.nearest])[0][0],
-        _reason(bool(judged.met[0]), choices, sum(met for _, met in found), k, max_changes, work),
+        _reason(bool(judged.met[0]), choices, sum(met for _, met in found), k, max_changes, done.beyond, work),
         choices.fixed,
         done.asked,
         done.complete,
     )
 
 
-def _reason(met: bool, choices: Choices, num_found: int, k: int, max_changes: int | None, work: Work) -> str:
+def _reason(
+    met: bool, choices: Choices, num_found: int, k: int, max_changes: int | None, beyond: int, work: Work
+) -> str:
     if met:
         return "The row has the wanted answer already; nothing is to be changed."
     if not choices.columns:
@@ -286,7 +288,8 @@ def _reason(met: bool, choices: Choices, num_found: int, k: int, max_changes: in
     if work.stopped:
         return f"The time was over: {num_found} of {k} found, and there may be nearer ones."
     if num_found == 0:
-        return f"No change of up to {most} was found that gives the wanted answer within these limits."
+        more = f" One of {beyond} columns does: max_changes={beyond}." if beyond else ""
+        return f"No change of up to {most} was found that gives the wanted answer within these limits.{more}"
     if num_found < k:
         return f"{num_found} of {k} found; all other ways that were met change the same columns, or these and more."
     return ""

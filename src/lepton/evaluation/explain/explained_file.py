@@ -10,14 +10,13 @@ import numpy as np
 
 from lepton.core import printable
 from lepton.evaluation.classification import Floats
+from lepton.evaluation.explain.hiding import MARGIN
 from lepton.report import Block, Table, Text, plain_table, show_number
 
-__all__ = ["MARGIN", "ExplainedFile", "strongest", "told_value"]
-
-MARGIN = 1.96
-"""Standard errors to either side of a 95 % interval."""
+__all__ = ["ExplainedFile", "strongest", "told_value"]
 
 _SHOWN = 12
+_TOLD = 3
 _LETTERS = 60
 
 
@@ -40,6 +39,7 @@ class ExplainedFile:
         asked: how often the model was asked.
         notes: limits.
         drawing: for a page, with what it shows in words.
+        margin: standard errors to either side of a 95 % interval.
     """
 
     kind: str
@@ -56,6 +56,7 @@ class ExplainedFile:
     asked: int
     notes: tuple[str, ...]
     drawing: Block | None = None
+    margin: float = MARGIN
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -67,6 +68,7 @@ class ExplainedFile:
             "base": _finite(self.base),
             "method": self.method,
             "asked": self.asked,
+            "margin": self.margin,
             "parts": [
                 {"name": name, "value": _finite(value), "error": _finite(error)}
                 for name, value, error in zip(self.parts, self.added.tolist(), self.added_errors.tolist(), strict=True)
@@ -102,7 +104,7 @@ class ExplainedFile:
             ends = (
                 "exact"
                 if error == 0
-                else f"{show_number(value - MARGIN * error)} to {show_number(value + MARGIN * error)}"
+                else f"{show_number(value - self.margin * error)} to {show_number(value + self.margin * error)}"
             )
             rows.append((printable(self.parts[place], _LETTERS), show_number(value), ends))
         return rows
@@ -114,11 +116,11 @@ def strongest(added: Floats, most: int) -> list[int]:
     return [place for place in order.tolist() if added[place] != 0]
 
 
-def told_value(names: Sequence[str], added: Floats, errors: Floats, most: int = 3) -> str:
+def told_value(names: Sequence[str], added: Floats, errors: Floats, margin: float = MARGIN) -> str:
     """The strongest parts in words, for those who cannot see a drawing."""
     told = [
-        f"{names[place]} ({added[place]:+.3g}" + (f" ± {MARGIN * errors[place]:.2g})" if errors[place] else ")")
-        for place in strongest(added, most)
+        f"{names[place]} ({added[place]:+.3g}" + (f" ± {margin * errors[place]:.2g})" if errors[place] else ")")
+        for place in strongest(added, _TOLD)
     ]
     return "Strongest: " + ", ".join(told) + "." if told else "No part changes the answer."
 

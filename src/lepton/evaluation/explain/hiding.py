@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from lepton.core import ErrorCode, UsageError, Work
 from lepton.evaluation.classification import Floats
+from lepton.evaluation.explain.sampling import t_quantile
 
-__all__ = ["Ask", "Flags", "Shares", "left_out", "shapley"]
+__all__ = ["MARGIN", "Ask", "Flags", "Shares", "left_out", "shapley"]
 
 Flags = NDArray[np.bool_]
 Ask = Callable[[Flags], Floats]
 """From parts that are shown [S, P] to answers [S]."""
 
+MARGIN = 1.96
 _MOST_EXACT = 12
 _LEAST_PAIRS = 4
 
@@ -35,12 +37,14 @@ class Shares:
         errors: their standard errors [P]; 0 where nothing was drawn.
         asked: answers that it took.
         method: how they came about.
+        margin: standard errors to either side of a 95 % interval: Student's, where orders were few.
     """
 
     values: Floats
     errors: Floats
     asked: int
     method: str
+    margin: float = MARGIN
 
 
 def left_out(ask: Ask, num_parts: int, work: Work) -> Shares:
@@ -87,7 +91,8 @@ def shapley(ask: Ask, num_parts: int, samples: int, seed: int, work: Work) -> Sh
     added = np.stack(found)
     errors = added.std(axis=0, ddof=1) / np.sqrt(len(found))
     method = f"Shapley values over {len(found):,} orders, each also backwards"
-    return Shares(added.mean(axis=0), errors, 2 + each * len(found), method)
+    margin = float(t_quantile(len(found) - 1))
+    return Shares(added.mean(axis=0), errors, 2 + each * len(found), method, margin)
 
 
 def _of_pair(ask: Ask, order: NDArray[np.int64], ends: Floats) -> Floats:

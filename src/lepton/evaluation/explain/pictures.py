@@ -17,7 +17,7 @@ from lepton.core import ErrorCode, UsageError, Work
 from lepton.evaluation.classification import Floats
 from lepton.evaluation.explain.explained_file import ExplainedFile, told_value
 from lepton.evaluation.explain.heat import enlarged, heat_over
-from lepton.evaluation.explain.hiding import Flags, left_out, shapley
+from lepton.evaluation.explain.hiding import MARGIN, Flags, left_out, shapley
 
 __all__ = ["METHODS", "Gradients", "Picture", "explain_picture", "path_gradients"]
 
@@ -88,6 +88,7 @@ class _Heat:
     asked: int
     method: str
     notes: tuple[str, ...] = ()
+    margin: float = MARGIN
 
 
 def explain_picture(
@@ -125,11 +126,11 @@ def explain_picture(
     names = tuple(_region(picture, row, column) for row in range(rows) for column in range(columns))
     added, errors = _per_region(heat, picture.grid)
     height, width = picture.pixels.shape[:2]
-    alt = f"Picture of {width} × {height} pixels with heat. {told_value(names, added, errors)}"
+    alt = f"Picture of {width} × {height} pixels with heat. {told_value(names, added, errors, heat.margin)}"
     drawing = heat_over(picture.pixels, heat.values, title=f"What counts for {picture.title}", alt=alt)
     return ExplainedFile(
         "picture", picture.title, picture.label, float(ends[0]), float(ends[1]), heat.values, heat.errors, names,
-        added, errors, heat.method, heat.asked + 2, (*heat.notes, *notes), drawing,
+        added, errors, heat.method, heat.asked + 2, (*heat.notes, *notes), drawing, heat.margin,
     )  # fmt: skip
 
 
@@ -151,7 +152,7 @@ def _by_regions(picture: Picture, method: str, samples: int | None, seed: int, w
         shares = shapley(ask, rows * columns, samples or _SAMPLES, seed, work)
     values, errors = (each.reshape(rows, columns) for each in (shares.values, shares.errors))
     what = f"regions, {rows} × {columns}, hidden by the mean colour"
-    return _Heat(values, errors, shares.asked, f"{shares.method} of {what}")
+    return _Heat(values, errors, shares.asked, f"{shares.method} of {what}", (), shares.margin)
 
 
 def _by_masks(picture: Picture, samples: int, seed: int, work: Work) -> _Heat:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lepton.core import ErrorCode, UsageError, Work
 from lepton.evaluation.classification import Floats
 from lepton.evaluation.explain.explained_file import ExplainedFile, told_value
-from lepton.evaluation.explain.hiding import Flags, left_out, shapley
+from lepton.evaluation.explain.hiding import MARGIN, Flags, left_out, shapley
 from lepton.evaluation.explain.pictures import Gradients, called, path_gradients
 from lepton.report import Figure, show_number
 from lepton.report.frame import WIDTH, finish
@@ -125,7 +125,7 @@ def explain_sound(
     ends = sound.ask(np.stack([whole, np.zeros_like(whole)]))
     spectrum = Spectrum(whole, sound.rate)
     shape = (_BANDS, len(spectrum.times) - 1)
-    notes = []
+    notes, margin = [], MARGIN
     if float(np.abs(whole).max(initial=0.0)) < _SILENT:
         notes.append("The sound is silent: there is nothing to hide.")
     if method in ("gradients", "attribution"):
@@ -140,12 +140,13 @@ def explain_sound(
             else shapley(ask, shape[0] * shape[1], samples or _SAMPLES, seed, work)
         )
         values, errors, asked = shares.values.reshape(shape), shares.errors.reshape(shape), shares.asked
+        margin = shares.margin
         how = f"{shares.method} of regions, {shape[0]} bands × {shape[1]} times, silenced"
     names = tuple(_region(spectrum, band, time, shape) for band in range(shape[0]) for time in range(shape[1]))
-    drawing = _drawn(sound, spectrum, values, told_value(names, values.ravel(), errors.ravel()))
+    drawing = _drawn(sound, spectrum, values, told_value(names, values.ravel(), errors.ravel(), margin))
     return ExplainedFile(
         "sound", sound.title, sound.label, float(ends[0]), float(ends[1]), values, errors, names, values.ravel(),
-        errors.ravel(), how, asked + 2, tuple(notes), drawing,
+        errors.ravel(), how, asked + 2, tuple(notes), drawing, margin,
     )  # fmt: skip
 
 

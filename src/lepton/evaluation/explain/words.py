@@ -13,7 +13,7 @@ import numpy as np
 from lepton.core import ErrorCode, UsageError, Work, printable
 from lepton.evaluation.classification import Floats
 from lepton.evaluation.explain.base import Question
-from lepton.evaluation.explain.explained_file import MARGIN, ExplainedFile, told_value
+from lepton.evaluation.explain.explained_file import ExplainedFile, told_value
 from lepton.evaluation.explain.hiding import Flags, left_out, shapley
 from lepton.report import show_number
 from lepton.report.svg import shown as escaped
@@ -110,12 +110,12 @@ def explain_text(
     else:
         shares = shapley(ask, len(parts), samples or max(_SAMPLES, 10 * len(parts)), seed, work)
     names = tuple(printable(text[start:end], 200) for start, end in parts)
-    drawing = MarkedText(
-        text, tuple(parts), shares.values, shares.errors, told_value(names, shares.values, shares.errors)
-    )
+    alt = told_value(names, shares.values, shares.errors, shares.margin)
+    drawing = MarkedText(text, tuple(parts), shares.values, shares.errors, alt, shares.margin)
     return ExplainedFile(
         "text", question.title, label, float(ends[0]), float(ends[1]), shares.values, shares.errors, names,
         shares.values, shares.errors, shares.method, shares.asked + 2, tuple(notes), drawing,
+        shares.margin,
     )  # fmt: skip
 
 
@@ -129,6 +129,7 @@ class MarkedText:
         values: what each adds.
         errors: its standard error.
         alt: the same in words.
+        margin: standard errors to either side of a 95 % interval.
     """
 
     text: str
@@ -136,6 +137,7 @@ class MarkedText:
     values: Floats
     errors: Floats
     alt: str
+    margin: float
 
     def render(self) -> str:
         """The block for a page."""
@@ -147,7 +149,7 @@ class MarkedText:
             share = abs(value) / most if most > 0 and np.isfinite(value) else 0.0
             colour = "42,111,176" if value > 0 else "205,102,20"
             line = ";border-bottom:2px solid rgb(205,102,20)" if value < 0 and share >= 0.1 else ""
-            told = show_number(value) + (f" ± {show_number(MARGIN * error)}" if error else "")
+            told = show_number(value) + (f" ± {show_number(self.margin * error)}" if error else "")
             out.append(
                 f'<span title="{told}" style="background:rgba({colour},{0.7 * share:.2f});border-radius:3px{line}">'
                 f"{escaped(_SPACE.sub(' ', self.text[start:end]), 5_000)}</span>"
