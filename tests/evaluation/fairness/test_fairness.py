@@ -269,6 +269,15 @@ def test_options_that_cannot_be_meant(options):
         fairness(counted(CELLS), ["group"], **options)
 
 
+def test_edges_that_look_alike_and_a_column_called_rows(tmp_path):
+    table = read(lenders(400).with_columns(rows=1000.0 + pl.int_range(pl.len()) / 100_000), kinds={"rows": "number"})
+    edges = {"rows": [1000.001, 1000.002, 1000.003]}
+    found = fairness_of(binary_model(tmp_path, 2.0), table, ["rows"], edges=edges).columns["rows"]
+    assert len({each.name for each in found.groups}) == 4
+    texts = read(lenders(400).with_columns(rows=pl.col("group")))
+    assert len(fairness_of(binary_model(tmp_path, 2.0), texts, ["rows"]).columns["rows"].groups) == 2
+
+
 def test_hostile_names_are_shown_and_nothing_else(tmp_path):
     nasty = "<script>alert(1)</script>\u202e"
     frame = lenders(300).with_columns(

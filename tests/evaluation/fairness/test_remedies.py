@@ -130,6 +130,25 @@ def test_numbers_fall_into_the_groups_they_were_chosen_for(tmp_path):
     assert len(quartiles.edges) == 3
 
 
+def test_values_keep_their_thresholds_whatever_else_is_there(tmp_path):
+    """Numbers of few values are ranges, texts are taken as they are, and "missing" is a text like others."""
+    frame = lenders(2_000).with_columns(
+        code=pl.when(pl.col("group") == "a").then(0).otherwise(1),
+        rows=pl.when(pl.col("group") == "a").then(pl.lit("missing")).otherwise(pl.col("group")),
+    )
+    model = binary_model(tmp_path, 2.0)
+    coded = thresholds_of(model, read(frame, kinds={"code": "number"}), "code")
+    assert list(coded.thresholds) == ["under 1", "1 and over"]
+    only = coded.favours([coded.thresholds["1 and over"]] * 2, pl.Series("code", [1, 1]))
+    assert only.all()
+    named = thresholds_of(model, read(frame), "rows")
+    assert set(named.thresholds) == {"missing", "b"}
+    limits = [named.thresholds["missing"], named.common]
+    given = named.favours(limits, pl.Series("rows", ["missing", None]))
+    assert given.all()
+    assert not named.favours(np.array(limits) - 1e-6, pl.Series("rows", ["missing", None])).any()
+
+
 def test_labels_of_numbers_and_the_first_as_the_good_one(tmp_path):
     frame = lenders(1_000).with_columns(bought=(pl.col("bought") == "yes").cast(pl.Int64))
     model = binary_model(tmp_path, 2.0, labels=(0, 1))

@@ -75,14 +75,17 @@ def parts_by(column: pl.Series, edges: Sequence[float] | None = None) -> Parts:
         UsageError: edges that do not rise, or for a column that holds no numbers.
     """
     if edges is None:
-        return parts_of(column)
+        return parts_of(column.alias("value"))
     cuts = _checked(edges, column)
     values = column.cast(pl.Float64).fill_null(math.nan).to_numpy()
     missing = ~np.isfinite(values)
     place = np.where(missing, -1, np.searchsorted(cuts, values, side="right"))
+    shown = [show_number(float(each)) for each in cuts]
+    if len(set(shown)) < len(shown):
+        shown = [repr(float(each)) for each in cuts]
     parts: Parts = []
     for each in np.unique(place[~missing]).tolist():
-        parts.append((_range_name(cuts, each), place == each))
+        parts.append((_range_name(shown, each), place == each))
     return [*parts, ("missing", missing)] if missing.any() else parts
 
 
@@ -115,9 +118,9 @@ def _checked(edges: Any, column: pl.Series) -> NDArray[np.float64]:
     return cuts
 
 
-def _range_name(cuts: NDArray[np.float64], place: int) -> str:
+def _range_name(cuts: Sequence[str], place: int) -> str:
     if place == 0:
-        return f"under {show_number(float(cuts[0]))}"
+        return f"under {cuts[0]}"
     if place == len(cuts):
-        return f"{show_number(float(cuts[-1]))} and over"
-    return f"{show_number(float(cuts[place - 1]))} to under {show_number(float(cuts[place]))}"
+        return f"{cuts[-1]} and over"
+    return f"{cuts[place - 1]} to under {cuts[place]}"

@@ -65,15 +65,20 @@ def proxies_of(
     """
     found = []
     for own in protected:
-        others = [replace(each, role=Role.FEATURE) for each in inputs if each.name != own.name]
+        others = [each for each in inputs if each.name != own.name]
         for start in range(0, len(others), _TOGETHER):
-            told = associations(rows, [replace(own, role=Role.FEATURE), *others[start : start + _TOGETHER]])
-            if told is None or own.name not in told.names:
+            chosen = [own, *others[start : start + _TOGETHER]]
+            # Under names of ours: those of the data may be any.
+            records = [replace(each, name=f"c{place}", role=Role.FEATURE) for place, each in enumerate(chosen)]
+            told = associations(
+                rows.select(pl.col(each.name).alias(f"c{place}") for place, each in enumerate(chosen)), records
+            )
+            if told is None or "c0" not in told.names:
                 continue
-            place = told.names.index(own.name)
+            values = told.values[told.names.index("c0")]
             found += [
-                Proxy(own.name, name, float(value), told.num_rows)
-                for name, value in zip(told.names, told.values[place], strict=True)
-                if name != own.name and abs(value) >= least
+                Proxy(own.name, chosen[int(name[1:])].name, float(value), told.num_rows)
+                for name, value in zip(told.names, values, strict=True)
+                if name != "c0" and abs(value) >= least
             ]
     return tuple(sorted(found, key=lambda each: -abs(each.association)))

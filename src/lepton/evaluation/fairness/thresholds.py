@@ -22,7 +22,7 @@ from lepton.evaluation.answers import Answers, gather
 from lepton.evaluation.bootstrap import Estimate, difference, intervals
 from lepton.evaluation.classification import Floats, Positions, mean_of
 from lepton.evaluation.fairness.fairness import Asked, asked_of, fairness
-from lepton.evaluation.fairness.groups import LEAST_ROWS, parts_by, unknown_column
+from lepton.evaluation.fairness.groups import LEAST_ROWS, Parts, parts_by, unknown_column
 from lepton.evaluation.fairness.result import LAW, title_of
 from lepton.evaluation.threshold import Costs, best_threshold, cost_matrix
 from lepton.report import plain_table, show_number
@@ -31,6 +31,8 @@ __all__ = ["GroupThresholds", "choose_thresholds", "thresholds_of"]
 
 AIMS = ("equal_opportunity", "selection_rate", "cost")
 _RATES = 200
+_FEW_NUMBERS = 8
+_MOST_GROUPS = 50
 _SHOWN = (
     "selection_rate_difference",
     "equal_opportunity_difference",
@@ -85,7 +87,7 @@ class GroupThresholds:
             came = f"got {given.size} probabilities for {len(column)} rows"
             raise UsageError(ErrorCode.USAGE, came, wanted="one a row")
         limit = np.full(len(column), self.common)
-        for name, rows in parts_by(column, self.edges):
+        for name, rows in _parts(column, self.edges, tuple(self.thresholds)):
             limit[rows] = self.thresholds.get(name, self.common)
         favoured: NDArray[np.bool_] = given >= limit
         return favoured
@@ -192,7 +194,7 @@ def choose_thresholds(
     chosen = _half(answers, seed)
     learn, judge = answers.only(chosen), answers.only(~chosen)
     asked = asked_of(learn, favourable)
-    parts = parts_by(values, cuts)
+    parts = _parts(values, cuts)
     large = [(n, r[chosen]) for n, r in parts if min(int(r[chosen].sum()), int(r[~chosen].sum())) >= within]
     if len(large) < 2:
         raise DataError(
@@ -300,11 +302,16 @@ def _judged(
     """What the thresholds gain and cost on rows that they were not chosen by."""
     asked = asked_of(judge, rule.favourable)
     probability, true = _probability(asked), asked.true.astype(np.int64)
-    limit, said = np.full(judge.num_rows, rule.common), []
-    for name, rows in parts_by(judge.columns[rule.column], rule.cuts):
+    limit = np.full(judge.num_rows, rule.common)
+    small: list[str] = []
+    for name, rows in _parts(judge.columns[rule.column], rule.cuts):
         limit[rows] = rule.thresholds.get(name, rule.common)
         if name not in rule.thresholds:
-            said.append(f"{name!r} has too few rows for a threshold of its own ({int(rows.sum())} here).")
+            small.append(name)
+    said = []
+    if small:
+        few = ", ".join(printable(repr(name), 60) for name in small[:5])
+        said.append(f"{len(small):,} groups have too few rows for a threshold of their own, such as {few}.")
     calls = {"before": probability >= rule.common, "after": probability >= limit}
     place = list(judge.labels).index(rule.favourable)
     measures = {
@@ -361,11 +368,23 @@ def _half(answers: Answers, seed: int) -> NDArray[np.bool_]:
 
 
 def _cuts(values: pl.Series, edges: Sequence[float] | None) -> tuple[float, ...] | None:
-    """Where numbers are cut: fixed once, so that other rows fall into the same groups."""
-    if edges is not None or not values.dtype.is_numeric():
-        return None if edges is None else tuple(float(each) for each in edges)
-    there = values.drop_nulls()
-    if there.n_unique() <= 8:
+    """Where numbers are cut, fixed once, so that other rows fall into the same groups; None for other columns."""
+    if edges is not None:
+        return tuple(float(each) for each in edges)
+    if not values.dtype.is_numeric():
         return None
-    inner = np.unique(np.quantile(there.cast(pl.Float64).to_numpy(), [0.25, 0.5, 0.75], method="higher"))
-    return tuple(float(each) for each in inner)
+    numbers = values.cast(pl.Float64).drop_nulls().drop_nans().to_numpy()
+    there = np.unique(numbers)
+    if len(there) > _FEW_NUMBERS:
+        there = np.unique(np.quantile(numbers, [0.0, 0.25, 0.5, 0.75], method="higher"))
+    return tuple(float(each) for each in there[1:]) or (float(there[0]) if len(there) else 0.0,)
+
+
+def _parts(column: pl.Series, cuts: tuple[float, ...] | None, names: Sequence[str] = ()) -> Parts:
+    """Groups by ranges, or by the exact text of a value; rows without a value are in none."""
+    if cuts is not None:
+        return [(name, rows) for name, rows in parts_by(column, cuts) if name != "missing"]
+    texts = column.cast(pl.String).alias("value")
+    frequent = texts.drop_nulls().value_counts(sort=True, name="rows").sort("rows", "value", descending=[True, False])
+    wanted = names or frequent["value"].head(_MOST_GROUPS).to_list()
+    return [(name, (texts == name).fill_null(False).to_numpy()) for name in wanted]
