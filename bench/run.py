@@ -50,6 +50,7 @@ BENCHES = (
     "lean_peers",
     "accelerate",
     "batch_predict",
+    "trust",
 )
 LIBRARIES = ("lepton-ai", "numpy", "polars", "onnxruntime", "lightgbm", "scikit-learn")
 HEAD = """# Results

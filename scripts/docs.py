@@ -71,6 +71,7 @@ def errors_page() -> str:
         8: "training gave no model, or a worker died",
         9: "a server cannot start or answer",
         10: "a check found differences",
+        11: "a check could not be made; nothing that was checked differs",
         130: "stopped by Ctrl-C; what was found is saved where the message says so",
     }
     used = {record.exit_code for record in CATALOGUE.values()} | {0}

@@ -20,6 +20,12 @@ from lepton.data.versions.diff import TableDiff
 from lepton.data.versions.forget import Forgotten
 from lepton.data.versions.manifest import TableVersion
 from lepton.evaluation import Comparison, Evaluation, Importance
+from lepton.evaluation.card import Card
+from lepton.evaluation.explain import Cases, Counterfactuals, Effect, Explanation, FileExplanation, Overview
+from lepton.evaluation.fairness import Fairness
+from lepton.evaluation.robustness import Robustness
+from lepton.evaluation.verify import Verification
+from lepton.evaluation.weak import WeakPlaces
 from lepton.optimization.accelerate import Acceleration, Profile
 from lepton.optimization.lean.report import Compression
 from lepton.report import Page
@@ -49,6 +55,9 @@ GROUPS = {
         "predict",
         "evaluate",
         "compare",
+        "explain",
+        "verify",
+        "card",
         "compress",
         "accelerate",
         "profile",
@@ -80,6 +89,17 @@ HELD = (
     Leaderboard,
     Evaluation,
     Importance,
+    Explanation,
+    FileExplanation,
+    Counterfactuals,
+    Cases,
+    Effect,
+    Overview,
+    WeakPlaces,
+    Fairness,
+    Robustness,
+    Verification,
+    Card,
     Index,
     Comparison,
     Compression,

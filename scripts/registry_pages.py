@@ -1,4 +1,4 @@
-"""The pages docs/reference/recipe-steps.md and rules.md, from what is registered."""
+"""The pages docs/reference/recipe-steps.md, rules.md and release-rules.md, from what is registered."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from python_page import as_markdown, fenced
 from lepton.core import LeptonError, Registry
 from lepton.data.quality import RULES
 from lepton.data.recipes import RECIPE_STEPS, Scope
+from lepton.evaluation.verify import RULES as RELEASE_RULES
 
-__all__ = ["recipe_steps_page", "rules_page"]
+__all__ = ["recipe_steps_page", "release_rules_page", "rules_page"]
 
 _SCOPES = {
     Scope.ROW: "Each row is treated by itself, so the step also acts on the rows that a model is asked about.",
@@ -59,16 +60,50 @@ A third party adds rules through the entry-point group `lepton.rules`.
 """
 
 
+RELEASE_RULES_INTRODUCTION = """\
+The rules of [a verification](../how-to/verify-a-model.md), in the order of the registry. In YAML a rule is its name
+with its parameters, or the name alone; one text stands for a list of one.
+
+```yaml
+lepton: release-rules/1
+valid_for: 90d
+rules:
+- metric: {metric: roc_auc, least: 0.85, why: "what the old score card reached"}
+- fairness: {column: sex, measure: selection_rate_difference, most: 0.1}
+- licence: {one_of: [CC0-1.0, CC-BY-4.0], if_unknown: pass}
+- finite_answers
+```
+
+Every rule takes `if_unknown` (`fail`, by default, or `pass`: the model may go live although the rule cannot be judged)
+and `why`, words that stand in the report. `valid_for` is how long the verification is good; without it, for ever.
+
+Where a bound is kept `by: interval`, the unfavourable end of the 95 % interval must keep it: a model that may well be
+below the bound does not pass. `by: value` asks of the value alone.
+
+A third party adds rules through the entry-point group `lepton.release_rules`: a frozen dataclass that inherits from
+`lepton.evaluation.verify.Rule` and gives a `Finding`, or raises `Unknown`.
+"""
+
+
+def release_rules_page() -> str:
+    """The whole page, but for the notice."""
+    return _page_of_rules(RELEASE_RULES_INTRODUCTION, RELEASE_RULES, ("if_unknown", "why"))
+
+
 def rules_page() -> str:
     """The whole page, but for the notice."""
-    found = dict(_built_in(RULES))
-    parts = [RULES_INTRODUCTION, "| rule | what it asks |\n|---|---|"]
+    return _page_of_rules(RULES_INTRODUCTION, RULES, ("severity", "allowed"))
+
+
+def _page_of_rules(introduction: str, registry: Registry, common: tuple[str, ...]) -> str:
+    found = dict(_built_in(registry))
+    parts = [introduction, "| rule | what it asks |\n|---|---|"]
     parts += [f"| [`{name}`](#{name}) | {_summary(rule)} |" for name, rule in found.items()]
     parts.append("")
     for name, rule in found.items():
-        own = [each for each in dataclasses.fields(rule) if each.name not in ("severity", "allowed")]
+        own = [each for each in dataclasses.fields(rule) if each.name not in common]
         words = ", ".join(f"{each.name}: ..." for each in own)
-        parts += [f"## {name}\n", fenced(f"- {name}: {{{words}}}", "yaml")]
+        parts += [f"## {name}\n", fenced(f"- {name}: {{{words}}}" if words else f"- {name}", "yaml")]
         parts.append(as_markdown(inspect.getdoc(rule) or "").replace("**Attributes**", "**Parameters**"))
     return "\n".join(parts)
 

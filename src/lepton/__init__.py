@@ -13,8 +13,8 @@ _HOMES = {
     "lepton.serving.services": "Service method",
     "lepton.training.estimators": "KMeans LinearRegression LogisticRegression Ridge",
     "lepton.training.trainer": "Trainer",
-    "lepton.verbs": "Model accelerate check compare compress describe diff evaluate export find_label_errors forget "
-    "import_model load predict profile read search serve suggest train versions",
+    "lepton.verbs": "Model accelerate card check compare compress describe diff evaluate explain export "
+    "find_label_errors forget import_model load predict profile read search serve suggest train verify versions",
     "lepton.version": "__version__",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}

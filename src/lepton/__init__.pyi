@@ -21,12 +21,14 @@ from lepton.training.trainer import Trainer as Trainer
 from lepton.verbs import (
     Model as Model,
     accelerate as accelerate,
+    card as card,
     check as check,
     compare as compare,
     compress as compress,
     describe as describe,
     diff as diff,
     evaluate as evaluate,
+    explain as explain,
     export as export,
     find_label_errors as find_label_errors,
     forget as forget,
@@ -39,6 +41,7 @@ from lepton.verbs import (
     serve as serve,
     suggest as suggest,
     train as train,
+    verify as verify,
     versions as versions,
 )
 from lepton.version import __version__ as __version__

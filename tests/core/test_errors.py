@@ -18,7 +18,7 @@ FAMILIES = {
     for name, value in vars(errors).items()
     if isinstance(value, type) and issubclass(value, LeptonError) and value is not MissingExtraError
 }
-EXIT_CODES = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 130}
+EXIT_CODES = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 130}
 
 texts = st.text(max_size=40)
 plain = st.none() | st.booleans() | st.integers() | texts | st.lists(texts, max_size=3)

@@ -67,7 +67,7 @@ def test_the_best_that_fits_is_chosen(tmp_path):
 def test_a_search_keeps_both(tmp_path, monkeypatch):
 
     def run(portfolio, outside, effort, accept, max_trials, keep):
-        return run_search(portfolio, outside, effort, accept, 25, keep)
+        return run_search(portfolio, outside, effort, accept, 10, keep)
 
     monkeypatch.setattr("lepton.training.tables.run_search", run)
     # The latency is one that a machine keeps on which others work too.

@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 from lepton import bundle, security
+from lepton.bundle import approval
 from lepton.cli.options import Injected, Output
 from lepton.cli.output import Result
 from lepton.core import ErrorCode, SecurityError, UsageError, printable, show_size
 
-__all__ = ["ask_passphrase", "check", "extract", "inspect", "make_key", "migrate", "sign"]
+__all__ = ["approve", "ask_passphrase", "check", "extract", "inspect", "make_key", "migrate", "sign"]
 
 
 def inspect(model: Path, *, context: Injected) -> Result:
@@ -120,7 +121,7 @@ def approve(
     private = None
     if key is not None:
         private = security.read_private_key(key, passphrase=lambda: ask_passphrase(passphrase_env))
-    model_id = bundle.approve_bundle(model, by, role=role, note=note, key=private)
+    model_id = approval.approve_bundle(model, by, role=role, note=note, key=private)
     key_id = None if private is None else private.key_id
     return Result(
         data={"model": str(model), "model_id": model_id, "by": by, "key_id": key_id},

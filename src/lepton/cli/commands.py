@@ -38,6 +38,8 @@ GROUPS: dict[str, tuple[CommandRecord, ...]] = {
         _command("choose", "choose:choose", "Another model from the search of a model: smaller, or quicker."),
         _command("compress", "compress:compress", "Make a model smaller and faster within budgets, with proof."),
         _command("evaluate", "evaluate:evaluate", "Metrics of a model on a table, with intervals."),
+        _command("explain", "explain:explain", "Why a model answered so, what would change it, what it has learned."),
+        _command("verify", "verify:verify", "Whether a model may go live, by rules; the result is kept in its file."),
         _command("card", "card:card", "What is known of a model, and what is not: a page, Markdown or JSON."),
         _command("predict", "predict:predict", "Answers of a model for the rows of a table."),
         _command("compare", "compare:compare", "Two models on the same rows, with a paired test."),
@@ -70,6 +72,7 @@ GROUPS: dict[str, tuple[CommandRecord, ...]] = {
         _command("bundle inspect", "bundle:inspect", "What a model file says of itself."),
         _command("bundle check", "bundle:check", "Hashes, bounds, graph and signature of a model file."),
         _command("bundle sign", "bundle:sign", "Sign a model file."),
+        _command("bundle approve", "bundle:approve", "Write down in a model file who answers for its use."),
         _command("bundle key", "bundle:make_key", "Make the keys to sign with."),
         _command("bundle extract", "bundle:extract", "Unpack a model file into a new folder."),
         _command("bundle migrate", "bundle:migrate", "Raise a model file to the current format."),
@@ -82,6 +85,6 @@ COMMANDS: tuple[CommandRecord, ...] = tuple(record for group in GROUPS.values() 
 NOUNS = {
     "new": "What you write yourself: a service.",
     "feedback": "What became true of rows that a server has answered.",
-    "bundle": "Model files: inspect, check, sign, extract, migrate; keys.",
+    "bundle": "Model files: inspect, check, sign, approve, extract, migrate; keys.",
     "data": "Tables: describe, suggest, check, clean, versions; data of persons.",
 }

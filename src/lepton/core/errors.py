@@ -75,6 +75,8 @@ class ErrorCode(StrEnum):
     BUNDLE_TOO_OLD = "bundle-too-old"
     GRAPH_REFUSED = "graph-refused"
     CHECK_FAILED = "check-failed"
+    NOT_VERIFIED = "not-verified"
+    NOT_JUDGED = "not-judged"
     # security
     BAD_KEY = "bad-key"
     BAD_SIGNATURE = "bad-signature"
@@ -303,6 +305,8 @@ CATALOGUE: Mapping[ErrorCode, CatalogueRecord] = {
     ErrorCode.BUNDLE_TOO_OLD: _C(BundleError, 422, 4, "The model file is of an older format"),
     ErrorCode.GRAPH_REFUSED: _C(BundleError, 422, 4, "The graph is refused"),
     ErrorCode.CHECK_FAILED: _C(BundleError, 422, 10, "The check found differences"),
+    ErrorCode.NOT_VERIFIED: _C(BundleError, 422, 10, "The model does not keep the rules of its release"),
+    ErrorCode.NOT_JUDGED: _C(BundleError, 422, 11, "Rules of the release could not be judged"),
     ErrorCode.BAD_KEY: _C(SecurityError, 400, 4, "A key that cannot be used"),
     ErrorCode.BAD_SIGNATURE: _C(SecurityError, 422, 4, "The signature does not hold"),
     ErrorCode.UNTRUSTED: _C(SecurityError, 403, 4, "Not trusted"),

@@ -7,6 +7,7 @@ from lepton.verbs.learning import DEFAULT_SEARCH, DEFAULT_WITHIN, import_model, 
 from lepton.verbs.model import Model, load, rows_for
 from lepton.verbs.speed import accelerate, profile
 from lepton.verbs.tables import check, describe, diff, find_label_errors, forget, read, suggest, versions
+from lepton.verbs.trusting import card, explain, verify
 
 __all__ = [
     "DEFAULT_COMPRESSION",
@@ -14,12 +15,14 @@ __all__ = [
     "DEFAULT_WITHIN",
     "Model",
     "accelerate",
+    "card",
     "check",
     "compare",
     "compress",
     "describe",
     "diff",
     "evaluate",
+    "explain",
     "export",
     "find_label_errors",
     "forget",
@@ -33,5 +36,6 @@ __all__ = [
     "serve",
     "suggest",
     "train",
+    "verify",
     "versions",
 ]

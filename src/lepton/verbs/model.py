@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from lepton.data.media import decoded as files
     from lepton.optimization import accelerate as speeding, export as exporting
     from lepton.training import choosing
-    from lepton.verbs import compressing
+    from lepton.verbs import compressing, trusting
 else:
     # Who loads a model to predict does not wait for the rooms that train and judge.
     evaluation, training = LazyModule("lepton.evaluation"), LazyModule("lepton.training")
-    compressing = LazyModule("lepton.verbs.compressing")
+    compressing, trusting = LazyModule("lepton.verbs.compressing"), LazyModule("lepton.verbs.trusting")
     files, choosing = LazyModule("lepton.data.media.decoded"), LazyModule("lepton.training.choosing")
     speeding, exporting = LazyModule("lepton.optimization.accelerate"), LazyModule("lepton.optimization.export")
 
@@ -197,6 +197,70 @@ class Model:
             DataError: no target column, or no row to judge by.
         """
         return evaluation.importance(self._predictor, rows_for(self, source), **options)
+
+    def explain(self, rows: Any, **options: Any) -> trusting.Explained:
+        """Why the model answers `rows` so: what each column, word or region adds; options as of `lepton.explain`."""
+        return trusting.explain(self, rows, **options)
+
+    def overview(self, source: tables.Source | None = None, **options: Any) -> trusting.Overview:
+        """What the model has learned: importances, effects, interactions, a tree that stands for it, typical rows.
+
+        Args:
+            source: rows that the model was not trained on; by default those of the training, where that was here, or
+                such as the file's statistics say.
+            options: `target`, `label`, `seed` and `work`.
+        """
+        return trusting.overview(self, source, **options)
+
+    def effect(self, column: str, source: tables.Source | None = None, **options: Any) -> trusting.Effect:
+        """How the answer moves with a column: accumulated local effects, or partial dependence, with intervals.
+
+        Args:
+            column: one of the inputs.
+            source: as of `overview`.
+            options: `kind` (`"ale"` or `"pdp"`), `other`, a second column, `label`, `points`, `max_rows`, `seed` and
+                `work`.
+
+        Raises:
+            DataError: the model takes no such column.
+        """
+        return trusting.effect(self, column, source, **options)
+
+    def segments(self, source: tables.Source, **options: Any) -> trusting.WeakPlaces:
+        """Where the model is weak: subgroups in which it is significantly worse, calibration, confident mistakes.
+
+        Args:
+            source: rows with the target that the model was not trained on.
+            options: `target`, `columns`, `metric`, `seed` and `work`.
+        """
+        return trusting.segments(self, source, **options)
+
+    def fairness(self, source: tables.Source, protected: str | Sequence[str], **options: Any) -> trusting.Fairness:
+        """How the model treats groups of people, by the usual measures, with intervals and numbers of rows.
+
+        Args:
+            source: rows with the target that the model was not trained on.
+            protected: columns that say who belongs to which group, inputs of the model or not.
+            options: `favourable` (a label), `target`, `seed` and `work`.
+        """
+        return trusting.fairness(self, source, protected, **options)
+
+    def robustness(self, source: tables.Source, **options: Any) -> trusting.Robustness:
+        """How much worse the model gets as its rows get worse, in five strengths.
+
+        Args:
+            source: rows with the target that the model was not trained on.
+            options: `tests`, `strengths`, `metric`, `target`, `max_rows`, `gradients`, `seed` and `work`.
+        """
+        return trusting.robustness(self, source, **options)
+
+    def verify(self, source: tables.Source | None, rules: Any, **options: Any) -> trusting.Verification:
+        """Whether the model may go live by these rules; options as of `lepton.verify`."""
+        return trusting.verify(self, source, rules, **options)
+
+    def card(self, **options: Any) -> trusting.Card:
+        """The model card, from what the file knows; options as of `lepton.card`."""
+        return trusting.card(self, **options)
 
     def leaderboard(self) -> training.Leaderboard:
         """Every candidate of the training, best first."""
