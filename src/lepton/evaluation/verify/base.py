@@ -21,7 +21,7 @@ __all__ = ["RULES", "Bounded", "Claim", "Finding", "Measured", "Result", "Rule",
 
 _HERE = "lepton.evaluation.verify."
 RULES = Registry(
-    "release-rules",
+    "release_rules",
     {
         "metric": _HERE + "rules_quality:MetricRule",
         "better_than_baseline": _HERE + "rules_quality:BetterThanBaseline",
@@ -56,7 +56,7 @@ RULES = Registry(
         "giveaways": _HERE + "rules_data:Giveaways",
     },
 )
-"""Every rule by name; third parties add theirs through the entry-point group `lepton.release-rules`."""
+"""Every rule by name; third parties add theirs through the entry-point group `lepton.release_rules`."""
 
 Measured = Estimate | float | int | str | None
 Claim = tuple[float, float]
