@@ -12,10 +12,12 @@ from hypothesis import given, settings, strategies as st
 from markdown_it import MarkdownIt
 
 from lepton.bundle import Predictor, add_report, open_model, write_bundle
+from lepton.bundle.approval import approve_bundle
 from lepton.core import UsageError
 from lepton.evaluation.card import CARD_VERSION, Card, card_of
 from lepton.evaluation.card.faces import escaped
 from lepton.evaluation.card.facts import Told, flattened
+from lepton.security import PrivateKey
 from tests.evaluation.models import binary_model
 
 MACHINE = {"cpu": "Abacus 9", "cores": 2, "system": "Linux", "architecture": "x86_64", "onnxruntime": "1.31.1"}
@@ -209,7 +211,22 @@ def test_compression_settings_import_and_approval(tmp_path):
     assert facts(card, "approval")["approved by"].value == "A. Person"
     assert facts(card, "data")["licence"].source.report == "provenance"
     assert facts(card, "fairness")["mitigation: reweighing"].value == "sex"
-    assert not any("approved" in each.what for each in card.not_known)
+    said = " ".join(each.what for each in card.not_known)
+    assert "approved" not in said
+    assert "The approval is not signed." in said
+
+
+def test_an_approval_as_it_is_written(tmp_path):
+    path = binary_model(tmp_path, 1.0).bundle.path
+    key = PrivateKey.generate()
+    approve_bundle(path, "A. Person", role="credit officer", note="only if " * 200 + "asked", key=key)
+    card = card_of(open_model(path))
+    found = facts(card, "approval")
+    assert "asked" in card.html()
+    assert "asked" in card.markdown()
+    assert found["approved by"].value == "A. Person"
+    assert found["signed with the key"].value == key.key_id
+    assert found["signed with the key"].note == "not checked here"
 
 
 def test_the_same_file_gives_the_same_bytes(tmp_path):

@@ -6,13 +6,15 @@ import re
 
 from lepton.core import printable
 from lepton.evaluation.card.facts import Fact, Part
-from lepton.report import Page, Points, Table, Text
+from lepton.report import Block, Page, Points, Table, Text
 
 __all__ = ["card_markdown", "card_page", "escaped"]
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$!#@])")
 _LINKS = re.compile(r"(?i)(www)\.|(:)//")
 _START = re.compile(r"^([^\w\s\\&]|\d+(?=[.)]))")
+_CELL = 500
+"""Characters of a cell of a page; longer texts stand below the table as well."""
 _HEAD = ("", "value", "95 % interval", "note", "from")
 _RULE = "Made from the model file and its reports. The only text that a person wrote for it is what the model is for."
 
@@ -25,10 +27,11 @@ def card_page(title: str, subtitle: str, use: tuple[str, str], parts: tuple[Part
         "What is not known", Points([f"{each.what} ({each.how})" for part in parts for each in part.missing], most=100)
     )
     for part in parts:
-        blocks = []
+        blocks: list[Block] = []
         if part.facts:
             rows = [(fact.name, fact.shown, fact.interval, fact.note, str(fact.source)) for fact in part.facts]
             blocks.append(Table(_HEAD, rows, align="lllll"))
+            blocks += [Text(f"{fact.name}: {fact.shown}") for fact in part.facts if len(fact.shown) > _CELL]
         page.section(part.title, *blocks, *(Text(each.what, tone="warning") for each in part.missing))
     page.section("How this card came about", Text(_RULE, tone="note"), Points(notes))
     return page

@@ -23,6 +23,8 @@ from lepton.report import show_number
 
 __all__ = ["JUDGED"]
 
+_MOST_NOTE = 2_000
+_APPROVE = "lepton bundle approve MODEL"
 _PARTS = {
     "calibration": "expected calibration error",
     "coverage": "coverage",
@@ -166,13 +168,17 @@ def verification(reports: Reports) -> Part:
 
 def approval(reports: Reports) -> Part:
     """Who answers for its use."""
-    call = 'lepton.bundle.add_report(FILE, "approval", {"by": ..., "time": ..., "machine": ...})'
     told = Told("approval", reports.get("approval", {}))
     facts = told.fact("approved by", told.report.get("by"))
+    missing = [] if facts else [Missing("Nobody has approved it.", f"{_APPROVE} --by NAME")]
     if facts:
-        facts += told.fact("role", told.report.get("role")) + told.fact("note", told.report.get("note"))
-    missing = () if facts else (Missing("Nobody has approved it.", call),)
-    return Part("approval", "Who approved it", tuple(facts), missing)
+        facts += told.fact("role", told.report.get("role"))
+        note = text_of(told.report.get("note"), _MOST_NOTE)
+        facts += [Fact("note", note, told.source)] if note else []
+        key = text_of(mapping_of(told.report.get("signature")).get("key_id"), 80)
+        facts += told.fact("signed with the key", key, note="not checked here")
+        missing += [] if key else [Missing("The approval is not signed.", f"{_APPROVE} --by NAME --key KEY")]
+    return Part("approval", "Who approved it", tuple(facts), tuple(missing))
 
 
 JUDGED = (metrics, slices, fairness, robustness, privacy, compression, speed, verification, approval)
