@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.core import Work
-from lepton.evaluation.bootstrap import CONFIDENCE, Estimate, intervals
+from lepton.evaluation.bootstrap import CONFIDENCE, Estimate, intervals, num_resamples
 from lepton.evaluation.classification import Floats, Positions, Score, ratio
 
 __all__ = ["Family", "Rates", "difference_of", "ratio_of", "resampled_rates"]
@@ -134,6 +134,7 @@ def resampled_rates(
         undefined={key: families[key[0]].undefined for key in keys},
         weight=weight,
         groups=clusters,
+        resamples=num_resamples(len(group), 2 * num_groups),
         seed=seed,
         work=work,
     )
