@@ -57,9 +57,11 @@ def parts_of(text: str, most: int = MOST_PARTS) -> list[tuple[int, int]]:
 
 def without(text: str, parts: Sequence[tuple[int, int]], shown: Flags) -> str:
     """The text with the parts that are shown alone; a part goes with the space behind it."""
+    if not parts:
+        return text
     ends = [start for start, _ in parts[1:]] + [len(text)]
-    kept = (text[start:end] for (start, _), end, stays in zip(parts, ends, shown.tolist(), strict=True) if stays)
-    return (text[: parts[0][0]] if parts else "") + "".join(kept)
+    stretches = zip(parts, ends, shown.tolist(), strict=True)
+    return text[: parts[0][0]] + "".join(text[start:end] for (start, _), end, stays in stretches if stays)
 
 
 def explain_text(
