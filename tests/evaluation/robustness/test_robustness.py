@@ -13,7 +13,8 @@ import pytest
 from lepton.bundle import open_model
 from lepton.core import UsageError, Work
 from lepton.data import read
-from lepton.evaluation.robustness import Robustness, robustness, robustness as module_function
+from lepton.evaluation.robustness import Robustness, robustness
+from lepton.evaluation.robustness.asking import bounded
 from tests.bundle.pictures import write_sums
 from tests.evaluation.models import linear_model
 from tests.evaluation.robustness.models import LABELS, applicants, credit_model, pictures, sounds, text_model
@@ -145,8 +146,10 @@ def test_of_many_columns_a_sample_is_spoilt_alone(tmp_path):
 
 def test_wide_tables_have_fewer_rows(line, monkeypatch):
     model, data = line
-    monkeypatch.setitem(module_function.__globals__, "MAX_CELLS", 500)
-    assert robustness(model, data, tests=["noise"], strengths=[1]).num_rows == 250
+    monkeypatch.setitem(bounded.__globals__, "MAX_CELLS", 500)
+    found = robustness(model, data, tests=["noise"], strengths=[1])
+    assert found.num_rows == 250
+    assert "250 rows were taken" in str(found)
 
 
 def test_time_that_is_over_leaves_what_there_is(line):

@@ -16,7 +16,22 @@ from lepton.data import Dataset
 from lepton.evaluation.answers import Answers
 from lepton.evaluation.classification import label_positions
 
-__all__ = ["Replies", "ask", "bounded", "has_truth", "joined", "refuse_series", "replied"]
+__all__ = [
+    "MAX_CELLS",
+    "Replies",
+    "ask",
+    "bounded",
+    "has_truth",
+    "inputs_of",
+    "joined",
+    "refuse_series",
+    "replied",
+]
+
+MAX_CELLS = 2_000_000
+"""Rows × columns of a table; of wider ones fewer rows are taken, 200 at least."""
+
+_LEAST_ROWS = 200
 
 _MOST_CALLS = 200
 """Calls that look for the rows a model refuses; what is left of a batch then counts as refused."""
@@ -181,14 +196,21 @@ def has_truth(predictor: Predictor, dataset: Dataset, target: str | None) -> boo
     return len(dataset.schema.of_role(Role.TARGET)) == 1
 
 
-def bounded(dataset: Dataset, max_rows: int, seed: int) -> Dataset:
-    """At most `max_rows` of the rows, drawn.
+def inputs_of(predictor: Predictor, dataset: Dataset) -> list[str]:
+    """Columns that the model takes and the rows have."""
+    there = set(dataset.schema.names)
+    return [column.name for column in predictor.manifest.inputs if column.name in there]
+
+
+def bounded(dataset: Dataset, max_rows: int, num_columns: int, seed: int) -> Dataset:
+    """At most `max_rows` of the rows, drawn, and of wide tables at most `MAX_CELLS` cells.
 
     Raises:
         UsageError: fewer than two.
     """
     if max_rows < 2:
         raise UsageError(ErrorCode.USAGE, f"got max_rows={max_rows}", wanted="at least two rows")
-    if dataset.num_rows <= max_rows:
+    most = min(max_rows, max(_LEAST_ROWS, MAX_CELLS // max(num_columns, 1)))
+    if dataset.num_rows <= most:
         return dataset
-    return dataset.split(max_rows / dataset.num_rows, method="random", seed=seed)[1]
+    return dataset.split(most / dataset.num_rows, method="random", seed=seed)[1]

@@ -15,7 +15,7 @@ from lepton.bundle import Predictor
 from lepton.core import ErrorCode, UsageError, Work, printable
 from lepton.data import Dataset
 from lepton.evaluation.answers import Answers, gather
-from lepton.evaluation.robustness.asking import Replies, bounded, refuse_series
+from lepton.evaluation.robustness.asking import Replies, bounded, inputs_of, refuse_series
 from lepton.evaluation.robustness.base import draws
 from lepton.evaluation.robustness.binding import BoundRule, bind, refuse_contradictions
 from lepton.evaluation.robustness.checking import Checker
@@ -68,8 +68,8 @@ def metamorphic(
         raise UsageError(ErrorCode.USAGE, f"got search={search!r}", wanted="a number of rows, 0 for none")
     bound = [bind(rule, number, predictor, dataset) for number, rule in enumerate(rules_of(rules), 1)]
     refuse_contradictions(bound)
-    inputs = [column.name for column in predictor.manifest.inputs if column.name in dataset.schema]
-    sample = bounded(dataset, max_rows, seed)
+    inputs = inputs_of(predictor, dataset)
+    sample = bounded(dataset, max_rows, len(inputs), seed)
     kept = dict.fromkeys((*inputs, *(name for each in bound for name in each.columns)))
     answers = gather(predictor, sample, columns=list(kept), labelled=False, work=work)
     if bound[0].changes[0].column == "":

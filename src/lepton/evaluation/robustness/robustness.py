@@ -16,7 +16,7 @@ from lepton.core import Work
 from lepton.data import Dataset
 from lepton.evaluation.answers import Answers, gather
 from lepton.evaluation.metrics import Metric
-from lepton.evaluation.robustness.asking import bounded, has_truth, refuse_series
+from lepton.evaluation.robustness.asking import bounded, has_truth, inputs_of, refuse_series
 from lepton.evaluation.robustness.columns import reweighted, worst_columns
 from lepton.evaluation.robustness.measuring import NO_TRUTH, compared, constant, measure_of
 from lepton.evaluation.robustness.naming import REWEIGHTED, chosen, kind_of, said, strengths_of, tests_of, title_of
@@ -24,13 +24,9 @@ from lepton.evaluation.robustness.result import ColumnLoss, Curve, Robustness
 from lepton.evaluation.robustness.tables import TABLES, facts_of
 from lepton.evaluation.robustness.trials import Trial, spoilt_files, spoilt_table, without
 
-__all__ = ["MAX_CELLS", "MAX_ROWS", "robustness"]
+__all__ = ["MAX_ROWS", "robustness"]
 
 MAX_ROWS = 2_000
-MAX_CELLS = 2_000_000
-"""Rows × columns of a table; of wider ones fewer rows are taken, 200 at least."""
-
-_LEAST_ROWS = 200
 _FEW_ROWS = 100
 
 
@@ -75,11 +71,13 @@ def robustness(
     levels = strengths_of(strengths)
     labelled = has_truth(predictor, dataset, target)
     measured = measure_of(predictor, metric, labelled=labelled)
-    inputs = [column.name for column in predictor.manifest.inputs if column.name in dataset.schema]
-    sample = bounded(dataset, _row_limit(max_rows, len(inputs)), seed)
+    inputs = inputs_of(predictor, dataset)
+    sample = bounded(dataset, max_rows, len(inputs), seed)
     in_cells = kind in ("table", "text")
     answers = gather(predictor, sample, target=target, columns=inputs if in_cells else (), labelled=labelled, work=work)
     notes = [] if labelled else [NO_TRUTH]
+    if sample.num_rows < min(max_rows, dataset.num_rows) - 1:
+        notes.append(f"Of so many columns {sample.num_rows:,} rows were taken.")
     if in_cells:
         found = _of_cells(predictor, answers, inputs, kind, wanted, levels, measured, gradients, seed, work)
     else:
@@ -104,10 +102,6 @@ class _Found:
         self.columns: tuple[ColumnLoss, ...] = ()
         self.left_out: dict[str, str] = {}
         self.notes: list[str] = []
-
-
-def _row_limit(max_rows: int, num_columns: int) -> int:
-    return min(max_rows, max(_LEAST_ROWS, MAX_CELLS // max(num_columns, 1)))
 
 
 def _of_cells(

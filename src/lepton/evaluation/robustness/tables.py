@@ -65,16 +65,17 @@ class Facts:
 def facts_of(predictor: Predictor, frame: pl.DataFrame) -> Facts:
     """Kinds of the model's columns, as far as the rows hold them so, and how far their values spread."""
     found: dict[Kind, list[str]] = {}
+    schema = frame.schema
     for column in predictor.manifest.inputs:
-        if column.name not in frame.columns:
+        if column.name not in schema:
             continue
-        dtype = frame.schema[column.name]
+        dtype = schema[column.name]
         fits = column.kind is not Kind.NUMBER or dtype.is_numeric()
         if fits and (column.kind is not Kind.DATETIME or dtype.is_temporal()):
             found.setdefault(column.kind, []).append(column.name)
     numbers, dates = found.get(Kind.NUMBER, []), found.get(Kind.DATETIME, [])
     return Facts(
-        tuple(name for name in (c.name for c in predictor.manifest.inputs) if name in frame.columns),
+        tuple(column.name for column in predictor.manifest.inputs if column.name in schema),
         tuple(numbers),
         tuple(dates),
         (*found.get(Kind.CATEGORY, []), *found.get(Kind.IDENTIFIER, [])),
@@ -92,11 +93,11 @@ def _spreads(predictor: Predictor, frame: pl.DataFrame, names: Sequence[str]) ->
             if column.numbers is not None and column.numbers.moments.deviation:
                 known[column.name] = column.numbers.moments.deviation
     out: dict[str, float] = {}
-    for name in names:
+    matrix = numbers_of(frame, names)
+    for place, name in enumerate(names):
         spread = known.get(name)
         if spread is None:
-            values = numbers_of(frame, (name,))
-            finite = values[np.isfinite(values)]
+            finite = matrix[np.isfinite(matrix[:, place]), place]
             spread = float(finite.std()) if len(finite) else 0.0
         if math.isfinite(spread) and spread > 0:
             out[name] = spread
@@ -105,9 +106,12 @@ def _spreads(predictor: Predictor, frame: pl.DataFrame, names: Sequence[str]) ->
 
 def numbers_of(frame: pl.DataFrame, columns: Sequence[str]) -> Floats:
     """Numbers (and datetimes, as microseconds since 1970) as float64 [N, k]; missing is NaN."""
+    if not columns:
+        return np.empty((frame.height, 0))
+    schema = frame.select(columns).schema
     casts = [
-        (pl.col(name).dt.timestamp("us") if frame.schema[name].is_temporal() else pl.col(name)).cast(pl.Float64)
-        for name in columns
+        (pl.col(name).dt.timestamp("us") if dtype.is_temporal() else pl.col(name)).cast(pl.Float64)
+        for name, dtype in schema.items()
     ]
     matrix: Floats = frame.select(casts).fill_null(float("nan")).to_numpy(writable=True)
     return matrix
@@ -115,14 +119,12 @@ def numbers_of(frame: pl.DataFrame, columns: Sequence[str]) -> Floats:
 
 def with_numbers(frame: pl.DataFrame, columns: Sequence[str], values: Floats) -> pl.DataFrame:
     """The frame with other numbers [N, k] in these columns; NaN is missing."""
-    out = []
-    for place, name in enumerate(columns):
-        series = pl.Series(name, values[:, place]).fill_nan(None)
-        dtype = frame.schema[name]
-        out.append(
-            series.cast(pl.Int64, strict=False).cast(pl.Datetime("us")).cast(dtype) if dtype.is_temporal() else series
-        )
-    return frame.with_columns(out)
+    schema = frame.select(columns).schema
+    made = pl.DataFrame(values, schema=list(columns), orient="row").fill_nan(None)
+    dates = [name for name, dtype in schema.items() if dtype.is_temporal()]
+    return frame.with_columns(
+        made.with_columns(pl.col(n).cast(pl.Int64, strict=False).cast(pl.Datetime("us")).cast(schema[n]) for n in dates)
+    )
 
 
 Change = Callable[[pl.DataFrame, Sequence[str], int, Facts, np.random.Generator], pl.DataFrame]

@@ -18,7 +18,7 @@ from lepton.evaluation.robustness.asking import Replies, ask, joined
 from lepton.evaluation.robustness.base import Perturbation, draws
 from lepton.evaluation.robustness.gradients import ATTACKS, EPSILONS, Gradients, attacked
 from lepton.evaluation.robustness.sounds import of_length
-from lepton.evaluation.robustness.tables import Facts, TablePerturbation
+from lepton.evaluation.robustness.tables import Facts, TablePerturbation, numbers_of
 
 __all__ = ["EachBatch", "Trial", "differing", "in_shape", "spoilt_files", "spoilt_table", "without"]
 
@@ -47,13 +47,15 @@ def differing(before: pl.DataFrame, after: pl.DataFrame) -> pl.Series:
     """Which rows differ in any column of `before` [N]; columns of numbers may have become floats."""
     if not before.width:
         return pl.Series("differs", [False] * before.height, dtype=pl.Boolean)
-    apart = [
-        after[name].cast(pl.Float64).ne_missing(before[name].cast(pl.Float64))
-        if before[name].dtype.is_numeric() and after[name].dtype.is_numeric()
-        else after[name].cast(before[name].dtype, strict=False).ne_missing(before[name])
-        for name in before.columns
-    ]
-    return pl.DataFrame(apart).select(pl.any_horizontal(pl.all()).alias("differs")).to_series()
+    kinds = after.select(before.columns).schema
+    numbers = [name for name, dtype in before.schema.items() if dtype.is_numeric() and kinds[name].is_numeric()]
+    first, second = numbers_of(before, numbers), numbers_of(after, numbers)
+    apart = ((first != second) & ~(np.isnan(first) & np.isnan(second))).any(axis=1)
+    own = set(numbers)
+    for name, dtype in before.schema.items():
+        if name not in own:
+            apart |= after[name].cast(dtype, strict=False).ne_missing(before[name]).to_numpy()
+    return pl.Series("differs", apart)
 
 
 def spoilt_table(
