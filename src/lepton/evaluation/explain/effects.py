@@ -33,6 +33,7 @@ __all__ = ["Curve", "Effect", "Surface", "effect", "effect_of"]
 _TITLES = {"ale": "accumulated local effects", "pdp": "partial dependence"}
 _SURFACE_POINTS = 10
 _SURFACE_ROWS = 300
+_CELL_ROWS = 25
 _SHOWN_TEXT = 12
 
 
@@ -328,6 +329,8 @@ def _curves(sample: Sample, grid: Grid, kind: str, seed: int) -> tuple[Grid, tup
 
 def _with_surface(found: Effect, sample: Sample, other: str, points: int, seed: int) -> Effect:
     few = min(points, _SURFACE_POINTS)
+    if found.kind == "ale":  # a cell's difference is a mean over its rows, and cells add up
+        few = max(min(few, int(np.sqrt(sample.num_rows / _CELL_ROWS)) + 1), 2)
     first, second = (grid_of(sample, name, few) for name in (found.column, other))
     if min(first.width, second.width) < 2:
         note = f"'{printable(other)}' has no two values in these rows: what both do together is not known."

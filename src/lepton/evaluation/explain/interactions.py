@@ -27,8 +27,8 @@ from lepton.report import Block, Page, Table, Text, bars, plain_table, show_numb
 
 __all__ = ["MAX_ROWS", "Interaction", "Interactions", "interactions", "interactions_of", "pair_strength"]
 
-MAX_ROWS = 100
-_PLACES = 40
+MAX_ROWS = 300
+_OTHERS = 20
 _COLUMNS = 6
 _DRAWS = 200
 _ROUNDING = 1e-6
@@ -69,7 +69,7 @@ class Interactions:
         model: its name.
         title: what the numbers are.
         pairs: each pair that was looked at.
-        num_rows: rows in which the values of 40 of them were set.
+        num_rows: rows whose values were set, each in 20 of the others.
         spread: standard deviation of the model's answers.
         left_out: pairs that there was no time for.
     """
@@ -170,7 +170,7 @@ def interactions(
         columns: whose pairs to look at; by default the six that move the answers most.
         label: the one label whose probability is meant.
         log_odds: look at log-odds, in which a logistic model has no interactions; probabilities always have some.
-        max_rows: rows in which values are set; each pair takes 40 answers of each.
+        max_rows: rows whose values are set in 20 of the others each.
         seed: of the draws.
         work: cancel and progress; when its time is over, the pairs that are left are left out.
 
@@ -221,7 +221,7 @@ def pair_strength(
     singles: dict[str, Floats] | None = None,
     seed: int = 0,
 ) -> Interaction:
-    """What two columns do together: set to the values that they have in P of M rows, in each of the M rows.
+    """What two columns do together: the values that they have in each of M rows, set in 20 of the others.
 
     Args:
         rows: the M rows.
@@ -232,19 +232,20 @@ def pair_strength(
         seed: of the draws.
     """
     singles = {} if singles is None else singles
-    generator = np.random.default_rng([seed, 4])
-    places = np.sort(generator.permutation(rows.num_rows)[:_PLACES])
+    others = _others(rows.num_rows, seed)
     for name in (first, second):
         if name not in singles:
-            singles[name] = _answers_at(rows, places, name)
-    joint = _answers_at(rows, places, first, second)
-    beyond = joint - singles[first] - singles[second] + rows.answers[None, :, :]  # [place, row, K]
-    beyond = beyond - beyond.mean(axis=0)
-    mass = rows.mass / rows.mass.sum() * rows.num_rows
-    squares = [float(_unbiased(beyond, mass[None, :])[0]), *_interval(beyond, mass, generator)]
-    limit = _by_chance(beyond, mass, generator)
-    whole = np.average(joint, axis=1, weights=mass)
-    total = float(np.square(whole - whole.mean(axis=0)).mean(axis=0).sum())
+            singles[name] = _answers_at(rows, others, name)
+    joint = _answers_at(rows, others, first, second)
+    beyond = joint - singles[first] - singles[second] + rows.answers[others]  # [place, row, K]
+    mass = rows.mass / rows.mass.mean()
+    beyond, both = (_centred(each, others, mass) for each in (beyond, joint - rows.answers[others]))
+    generator = np.random.default_rng([seed, 4])
+    counts = generator.multinomial(len(mass), np.full(len(mass), 1 / len(mass)), _DRAWS)
+    drawn = _unbiased(beyond, others, np.vstack([mass, mass * counts]))
+    squares = [float(drawn[0]), *np.quantile(drawn[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()]
+    limit = _by_chance(beyond, others, mass, generator)
+    total = float(_unbiased(both, others, mass[None, :])[0])
     if not np.isfinite([*squares, limit, total]).all():
         undefined = Estimate(None, reason="the model answers no finite number")
         return Interaction((first, second), undefined, 0.0, None, False)
@@ -257,40 +258,52 @@ def pair_strength(
     return Interaction((first, second), Estimate(value, lower, upper), chance, share, bool(told))
 
 
-def _interval(beyond: Floats, mass: Floats, generator: np.random.Generator) -> list[float]:
-    """95 % of what resampled rows give; the places stay as they are."""
-    size = len(mass)
-    drawn = _unbiased(beyond, mass * generator.multinomial(size, np.full(size, 1 / size), _DRAWS))
-    return [float(end) for end in np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])]
+def _centred(values: Floats, others: Positions, mass: Floats) -> Floats:
+    """[M, R, K] less their mean."""
+    return np.asarray(values - np.average(values, axis=(0, 1), weights=mass[:, None] * mass[others]))
 
 
-def _by_chance(beyond: Floats, mass: Floats, generator: np.random.Generator) -> float:
+def _others(size: int, seed: int) -> Positions:
+    """For each row 20 others, each of which has the same number of turns [M, 20]: rows so many steps further on."""
+    steps = np.random.default_rng([seed, 10]).permutation(np.arange(1, size))[:_OTHERS]
+    return np.asarray((np.arange(size)[:, None] + steps[None, :]) % size)
+
+
+def _by_chance(beyond: Floats, others: Positions, mass: Floats, generator: np.random.Generator) -> float:
     """What 95 % of draws stay below if the mean over all rows were 0: rows less their mean, with random signs."""
-    rest = beyond - np.average(beyond, axis=1, weights=mass)[:, None, :]
+    each = beyond.shape[1]
+    rest = (beyond - beyond.mean(axis=1, keepdims=True)) * np.sqrt(each / max(each - 1, 1))
     signs = generator.choice([-1.0, 1.0], (_DRAWS, len(mass)))
-    return float(np.quantile(_unbiased(rest, mass * signs), CONFIDENCE))
+    return float(np.quantile(_unbiased(rest, others, np.broadcast_to(mass, signs.shape), signs), CONFIDENCE))
 
 
-def _unbiased(beyond: Floats, weights: Floats) -> Floats:
-    """The mean over places of the squared mean over rows [place, row, K], from products of different rows, [D].
+def _unbiased(beyond: Floats, others: Positions, weights: Floats, signs: Floats | None = None) -> Floats:
+    """The mean over places of the squared mean over rows, from products of different rows, [D].
 
     Args:
-        beyond: what two columns do at each place in each row.
-        weights: of the rows, D sets of them; a sign turns what a row says, and does not change how much it counts.
+        beyond: what two columns do at each place in each of its rows [M, R, K].
+        others: which rows those are [M, R].
+        weights: of places and rows, D sets of them [D, M].
+        signs: what a row says is turned by, D sets of them [D, M].
     """
-    flat = beyond.transpose(0, 2, 1).reshape(-1, beyond.shape[1])
-    held = np.abs(weights)
-    pairs = np.square(held.sum(axis=1)) - np.square(held).sum(axis=1)
-    sums = np.square(weights @ flat.T).sum(axis=1) - np.square(weights) @ np.square(flat).sum(axis=0)
-    return np.asarray(sums / np.maximum(pairs, np.finfo(float).tiny) / len(beyond))
+    found = np.zeros(len(weights))
+    for turn, weight in enumerate(weights):
+        held = weight[others]
+        turned = held if signs is None else held * signs[turn][others]
+        sums = np.square(np.einsum("mr,mrk->mk", turned, beyond)).sum(axis=1)
+        own = np.einsum("mr,mr->m", np.square(held), np.square(beyond).sum(axis=2))
+        pairs = np.square(held.sum(axis=1)) - np.square(held).sum(axis=1)
+        there = weight * (pairs > 0)
+        total = there.sum()
+        if total > 0:
+            found[turn] = there @ ((sums - own) / np.maximum(pairs, np.finfo(float).tiny)) / total
+    return found
 
 
-def _answers_at(rows: Sample, places: Positions, *names: str) -> Floats:
-    """Answers with the columns set to the values of each place, in each row [place, row, K]."""
-    size = rows.num_rows
-    everyone = np.tile(np.arange(size), len(places))
-    given = {name: np.repeat(rows.cells(name)[places], size) for name in names}
-    return rows.ask(everyone, given).reshape(len(places), size, -1)
+def _answers_at(rows: Sample, others: Positions, *names: str) -> Floats:
+    """Answers with the columns set to the values of each place, in each of its rows [M, R, K]."""
+    given = {name: np.repeat(rows.cells(name), others.shape[1]) for name in names}
+    return rows.ask(others.ravel(), given).reshape(*others.shape, -1)
 
 
 def _spread(sample: Sample) -> float:

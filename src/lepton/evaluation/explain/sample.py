@@ -156,6 +156,8 @@ def sample_of(
 ) -> Sample:
     """Draw rows of `dataset` and pack them for `predictor`; of many labels the most frequent answers are kept.
 
+    Rows whose weight is 0 are left out.
+
     Args:
         predictor: an opened model of tables.
         dataset: rows with the model's columns; no target is needed.
@@ -167,7 +169,7 @@ def sample_of(
 
     Raises:
         UsageError: the model takes no table, or answers no number.
-        DataError: the data has no rows.
+        DataError: the data has no rows, or weights below 0.
         SchemaError: columns that the model needs are missing.
     """
     work = Work.of(work)
@@ -178,6 +180,8 @@ def sample_of(
     weight = next((each.name for each in dataset.schema.of_role(Role.WEIGHT)), None)
     group = next((each.name for each in dataset.schema.of_role(Role.GROUP)), None)
     rows, places = _drawn(dataset, [*inputs.names, *filter(None, (weight, group))], max_rows, seed, work)
+    if weight is not None and len(kept := np.flatnonzero(_weights(rows[weight]))) < len(places):
+        rows, places = rows[kept], places[kept]
     there = set(rows.columns)
     taken = rows.select([name for name in inputs.names if name in there])
     tensors = predictor.tensors(taken)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["tree_figure"]
 
 _STEP, _INDENT = 24.0, 16.0
-_BARS_FROM, _BARS_TO = 350.0, 480.0
+_BARS_FROM, _BARS_TO = 330.0, 445.0
 
 
 def tree_figure(found: Surrogate) -> Figure:
