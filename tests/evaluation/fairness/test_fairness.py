@@ -301,6 +301,31 @@ def test_a_task_that_has_no_groups_to_compare():
         fairness(answers, ["group"])
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        pl.lit("a").alias("group"),
+        pl.lit(None, dtype=pl.String).alias("group"),
+        pl.when(pl.col("age") < 50).then(None).otherwise(pl.col("group")).alias("group"),
+        (pl.col("group") == "a").cast(pl.Float64).alias("weight"),
+        pl.lit(9.0).alias("x"),
+        (pl.date(2000, 1, 1) + pl.duration(days=pl.col("age"))).alias("group"),
+        (pl.int_range(pl.len()).cast(pl.String) + "x").alias("group"),
+    ],
+    ids=["one group", "nobody says", "some say", "weightless", "constant answers", "dates", "each alone"],
+)
+def test_odd_tables_are_told_of_without_a_picture_that_looks_sure(tmp_path, change):
+    frame = lenders(150).with_columns(change)
+    table = read(frame, roles={"weight": "weight"} if "weight" in frame.columns else None)
+    found = fairness_of(binary_model(tmp_path, 2.0), table, ["group"])
+    json.dumps(found.to_dict(), allow_nan=False)
+    assert found.page().html()
+    assert found.text()
+    large = [each for each in found.columns["group"].groups if each.num_rows >= 30]
+    if len(large) < 2 or "weight" in frame.columns:
+        assert found.columns["group"].measures["selection_rate_difference"].value is None
+
+
 def test_gathered_answers_are_enough(tmp_path):
     model, table = binary_model(tmp_path, 2.0), read(lenders())
     answers = gather(model, table, columns=["group"])

@@ -27,6 +27,7 @@ from lepton.evaluation.fairness.groups import LEAST_ROWS, Parts, crossed, names_
 from lepton.evaluation.fairness.proxies import MEASURED, Proxy, proxies_of
 from lepton.evaluation.fairness.rates import Family, Rates, difference_of, ratio_of, resampled_rates
 from lepton.evaluation.fairness.result import Fairness, Group, GroupMeasures
+from lepton.report import plural
 
 __all__ = ["Asked", "asked_of", "fairness", "fairness_of"]
 
@@ -293,17 +294,18 @@ def _column(
     groups = []
     for place, ((value, rows), size) in enumerate(zip(parts, sizes, strict=True)):
         if place not in large:
-            note = f"nothing can be concluded: {size} rows, under {within}"
+            note = f"nothing can be concluded: {plural(size, 'row')}, under {within}"
             groups.append(Group(value, size, {}, note))
             continue
         measures = {each: found.estimates[large.index(place)] for each, found in rates.items()}
         curve = None
         if asked.probability is not None and "calibration_gap" in measures:
             weight = None if answers.weight is None else answers.weight[rows]
+            error = Estimate(None, reason="the rows weigh nothing")
             if weight is None or weight.any():
                 curve = calibration(asked.probability[rows], asked.true[rows], weight, f"{value}")
-                reason = "no interval: chance raises it in small groups"
-                measures["calibration_error"] = Estimate(curve.error, reason=reason)
+                error = Estimate(curve.error, reason="no interval: chance raises it in small groups")
+            measures["calibration_error"] = error
         groups.append(Group(value, size, measures, calibration=curve))
     return GroupMeasures(name, tuple(groups), _measures(asked, rates, len(large), within), _limits(groups, rates))
 

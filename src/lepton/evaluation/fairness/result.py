@@ -219,14 +219,16 @@ def _short(estimate: Estimate) -> str:
 
 
 def _group_table(found: GroupMeasures, told: Callable[[Estimate], str] = _told) -> tuple[list[str], list[list[object]]]:
-    names = next((list(each.measures) for each in found.groups if each.measures), [])
+    names = list(dict.fromkeys(name for each in found.groups for name in each.measures))
+    noted = any(each.note for each in found.groups)
     rows: list[list[object]] = []
     for each in found.groups[:_SHOWN_GROUPS]:
-        cells = [told(each.measures[name]) for name in names] if each.measures else [each.note, *[""] * len(names)]
-        rows.append([each.name, each.num_rows, *cells[: len(names) or 1]])
+        cells = [told(each.measures[name]) if name in each.measures else "" for name in names]
+        rows.append([each.name, each.num_rows, *cells, *([each.note] if noted else [])])
     if len(found.groups) > _SHOWN_GROUPS:
-        rows.append([f"and {len(found.groups) - _SHOWN_GROUPS:,} more", None, *[""] * (len(names) or 1)])
-    return ["group", "rows", *(map(title_of, names) if names else [""])], rows
+        rest = ["" for _ in (*names, *([""] if noted else []))]
+        rows.append([f"and {len(found.groups) - _SHOWN_GROUPS:,} more", None, *rest])
+    return ["group", "rows", *map(title_of, names), *([""] if noted else [])], rows
 
 
 def _apart(found: GroupMeasures) -> list[tuple[str, str, str, str]]:
