@@ -13,6 +13,7 @@ from lepton.core import LeptonError, UsageError, Work
 from lepton.evaluation.explain.files import explain_file
 from lepton.evaluation.explain.words import MOST_PARTS, parts_of, without
 from tests.evaluation.explain.file_models import counting_model, known_texts
+from tests.evaluation.models import binary_model
 
 
 @given(st.text(max_size=300), st.integers(1, 12))
@@ -138,7 +139,5 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, cells: object, options: di
 
 
 def test_a_model_of_tables_is_refused(tmp_path: Path) -> None:
-    from tests.evaluation.models import binary_model
-
     with pytest.raises(UsageError, match="explain rows of tables"):
         explain_file(binary_model(tmp_path, 1.0), ["text"])
