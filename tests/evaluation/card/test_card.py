@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -13,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from lepton.bundle import Predictor, add_report, open_model, write_bundle
 from lepton.bundle.approval import approve_bundle
-from lepton.core import UsageError
+from lepton.core import UsageError, task_record
 from lepton.evaluation.card import CARD_VERSION, Card, card_of
 from lepton.evaluation.card.faces import escaped
 from lepton.evaluation.card.facts import Told, flattened
@@ -108,6 +109,17 @@ def test_a_model_that_knows_nothing_says_so(tmp_path):
     assert facts(card, "inputs")["x"].value == "number"
     assert "Nobody has said what it is for." in card.html()
     assert "Nobody has approved it." in card.markdown()
+
+
+def test_a_model_without_truth_is_not_sent_to_rules_about_it(tmp_path):
+    plain = binary_model(tmp_path, 1.0)
+    bundle = SimpleNamespace(
+        **{name: getattr(plain.bundle, name) for name in ("manifest", "model_id", "reports", "path")}
+    )
+    found = card_of(cast("Predictor", SimpleNamespace(bundle=bundle, task=task_record("anomaly"))))
+    hows = {part.key: [each.how for each in part.missing] for part in found.parts}
+    assert hows["fairness"] == ["nothing does: a model for anomaly has no truth, row by row"]
+    assert "robustness" in hows["robustness"][0]
 
 
 def test_figures_name_their_report_date_and_machine(tmp_path):

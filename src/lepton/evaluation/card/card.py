@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ __all__ = ["CARD_VERSION", "Card", "card_of"]
 CARD_VERSION = 1
 """Of the JSON form: it grows by parts and fields, and changes its meaning only with another number."""
 MAX_USE = 20_000
+_BY_TRUTH = frozenset({"metrics", "slices", "fairness", "privacy"})
 SUFFIXES = (".html", ".htm", ".md", ".json")
 _USED = frozenset(
     {
@@ -177,7 +178,7 @@ def card_of(
         described.inputs(bundle),
         described.outputs(bundle),
         described.training(bundle, kept),
-        *(make(kept) for make in JUDGED),
+        *(_fitting(make(kept), predictor) for make in JUDGED),
     )
     used = [name for name in kept if name in _USED or name.startswith("signature-")]
     return Card(
@@ -190,6 +191,15 @@ def card_of(
         tuple(text_of(name) for name in stale[:50]),
         tuple(text_of(name) for name in kept if name not in used)[:50],
     )
+
+
+def _fitting(part: Part, predictor: Predictor) -> Part:
+    """The part, without commands that would refuse this model."""
+    task = predictor.task
+    if part.key not in _BY_TRUTH or (task.supervised and task.name != "forecast"):
+        return part
+    how = f"nothing does: a model for {task.name} has no truth, row by row"
+    return replace(part, missing=tuple(replace(each, how=how) for each in part.missing))
 
 
 def _free(text: Any, what: str) -> str:

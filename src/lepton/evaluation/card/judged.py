@@ -74,7 +74,7 @@ def _of_training(told: Told) -> list[Fact]:
     raw = {"value": calibration.get("expected_calibration_error"), "lower": calibration.get("lower"),
            "upper": calibration.get("upper")}  # fmt: skip
     facts += told.estimate("expected calibration error", raw, note="out of fold")
-    facts += told.all_of(mapping_of(told.report.get("later")), most=20)
+    facts += told.all_of({"later windows": told.report.get("later")}, most=20)
     for name, values in list(mapping_of(told.report.get("history")).items())[:10]:
         last = list_of(values, 1_000_000)[-1:]
         facts += told.fact(f"{text_of(str(name), 60)}, last epoch", number_of(last[0]) if last else None)
