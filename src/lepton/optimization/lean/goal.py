@@ -18,6 +18,7 @@ SLOWER = 1.05
 _LATENCY_ROOM = 0.95  # of `max_latency` that drafts are held to: a p99 that is measured again is another one
 _LEAST_GAIN = 0.01
 _WORTH = 0.2  # least chance of a draft behind which a stronger one is tried: the few rows may have been unlucky
+_SURE = 0.95
 _TWO_SIDED = 1.96  # standard errors that the interval of a loss reaches to each side
 
 
@@ -126,6 +127,10 @@ class Goal:
         if self.max_loss_any_segment is not None and candidate.worst_part is not None:
             chance *= 0.5 if candidate.worst_part <= self.max_loss_any_segment else 0.05
         return chance
+
+    def is_unsure(self, candidate: Candidate) -> bool:
+        """Whether a milder draft should stand behind this one, in case it fails its proof."""
+        return not self.has_target and self.max_loss is not None and self.chance(candidate) < _SURE
 
     def _expected(self, loss: Loss, limit: float) -> tuple[float, float]:
         """The bound that the proof is likely to give, and its standard deviation.

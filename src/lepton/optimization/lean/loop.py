@@ -154,15 +154,18 @@ class Search:
         best = [each for each in self.ranked() if each is not base][:_FRONT]
         pairs = [
             (node, step)
-            for node in (*best, *self._learned(), base, *self._surer())
+            for node in (*best, *self._learned(), base)
             for step in self.steps
             if step.stage is not Stage.CLEAN and self._is_open(node, step)
         ]
+        surer = [(node, step) for node in self._surer() for step in self.steps if self._is_open(node, step)]
+        pairs += [pair for pair in surer if pair[1].brief]
         quick, learned = self._spent[False], self._spent[True]
         if self.work.within is not None and quick > _QUICK * self.work.within and quick > learned / 2:
             pairs.sort(key=lambda pair: (not pair[1].brief, not pair[1].learns))
         else:
             pairs.sort(key=lambda pair: (not pair[1].brief, pair[1].learns))
+        pairs += surer
         return pairs[0] if pairs else None
 
     def _learned(self) -> list[Candidate]:
@@ -215,6 +218,7 @@ class Search:
             self.refused.setdefault(step.name, reason)
             return
         low, high = 0, len(settings) - 1
+        mildest: tuple[int, Candidate] | None = None
         while low <= high:
             middle = (low + high) // 2
             candidate = self._try(draft, step, settings[middle])
@@ -222,10 +226,17 @@ class Search:
                 return
             if step.learns and self.goal.lost_too_much(candidate) and self._was_hurried(candidate):
                 self._hurried.append((candidate, node, step))
+            if mildest is None or middle < mildest[0]:
+                mildest = middle, candidate
             if self.goal.wants_stronger(candidate):
                 low = middle + 1
             else:
                 high = middle - 1
+        # Where even the mildest that was tried may fail its proof, one that hardly can is made too.
+        while mildest and mildest[0] and not step.learns and self.goal.is_unsure(mildest[1]):
+            place = mildest[0] // 2
+            milder = self._try(draft, step, settings[place])
+            mildest = None if milder is None else (place, milder)
 
     def _was_hurried(self, candidate: Candidate) -> bool:
         remaining = self.work.remaining

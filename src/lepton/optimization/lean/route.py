@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lepton.optimization.lean.goal import Candidate, Goal
+from lepton.optimization.lean.goal import SLOWER, Candidate, Goal
 
 __all__ = ["route"]
 
 _LEAST_CHANCE = 0.1
 _LEAST_STEP = math.log(1.05)
 _FIRST = math.log(4.0)  # what holding anything at all is worth, beside how much smaller and faster it is
-_ALIKE = 0.5  # how far two drafts hold together: the rows are the same
-_MOST = 5
+_UNSURE = 1.1  # what a short timing may be off by; the proof times at length
+_ALIKE = 0.8  # how far two drafts hold together: the rows are the same, and milder settings lose less
+_MOST = 6
 
 
 def route(candidates: Sequence[Candidate], goal: Goal) -> list[Candidate]:
@@ -29,8 +30,8 @@ def route(candidates: Sequence[Candidate], goal: Goal) -> list[Candidate]:
     there = [
         (-goal.cost(each), chance, each)
         for each in candidates
-        if not goal.too_costly(each)
-        and goal.gains(each.size, each.pace)
+        if goal.gains(each.size, each.pace / _UNSURE)
+        and each.pace <= SLOWER * _UNSURE
         and (chance := goal.chance(each)) >= _LEAST_CHANCE
     ]
     there.sort(key=lambda each: each[0])
