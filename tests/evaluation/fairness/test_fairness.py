@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from lepton.bundle import open_model, write_bundle
 from lepton.core import DataError, UsageError
 from lepton.data import read
 from lepton.evaluation.answers import Answers, gather
@@ -178,8 +179,12 @@ def test_a_model_and_a_column_that_it_does_not_take(tmp_path):
 def test_by_default_the_columns_that_are_declared(tmp_path):
     table = read(lenders(), roles={"group": "protected"})
     assert list(fairness_of(binary_model(tmp_path, 2.0), table).columns) == ["group"]
+    plain = binary_model(tmp_path, 2.0)
     with pytest.raises(UsageError, match="0 protected columns"):
-        fairness_of(binary_model(tmp_path, 2.0), read(lenders()))
+        fairness_of(plain, read(lenders()))
+    manifest = replace(plain.manifest, lineage={"roles": {"group": "protected", "gone": "protected", "w": "weight"}})
+    write_bundle(tmp_path / "told.lepton", manifest=manifest, graph=plain.bundle.graph)
+    assert list(fairness_of(open_model(tmp_path / "told.lepton"), read(lenders())).columns) == ["group"]
 
 
 def test_without_truth_only_what_needs_none(tmp_path):

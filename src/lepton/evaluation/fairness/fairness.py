@@ -181,7 +181,8 @@ def fairness_of(
         predictor: an opened model.
         dataset: rows with the protected columns; the model need not take these. Without a target, what needs no truth
             is told.
-        protected: columns that say who belongs to which group; by default those whose role is protected.
+        protected: columns that say who belongs to which group; by default those whose role is protected in the data,
+            else those of which that was said in training.
         target: column of the truth; by default the one that the model was trained to predict.
         weight: column of sample weights; by default the one whose role is weight, if there is one.
         favourable: the label that is good for people; by default the second of two.
@@ -195,8 +196,7 @@ def fairness_of(
         DataError: a column that is not there, with the closest name; no rows.
         UsageError: no protected column, or the target as one; a model that answers neither labels nor numbers.
     """
-    declared = tuple(column.name for column in dataset.schema.of_role(Role.PROTECTED))
-    names = names_of(protected or declared)
+    names = names_of(protected or _declared(predictor, dataset))
     taken = [column.name for column in predictor.manifest.inputs]
     for name in names:
         if name not in dataset.schema:
@@ -227,6 +227,15 @@ def fairness_of(
     used = [name for name in names if name in taken]
     said += [f"The model takes {_listed(used)}, so its answers may differ by it directly."] if used else []
     return replace(found, proxies=_proxies(predictor, dataset, names, seed), notes=(*said, *found.notes))
+
+
+def _declared(predictor: Predictor, dataset: Dataset) -> tuple[str, ...]:
+    """Columns whose role is protected, here or in training."""
+    if here := dataset.schema.of_role(Role.PROTECTED):
+        return tuple(column.name for column in here)
+    roles = predictor.manifest.lineage.get("roles")
+    known = roles.items() if isinstance(roles, Mapping) else ()
+    return tuple(str(name) for name, role in known if role == Role.PROTECTED and name in dataset.schema)
 
 
 def _proxies(predictor: Predictor, dataset: Dataset, names: Sequence[str], seed: int) -> tuple[Proxy, ...]:
