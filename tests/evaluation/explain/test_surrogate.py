@@ -51,6 +51,9 @@ def test_a_model_that_is_a_tree_is_found_and_believed():
     assert "member is false" in text
     assert "or missing" in text
     assert "fair picture" in text
+    assert len(found.paths()) == 4
+    assert found.paths()[0].startswith("town is Bergen, Oslo and age ≤ ")
+    assert found.paths()[0].endswith("and member is false → 0 ± 0 (" + found.paths()[0].rsplit("(", 1)[1])
     html = found.page().html()
     assert "The tree" in html
     assert "aria-label" in html

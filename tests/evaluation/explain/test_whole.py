@@ -57,7 +57,13 @@ def test_all_parts_with_labels():
     text, html = found.text(), found.page().html()
     for told in ("These go together", "x, twin", "x × town", "Typical rows", "rows that it did not see"):
         assert told in text.replace("town × x", "x × town")
-    for heading in ("Columns that go together", "What each column does", "Effect of town", "Typical rows"):
+    for heading in (
+        "Columns that go together",
+        "How closely",
+        "What each column does",
+        "Effect of town",
+        "Typical rows",
+    ):
         assert heading in html
     assert html.count('role="img"') >= 5
     assert html.count("aria-label") > html.count('role="img"')

@@ -391,7 +391,7 @@ def _notes(sample: Sample, grid: Grid, kind: str, pairs: Sequence[tuple[str, str
         notes.append(f"{plural(sample.labels_left_out, 'label')} with smaller probabilities are left out.")
     near = [(b if a == grid.record.name else a, value) for a, b, value in pairs if grid.record.name in (a, b)]
     if near:
-        told = ", ".join(f"'{printable(other)}' ({show_number(value, 2)})" for other, value in near[:3])
+        told = ", ".join(f"'{printable(other)}' ({show_number(value, 3)})" for other, value in near[:3])
         notes.append(f"{name} goes together with {told}: what it does alone can hardly be told from these rows.")
         if kind == "pdp":
             notes.append(

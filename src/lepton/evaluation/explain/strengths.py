@@ -22,11 +22,12 @@ from lepton.evaluation.bootstrap import CONFIDENCE, Estimate, weightings
 from lepton.evaluation.classification import Floats, Positions
 from lepton.evaluation.explain.sample import Sample, sample_of
 
-__all__ = ["Strength", "Strengths", "strengths", "strengths_of"]
+__all__ = ["DIRECT", "Strength", "Strengths", "strengths", "strengths_of"]
 
 _ROWS = 500
 _SCREEN_ROWS = 100
-_DIRECT = 60
+DIRECT = 60
+"""Columns up to which each is looked at."""
 _QUESTIONS = 1_000
 _DRAWS = 200
 
@@ -106,7 +107,7 @@ def strengths_of(sample: Sample, *, most: int = 30, seed: int = 0) -> Strengths:
     rows = sample.draw(_ROWS, seed, 1)
     order = _derangement(rows.num_rows, seed)
     complete = True
-    if len(names) > _DIRECT:
+    if len(names) > DIRECT:
         few = sample.draw(_SCREEN_ROWS, seed, 2)
         names, complete = _screened(few, names, most, _derangement(few.num_rows, seed))
     found = []
@@ -177,8 +178,6 @@ def _screened(rows: Sample, names: list[str], most: int, order: Positions) -> tu
             asked += 1
         rows.work.report(asked, _QUESTIONS, "questions", note="looking for the strongest columns")
     complete = len(found) >= most or not heap or heap[0][0] >= 0
-    while (
-        heap and not complete and len(found) < most
-    ):  # of the best groups that are left, all
+    while heap and not complete and len(found) < most:  # of the best groups that are left, all
         found += heapq.heappop(heap)[2]
     return found, complete

@@ -70,6 +70,16 @@ class Surrogate:
         """The tree in lines, whatever its fidelity is."""
         return [f"{'  ' * depth}{condition}{told}" for depth, condition, told, _ in self.lines()]
 
+    def paths(self) -> list[str]:
+        """Each leaf by itself, with all that leads to it."""
+        above: list[str] = []
+        found = []
+        for depth, condition, told, _ in self.lines():
+            above = [*above[:depth], condition]
+            if told:
+                found.append(" and ".join(filter(None, above)) + told)
+        return found
+
     def lines(self) -> Iterator[tuple[int, str, str, Node]]:
         """Depth, condition, what is answered at a leaf, and the node, from top to bottom."""
         yield from _lines(self.root, 0, "", self.labels)
@@ -129,7 +139,7 @@ class Surrogate:
         facts = {"fidelity (R²)": self.fidelity.value, "rules": leaves(self.root), "rows": self.num_rows}
         blocks: list[Block] = [Text(self.statement(), tone=tone), Facts(facts)]
         if self.verdict != "refused":
-            blocks += [self.figure(), Points([line.strip() for line in self.rules()])]
+            blocks += [self.figure(), Points(self.paths())]
         return [*blocks, Points(self.notes)]
 
     def _repr_html_(self) -> str:

@@ -13,7 +13,7 @@ from lepton.evaluation.explain.effects import Effect, effect_of
 from lepton.evaluation.explain.interactions import Interactions, interactions_of
 from lepton.evaluation.explain.prototypes import Prototypes, prototypes_of
 from lepton.evaluation.explain.sample import FEW_ROWS, Sample, partners, sample_of
-from lepton.evaluation.explain.strengths import Strengths, strengths_of
+from lepton.evaluation.explain.strengths import DIRECT, Strengths, strengths_of
 from lepton.evaluation.explain.surrogate import Surrogate, surrogate_of
 from lepton.evaluation.explain.whole_pages import overview_page, overview_text
 from lepton.evaluation.importance import Importance, importance
@@ -234,12 +234,18 @@ def _notes(sample: Sample, ranked: Sequence[str], moved: Strengths | None) -> li
     if len(sample.columns) == 1:
         notes.append("The model takes one column: there is nothing to compare it with, and no interaction.")
     if moved is not None and len(moved.columns) < moved.num_columns:
-        told = "" if moved.complete else "; there was no time to be sure that none is stronger"
-        few, all_columns = len(moved.columns), moved.num_columns
-        notes.append(f"The {few:,} strongest of {all_columns:,} columns were looked for, in halves of halves{told}.")
+        notes.append(_screened(moved))
     if texts := [column.name for column in sample.columns if column.kind is Kind.TEXT]:
         named = ", ".join(f"'{printable(name)}'" for name in texts[:5])
         notes.append(f"Texts have no curve: {named}. explain(rows) says which words of an answer count.")
     if sample.labels_left_out:
         notes.append(f"{plural(sample.labels_left_out, 'label')} with smaller probabilities are left out.")
     return notes
+
+
+def _screened(moved: Strengths) -> str:
+    few, every = len(moved.columns), moved.num_columns
+    if every <= DIRECT:
+        return f"There was no time to see how far {plural(every - few, 'column')} of {every:,} move the answers."
+    told = "" if moved.complete else "; there was no time to be sure that none is stronger"
+    return f"The {few:,} strongest of {every:,} columns were looked for, in halves of halves{told}."

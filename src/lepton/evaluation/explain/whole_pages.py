@@ -20,7 +20,7 @@ _SHOWN_LINES = 10
 _PARTS = {
     "importance": "What it leans on",
     "strengths": "What moves its answers",
-    "together": "Columns that go together",
+    "together": "How closely columns go together",
     "effects": "What each column does",
     "interactions": "What it does not add up",
     "surrogate": "The model as a few rules",
