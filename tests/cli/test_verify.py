@@ -37,6 +37,7 @@ def test_the_exit_code_says_whether_it_may_go_live(folder: Path, call: Call) -> 
     assert code == 0
     assert found["result"]["passed"] is True
     assert [each["verdict"] for each in found["result"]["rules"]] == ["passed", "passed"]
+    assert found["result"]["data"]["name"] == "houses.csv"
     code, found = verify(call, "broken")
     assert (code, found["error"]["code"]) == (10, "not-verified")
     assert "of 3 rules 1 failed" in found["error"]["message"]

@@ -172,10 +172,19 @@ def test_a_new_file_without_a_verification_does_not_replace_one_that_answers(fol
     assert shelf.states == [("2", "ready")]
 
 
-def test_the_very_model_is_taken_down_when_its_file_says_so(folder: Path, trusted: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: verified(path, BREAKS),
+        lambda path: verified(path, key=STRANGER),
+        lambda path: forged(path, lambda report: report.update(seed=7)),
+        lambda path: write_scaled(path, 1.0),
+    ],
+)
+def test_the_very_model_is_taken_down_when_its_file_says_so(folder: Path, trusted: Path, change: Any) -> None:
     verified(folder / "a.lepton")
     shelf = shelf_of(folder, trusted)
-    verified(folder / "a.lepton", BREAKS)
+    change(folder / "a.lepton")
     shelf.settle()
     assert [state for _, state in shelf.states] == ["failed"]
     verified(folder / "a.lepton")

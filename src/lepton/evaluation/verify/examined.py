@@ -131,8 +131,9 @@ class Examined:
         """What the report tells of the rows; None without."""
         if self.data is None:
             return None
-        parents = [str(each["name"]) for each in self.data.parents() if each.get("name")][:10]
-        return {"name": ", ".join(parents), "fingerprint": self.fingerprint, "num_rows": self.data.num_rows}
+        starts: list[tuple[int, str, int]] = []
+        next(self.data.select(self.data.schema.names[:1]).numbered("\0row", starts), None)
+        return {"name": starts[0][1] if starts else "", "fingerprint": self.fingerprint, "num_rows": self.data.num_rows}
 
     @property
     def learned_rows(self) -> int | None:
@@ -180,7 +181,8 @@ class Examined:
         names = [name for rule in self.rules for name in rule.columns()]
         if any(rule.wants_inputs for rule in self.rules):
             names += [column.name for column in self.inputs]
-        columns = [name for name in dict.fromkeys(names) if name in dataset.schema]
+        there = frozenset(dataset.schema.names)
+        columns = [name for name in dict.fromkeys(names) if name in there]
         labelled = not self.no_truth
         asked = copy.copy(self.predictor)
         asked.unseen = self.unseen  # those of these rows alone
@@ -196,10 +198,17 @@ class Examined:
     @property
     def frame(self) -> pl.DataFrame:
         """The input columns of the rows; `Unknown` of a model of files."""
-        names = [column.name for column in self.inputs if column.name in self.rows.columns.columns]
+        rows = self.rows.columns
+        there = frozenset(rows.columns)
+        names = [column.name for column in self.inputs if column.name in there]
         if not names:
             raise Unknown("the model takes no table")
-        return self.rows.columns.select(names)
+        return rows.select(names)
+
+    def inputs_of(self, dataset: Dataset) -> list[str]:
+        """Names of the input columns that a table has."""
+        there = frozenset(dataset.schema.names)
+        return [column.name for column in self.inputs if column.name in there]
 
     @property
     def num_rows(self) -> int:
@@ -266,11 +275,12 @@ class Examined:
 
     def _statistics(self) -> dict[str, tuple[ColumnStatistics, ColumnStatistics]]:
         before, frame = self.baseline, self.frame
+        there = frozenset(frame.columns)
         pairs = {}
         for column in self.inputs:
             self.work.check()
             known = before.get(column.name)
-            if known is None or known.kind is not column.kind or column.name not in frame.columns:
+            if known is None or known.kind is not column.kind or column.name not in there:
                 continue
             if column.kind is Kind.IDENTIFIER or (known.numbers is None and known.frequent is None):
                 continue

@@ -148,7 +148,8 @@ def _digest(report: Mapping[str, Any]) -> str:
 def _bad(bundle: Bundle, error: LeptonError) -> SecurityError:
     came = f"the verification of '{printable(bundle.path.name)}': {error.came}"
     fix = "verify the model again; do not use this file"
-    return SecurityError(ErrorCode.BAD_SIGNATURE, came, wanted=error.wanted, fix=fix)
+    details = {"model_id": bundle.model_id}
+    return SecurityError(ErrorCode.BAD_SIGNATURE, came, wanted=error.wanted, fix=fix, details=details)
 
 
 def _refused(bundle: Bundle, why: str) -> SecurityError:

@@ -317,7 +317,7 @@ class Personal(Rule):
     def judge(self, examined: Examined) -> Finding:
         """What was found in the inputs."""
         dataset = examined.dataset
-        names = [column.name for column in examined.inputs if column.name in dataset.schema]
+        names = examined.inputs_of(dataset)
         names = [name for name in names if name not in self.allowed]
         if not names:
             raise Unknown("the model takes no table")
@@ -390,7 +390,7 @@ class Giveaways(Rule):
         if examined.no_truth or target is None:
             raise Unknown(examined.no_truth or "there are several targets")
         dataset = examined.dataset if examined.training_data is None else examined.training_data
-        names = [column.name for column in examined.inputs if column.name in dataset.schema]
+        names = examined.inputs_of(dataset)
         names = [name for name in names if name not in self.allowed and name != target]
         if not names or target not in dataset.schema:
             raise Unknown("the rows have no inputs and target of a table")

@@ -10,6 +10,7 @@ from lepton.serving.front import strangers_reach
 from lepton.serving.guard import new_token
 from lepton.serving.model_store import ModelState
 from lepton.serving.processes.supervisor import Supervisor
+from lepton.serving.verified import Required
 
 __all__ = ["supervise"]
 
@@ -38,6 +39,9 @@ def supervise(
     Raises:
         LeptonError: as `Supervisor`.
     """
+    Required.of(
+        options.get("require"), options.get("trusted"), insecure_unsigned=options.get("insecure_unsigned", False)
+    )  # before a worker is started for nothing
     made = None
     strangers = strangers_reach(host, options.get("grpc_port"), options.get("unix"), options.get("tls"))
     if (

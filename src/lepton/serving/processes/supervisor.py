@@ -24,7 +24,6 @@ from lepton.serving.processes.worker import sources_record
 from lepton.serving.sources import Sources, Stamp, stamp_of
 from lepton.serving.tls import Tls
 from lepton.serving.trial import try_bundle
-from lepton.serving.verified import Required
 from lepton.serving.watching.logs import log_form
 from lepton.store import scratch_folder
 
@@ -110,11 +109,6 @@ class Supervisor:
         if not all(isinstance(source, Path) for source in sources.files.values()):
             raise UsageError(ErrorCode.USAGE, "got an opened model for several processes", wanted="its file")
         self._front = Front(host, port, grpc_port=grpc_port, unix=unix, tls=tls)
-        Required.of(
-            options.get("require"),
-            options.get("trusted"),
-            insecure_unsigned=options.get("insecure_unsigned", False),
-        )
         limits_file = options.get("token_limits")
         self._front.guard(
             options.get("token"),
