@@ -8,6 +8,7 @@ from lepton.bundle.settings import REPORT as SETTINGS
 from lepton.evaluation.card.behaviour import fairness, privacy, robustness, slices
 from lepton.evaluation.card.described import Reports
 from lepton.evaluation.card.facts import (
+    MANIFEST,
     Fact,
     Missing,
     Part,
@@ -84,8 +85,7 @@ def _of_training(told: Told) -> list[Fact]:
 def compression(reports: Reports) -> Part:
     """What was made smaller, and what that cost."""
     if "compression" not in reports:
-        return Part("compression", "Compression", (), (Missing("It is not compressed, as far as the file says.",
-                                                               "lepton compress"),))  # fmt: skip
+        return Part("compression", "Compression", tuple(Told(MANIFEST, {}).fact("compressed", "no report says so")))
     told = Told("compression", reports["compression"])
     original, loss = mapping_of(told.report.get("original")), mapping_of(told.report.get("loss"))
     facts = told.fact("original", original.get("name"), note=text_of(original.get("model_id")))
