@@ -32,6 +32,7 @@ def model_file(
     labels: tuple[str, ...] | None = None,
     name: str = "made",
     baseline: dict[str, bytes] | None = None,
+    kind: str = "",
 ) -> Predictor:
     """A model of number columns and category columns; `emit` writes the raw scores [N, K] behind `numbers`."""
     columns = (*(ColumnRecord(n, Kind.NUMBER) for n in names), *(ColumnRecord(n, Kind.CATEGORY) for n in texts))
@@ -69,7 +70,8 @@ def model_file(
     )
     graph = builder.finish({INPUTS_KEY: json.dumps(describe_inputs(columns))})
     path = folder / f"{name}.lepton"
-    write_bundle(path, manifest=manifest, graph=graph, baseline=baseline or {})
+    training = {"kind": kind.encode()} if kind else {}
+    write_bundle(path, manifest=manifest, graph=graph, baseline=baseline or {}, training=training)
     return open_model(path, resources=Resources(cpus=1))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from lepton.core import Work
 from lepton.evaluation.explain.coalitions import Contributions, Game, enumerated
-from lepton.evaluation.explain.sampling import sampled, t_quantile
+from lepton.evaluation.explain.sampling import in_pairs, sampled, t_quantile
 from tests.evaluation.explain.table_models import game_of
 
 RANDOM = np.random.default_rng(1)
@@ -128,3 +128,19 @@ def test_quantiles_of_student() -> None:
     # Of tables: 2.571, 2.228, 2.042 for 5, 10 and 30 degrees of freedom.
     assert t_quantile(np.array([5.0, 10.0, 30.0])) == pytest.approx([2.571, 2.228, 2.042], abs=2e-3)
     assert float(t_quantile(np.inf)) == pytest.approx(NormalDist().inv_cdf(0.975))
+
+
+def test_pairs_are_told_without_error() -> None:
+    def pairs(x: np.ndarray) -> np.ndarray:
+        return np.asarray(x[:, 0] * x[:, 1] + np.sin(x[:, 2]) * x[:, 5] - 2 * x[:, 3])
+
+    found = in_pairs(game_of(pairs, ROWS, OTHERS), 10**6, Work())
+    assert found is not None
+    assert found.values == pytest.approx(enumerated(game_of(pairs, ROWS, OTHERS), Work()).values, abs=1e-9)
+    assert not found.errors.any()
+
+
+def test_three_columns_together_are_no_pairs() -> None:
+    game = game_of(lambda x: x[:, 0] * x[:, 1] + 0.01 * x[:, 2] * x[:, 3] * x[:, 4], ROWS, OTHERS)
+    assert in_pairs(game, 10**6, Work()) is None
+    assert in_pairs(game_of(lambda x: x[:, 0], ROWS, OTHERS), 1_000, Work()) is None  # too dear

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lepton.bundle import Predictor
+from lepton.bundle import GraphBuilder, Predictor
 from lepton.core import DataError, Kind, Role, Schema, SchemaError, UsageError, Work
 from lepton.data import read
 from lepton.data.statistics import Baseline
@@ -107,6 +107,25 @@ def test_features_of_two_columns_are_not_told_from_weights(tmp_path: Path) -> No
     assert explain_table(model, rows, data=data).method == "enumeration"
     with pytest.raises(UsageError, match="no sum of trees"):
         explain_table(model, rows, data=data, method="graph")
+    known = model_file(tmp_path, ["a", "b", "c"], emit, name="known", kind="linear")
+    exact = explain_table(known, rows, data=data)
+    assert exact.method == "linear"
+    assert exact.values == pytest.approx(explain_table(model, rows, data=data).values, abs=1e-9)
+
+
+def test_products_of_columns_in_scores_of_labels(tmp_path: Path) -> None:
+    def emit(builder: GraphBuilder, numbers: str) -> str:
+        parts = [builder.node("Gather", [numbers, builder.constant(np.array([at]))], axis=1) for at in range(3)]
+        features = builder.node("Concat", [parts[0], builder.node("Mul", parts[1:])], axis=1)
+        return str(builder.node("MatMul", [features, builder.constant(np.array([[1.0, 0.0, -1.0], [2.0, 1.0, 0.0]]))]))
+
+    model = model_file(tmp_path, ["a", "b", "c"], emit, labels=("x", "y", "z"), kind="linear")
+    rows, data = frame(2, seed=1), frame(30)
+    found = explain_table(model, rows, data=read(data))
+    assert (found.method, found.title) == ("linear", "the score of each label")
+    mine, usual = rows.to_numpy(), data.to_numpy().mean(axis=0)
+    assert found.values[:, 0] == pytest.approx(np.outer(mine[:, 0] - usual[0], [1.0, 0.0, -1.0]))
+    assert found.base + found.values.sum(axis=1) == pytest.approx(found.answers)
 
 
 def test_text_columns_and_missing_values(tmp_path: Path) -> None:

@@ -14,12 +14,14 @@ from lepton.core import Work
 from lepton.evaluation.classification import Floats
 from lepton.evaluation.explain.background import Rows
 from lepton.evaluation.explain.base import Question
+from lepton.evaluation.explain.coalitions import Game
 from lepton.evaluation.explain.forest import trees_of
 from lepton.evaluation.explain.linear import Sum, sums_behind
 from lepton.evaluation.explain.nodes import Nodes, Taps
+from lepton.evaluation.explain.sampling import in_pairs
 from lepton.evaluation.explain.trees import tree_contributions
 
-__all__ = ["Additive", "additive_contributions"]
+__all__ = ["Additive", "additive_contributions", "linear_with_products"]
 
 _CELLS = 2**24  # features that are looked at together
 _TOLERANCE = 1e-5
@@ -41,6 +43,7 @@ class Additive:
         answers: [N, K].
         base: [K].
         method: `trees` or `linear`.
+        evaluations: rows that the graph was run for.
     """
 
     question: Question
@@ -48,6 +51,41 @@ class Additive:
     answers: Floats
     base: Floats
     method: str
+    evaluations: int
+
+
+def linear_with_products(
+    predictor: Predictor, questions: Sequence[Question], rows: Rows, most: int, work: Work
+) -> Additive | None:
+    """Exact contributions to a linear model some of whose features are products of two columns.
+
+    Args:
+        predictor: of a table model.
+        questions: in the order in which they are preferred; of several labels the last one asks for raw scores.
+        rows: to explain, and the background.
+        most: rows that the model may be asked for.
+        work: cancel.
+    """
+    bundle = predictor.bundle
+    if "training/kind" not in bundle.names or bundle.member("training/kind") != b"linear":
+        return None
+    question, raw = questions[0], predictor.manifest.inner.get("raw")
+    taps: Taps | None = None
+    if len(questions) > 1 and raw is not None and _is_score(questions[-1]):
+        question, taps = questions[-1], Taps(bundle.graph, [raw])
+
+    def ask(tensors: Tensors) -> Floats:
+        return question.ask(tensors) if taps is None else np.asarray(taps.read(tensors)[raw or ""], dtype=np.float64)
+
+    game = Game(rows, ask)
+    found = in_pairs(game, most, work)
+    if found is None:
+        return None
+    return Additive(question, found.values, game.answers, game.base, "linear", found.evaluations)
+
+
+def _is_score(question: Question) -> bool:
+    return bool(question.labels) and not question.places
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +167,8 @@ def _explained(
     if link is None:
         return None
     method = "trees" if read.trees else "linear"
-    return Additive(link.question, np.concatenate(values), np.concatenate(answers), base, method)
+    asked = rows.num_rows + rows.num_others
+    return Additive(link.question, np.concatenate(values), np.concatenate(answers), base, method, asked)
 
 
 def _added(
@@ -167,7 +206,7 @@ def _link(questions: Sequence[Question], rows: Rows, scores: Floats) -> _Link | 
     """The first question whose answers are the scores but for a factor and a start."""
     both = rows.both()
     for question in questions:
-        if not question.places and question.labels:  # the scores themselves
+        if _is_score(question):
             if scores.shape[1] == len(question.labels):
                 return _Link(question, np.eye(scores.shape[1]), np.zeros(scores.shape[1]))
             continue

@@ -21,7 +21,7 @@ from lepton.evaluation.classification import Floats
 from lepton.evaluation.explain.background import Rows
 from lepton.evaluation.explain.coalitions import Contributions, Game
 
-__all__ = ["LEAST_WALKS", "sampled", "t_quantile"]
+__all__ = ["LEAST_WALKS", "in_pairs", "sampled", "t_quantile"]
 
 LEAST_WALKS = 16
 """Pairs of walks for a row before anything is said about it."""
@@ -30,6 +30,8 @@ _KEPT_CELLS = 2**23  # draws that are kept at once
 _MOST_BINS = 16
 _WALKS_A_BIN = 12
 _RIDGE = 1.0
+_TRIED = 64  # rows whose walks are compared before all are taken for pairs
+_ALIKE = 1e-8
 Integers = NDArray[np.int64]
 
 
@@ -77,6 +79,35 @@ def sampled(
     )
 
 
+def in_pairs(game: Game, most: int, work: Work) -> Contributions | None:
+    """Exact values of a game whose players act alone or in pairs: one walk both ways against each background row.
+
+    Whether they do is seen from walks in two orders, which then say the same.
+
+    Args:
+        game: the model's answers to mixtures.
+        most: rows that the model may be asked for.
+        work: cancel.
+
+    Returns:
+        Contributions without error; None where more than pairs act together, or it would cost too much.
+    """
+    num_rows, num_others = game.rows.num_rows, game.rows.num_others
+    if num_rows * num_others * 2 * game.num_players > most:
+        return None
+    tried = _Block(game, np.arange(min(num_rows, _TRIED)), 2, seed=0)
+    tried.other[:, 1] = tried.other[:, 0]
+    for walk in range(2):
+        tried.step(np.arange(len(tried.rows)), walk)
+    apart = np.abs(np.diff(tried.draws, axis=1)).max(initial=0)
+    if apart > _ALIKE * np.abs(tried.draws).max(initial=0):
+        return None
+    found = sampled(game, walks=num_others, tolerance=None, seed=0, work=work)
+    if work.stopped or len(found.values) < num_rows:
+        return None
+    return Contributions(found.values, np.zeros_like(found.values), np.full(num_rows, np.inf), found.evaluations)
+
+
 @dataclass(slots=True)
 class _Means:
     values: Floats
@@ -115,7 +146,7 @@ class _Block:
                 target *= 2
             if not len(active):
                 break
-            self._walk(active, walk)
+            self.step(active, walk)
             self.count[active] = walk + 1
             if len(self.rows) == self.game.rows.num_rows:
                 work.report(walk + 1, self.walks, "walks", note="explaining")
@@ -129,7 +160,7 @@ class _Block:
             margins.max(axis=(1, 2), initial=0) <= tolerance * np.abs(means.values).max(axis=(1, 2), initial=0)
         )
 
-    def _walk(self, active: Integers, walk: int) -> None:
+    def step(self, active: Integers, walk: int) -> None:
         """One pair of walks for each of the rows `active`."""
         game = self.game
         step = max(1, game.call_rows() // max(1, 2 * game.num_players))

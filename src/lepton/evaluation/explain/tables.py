@@ -17,7 +17,7 @@ from lepton.bundle import Predictor, TableInputs
 from lepton.core import ErrorCode, UsageError, Work, printable
 from lepton.data import Dataset
 from lepton.data.describe.associations import associations
-from lepton.evaluation.explain.additive import Additive, additive_contributions
+from lepton.evaluation.explain.additive import Additive, additive_contributions, linear_with_products
 from lepton.evaluation.explain.background import Background, Rows, background_of
 from lepton.evaluation.explain.base import Question, question_of
 from lepton.evaluation.explain.coalitions import Contributions, Game, enumerated, evaluations_of_all
@@ -86,21 +86,26 @@ def explain_table(
     cells = frame_of(predictor, rows)
     tensors = predictor.tensors(cells)
     wide = background_of(predictor, data, count=_EXACT_BACKGROUND, seed=seed)
+    questions = _questions(predictor, plain, label, log_odds)
     exact = None
     if method in ("auto", "graph"):
-        questions = _questions(predictor, plain, label, log_odds)
         exact = additive_contributions(predictor, questions, tensors, wide.tensors, work)
     notes = _notes(data, wide)
     if exact is not None:
         return _from_graph(predictor, exact, (cells, wide, data), notes)
+    background = wide.first(BACKGROUND_ROWS)
+    rows_and_background = Rows(predictor.inputs, tensors, background.tensors)
+    if method in ("auto", "graph"):
+        exact = linear_with_products(predictor, questions, rows_and_background, _MOST_ENUMERATED, work)
+        if exact is not None:
+            return _from_graph(predictor, exact, (cells, background, data), notes)
     if method == "graph":
         raise UsageError(
             ErrorCode.USAGE,
             "the model's answer is no sum of trees or products in which each feature comes from one column",
             fix="method='auto' draws contributions",
         )
-    background = wide.first(BACKGROUND_ROWS)
-    game = Game(Rows(predictor.inputs, tensors, background.tensors), plain.ask)
+    game = Game(rows_and_background, plain.ask)
     names = predictor.inputs.names
     affordable = game.num_players <= _MOST_PLAYERS and evaluations_of_all(game) <= _MOST_ENUMERATED
     if method == "enumeration" and game.num_players > _MOST_PLAYERS:
@@ -164,7 +169,7 @@ def _from_graph(
         exact.method,
         background.words,
         notes + _constant(exact.values),
-        len(zeros) + background.num_rows,
+        exact.evaluations,
         predictor,
         data,
     )
