@@ -223,10 +223,34 @@ def test_columns_that_show_nothing(cells):
 def test_a_constant_answer_and_answers_that_are_no_numbers():
     flat = effect(function_model(NUMBERS, lambda c: np.full(len(c["x"]), 4.0)), table(), "x")
     assert any("the same for all" in note for note in flat.notes)
-    bad = effect(function_model(NUMBERS, lambda c: np.full(len(c["x"]), np.nan)), table(), "x")
+    some = effect(function_model(NUMBERS, lambda c: np.where(c["z"] < 0, np.nan, c["x"])), table(), "x")
+    assert 200 < some.num_rows < 400
+    assert any("no finite number" in note for note in some.notes)
+    twins = read(table().frame().with_columns(z=pl.col("x")))
+    bad = effect(function_model(NUMBERS, lambda c: np.where(c["x"] == c["z"], c["x"], np.nan)), twins, "x")
     assert {each.value for each in bad.curves[0].values} == {None}
     assert "finite" in bad.curves[0].values[0].reason
     assert "nothing to draw" in bad.page().html()
+    json.dumps(bad.to_dict(), allow_nan=False)
+    both = effect(function_model(NUMBERS, lambda c: np.where(c["x"] == c["z"], c["x"], np.nan)), twins, "x", other="z")
+    assert both.surfaces[0].beyond[0][0] is None
+    assert "not known" in both.page().html()
+    json.dumps(both.to_dict(), allow_nan=False)
+    with pytest.raises(DataError, match="no finite number"):
+        effect(function_model(NUMBERS, lambda c: np.full(len(c["x"]), np.nan)), table(), "x")
+
+
+def test_the_example_of_the_paper():
+    """f = x·z of normal columns with correlation ρ: the local effect is ρ·(x² − 1) / 2, the dependence 0."""
+    generator = np.random.default_rng(0)
+    x, noise = generator.normal(size=(2, 2_000))
+    data = read(pl.DataFrame({"x": x, "z": 0.6 * x + 0.8 * noise}))
+    model = function_model(NUMBERS, lambda c: c["x"] * c["z"])
+    local, plain = effect(model, data, "x"), effect(model, data, "x", kind="pdp")
+    inner = slice(2, -2)
+    places = np.array(local.points)
+    assert values(local)[inner] == pytest.approx(0.3 * (places**2 - 1)[inner], abs=0.12)
+    assert np.abs(values(plain)[inner]).max() < 0.1
 
 
 def test_weights_count_as_often_as_rows():

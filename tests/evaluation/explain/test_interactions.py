@@ -108,11 +108,13 @@ def test_columns_that_do_not_differ_are_left_out_and_few_rows_refused():
 
 
 def test_answers_that_are_no_numbers_are_not_told():
-    (pair,) = interactions(
-        function_model(THREE, lambda c: np.full(len(c["x"]), np.nan)), table(), columns=["x", "y"]
-    ).pairs
-    assert pair.strength.value is None
-    assert not pair.told
+    data = read(table().frame().with_columns(y=pl.col("x")))
+    model = function_model(THREE, lambda c: np.where(c["x"] == c["y"], c["x"], np.nan))
+    found = interactions(model, data, columns=["x", "y"])
+    assert found.pairs[0].strength.value is None
+    assert not found.pairs[0].told
+    assert found.page().html()
+    json.dumps(found.to_dict(), allow_nan=False)
 
 
 def test_time_that_is_over_leaves_pairs_out():

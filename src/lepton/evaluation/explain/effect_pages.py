@@ -165,7 +165,7 @@ def surface_figures(found: Effect) -> list[Figure]:
         of = f" on {printable(surface.label)}" if surface.label else ""
         for title, values in (("beyond the sum of both", surface.beyond), ("in all", surface.joint)):
             figure = heatmap(
-                values,
+                np.array(values, dtype=np.float64),
                 found.surface_points,
                 found.other_points,
                 title=f"{printable(found.column)} × {printable(found.other)}{of}: {title}",

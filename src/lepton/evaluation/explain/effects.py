@@ -67,12 +67,12 @@ class Surface:
     Attributes:
         label: whose probability it is; "" where there is one number.
         beyond: what they do beyond the sum of both [P, Q].
-        joint: all that they do, 0 on average [P, Q].
+        joint: all that they do, 0 on average [P, Q]; None where the model answers no finite number.
     """
 
     label: str
-    beyond: tuple[tuple[float, ...], ...]
-    joint: tuple[tuple[float, ...], ...]
+    beyond: tuple[tuple[float | None, ...], ...]
+    joint: tuple[tuple[float | None, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -367,8 +367,8 @@ def _with_surface(found: Effect, sample: Sample, other: str, points: int, seed: 
     )
 
 
-def _nested(values: Floats) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(float(each) if np.isfinite(each) else 0.0 for each in row) for row in values)
+def _nested(values: Floats) -> tuple[tuple[float | None, ...], ...]:
+    return tuple(tuple(float(each) if np.isfinite(each) else None for each in row) for row in values)
 
 
 def _notes(sample: Sample, grid: Grid, kind: str, pairs: Sequence[tuple[str, str, float]]) -> list[str]:
@@ -379,6 +379,8 @@ def _notes(sample: Sample, grid: Grid, kind: str, pairs: Sequence[tuple[str, str
         return [f"{name} has {what} in these rows, so they do not show what it does."]
     if sample.num_rows < FEW_ROWS:
         notes.append(f"With {plural(sample.num_rows, 'row')} the intervals are too narrow.")
+    if sample.unanswered:
+        notes.append(f"{plural(sample.unanswered, 'row')} left out: the model answers no finite number to them.")
     if np.ptp(sample.answers, axis=0).max() == 0:
         notes.append("The model answers the same for all of these rows.")
     notes += _thin_notes(grid)

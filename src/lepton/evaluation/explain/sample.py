@@ -45,6 +45,7 @@ class Sample:
         groups: group of each row [N] as numbers from 0, or None.
         total: rows of the data that these were drawn from.
         labels_left_out: labels of the model that are not looked at.
+        unanswered: rows that were left out because the model answers no finite number to them.
         work: cancel and progress.
     """
 
@@ -59,6 +60,7 @@ class Sample:
     groups: Positions | None
     total: int
     labels_left_out: int
+    unanswered: int
     work: Work
 
     @property
@@ -156,7 +158,7 @@ def sample_of(
 ) -> Sample:
     """Draw rows of `dataset` and pack them for `predictor`; of many labels the most frequent answers are kept.
 
-    Rows whose weight is 0 are left out.
+    Rows whose weight is 0 are left out, and those to which the model answers no finite number.
 
     Args:
         predictor: an opened model of tables.
@@ -169,7 +171,7 @@ def sample_of(
 
     Raises:
         UsageError: the model takes no table, or answers no number.
-        DataError: the data has no rows, or weights below 0.
+        DataError: the data has no rows, or weights below 0; the model answers no finite number to any row.
         SchemaError: columns that the model needs are missing.
     """
     work = Work.of(work)
@@ -186,7 +188,7 @@ def sample_of(
     taken = rows.select([name for name in inputs.names if name in there])
     tensors = predictor.tensors(taken)
     question, answers, left_out = _most_frequent(question, tensors, len(places))
-    return Sample(
+    sample = Sample(
         question,
         inputs,
         taken,
@@ -198,8 +200,19 @@ def sample_of(
         None if group is None else _groups(rows[group]),
         dataset.num_rows,
         left_out,
+        0,
         work,
     )
+    finite = np.isfinite(answers).all(axis=1)
+    if finite.all():
+        return sample
+    if not finite.any():
+        raise DataError(
+            ErrorCode.BAD_VALUE,
+            f"'{printable(predictor.manifest.name)}' answers no finite number to any of {len(places):,} rows",
+            wanted="answers that can be compared",
+        )
+    return replace(sample.only(np.flatnonzero(finite)), unanswered=int((~finite).sum()))
 
 
 def needs_rows(sample: Sample, least: int, what: str) -> None:

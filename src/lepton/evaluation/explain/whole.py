@@ -229,6 +229,8 @@ def _notes(sample: Sample, ranked: Sequence[str], moved: Strengths | None) -> li
         notes.append(f"With {plural(sample.num_rows, 'row')} little can be said, and intervals are too narrow.")
     if sample.num_rows < sample.total:
         notes.append(f"{sample.num_rows:,} of {sample.total:,} rows were drawn at random.")
+    if sample.unanswered:
+        notes.append(f"{plural(sample.unanswered, 'row')} left out: the model answers no finite number to them.")
     if moved is not None and not ranked:
         notes.append("The model answers the same whatever its columns say, as far as these rows show.")
     if len(sample.columns) == 1:
