@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from python_page import python_page
-from registry_pages import recipe_steps_page, rules_page
+from registry_pages import recipe_steps_page, release_rules_page, rules_page
 from rich.console import Console
 
 from lepton.cli.app import build_app
@@ -120,11 +120,17 @@ def rules_reference() -> str:
     return f"# Rules\n\n{NOTICE}\n{rules_page()}"
 
 
+def release_rules_reference() -> str:
+    """docs/reference/release-rules.md: every rule of a verification."""
+    return f"# Release rules\n\n{NOTICE}\n{release_rules_page()}"
+
+
 PAGES = {
     "cli.md": cli_page,
     "errors.md": errors_page,
     "python.md": library_page,
     "recipe-steps.md": steps_page,
+    "release-rules.md": release_rules_reference,
     "rules.md": rules_reference,
     "settings.md": settings_page,
 }
