@@ -46,14 +46,14 @@ class _Seen:
         scores: of each attack, the greater the likelier a member [N].
         classes: labels by which thresholds differ, of the attack that does so.
         member: which rows are members.
-        half: which half each row is in, 0 or 1.
+        chooses: which rows thresholds are chosen on; the others judge.
         groups: of rows that were drawn together, or None.
     """
 
     scores: dict[str, Floats]
     classes: Positions | None
     member: NDArray[np.bool_]
-    half: Positions
+    chooses: NDArray[np.bool_]
     groups: Positions | None
 
 
@@ -61,34 +61,34 @@ Found = tuple[str, Estimate, dict[str, Estimate], Estimate, Estimate, tuple[tupl
 
 
 def attacked(members: Answers, others: Answers, scores: dict[str, Floats], seed: int, work: Work) -> Found:
-    """The attacks, each half of the rows with what the other half has chosen."""
+    """Each attack, and the best: one half of the rows chooses thresholds and the best attack, the other judges.
+
+    Both halves taking turns would use all rows, but the two results are not independent: of tables that are alike
+    seven in a hundred intervals then lay above 0.
+    """
     fewest = min(members.num_rows, others.num_rows)
     if fewest < MIN_ROWS:
         none = Estimate(None, reason=f"{fewest:,} rows on one side are too few, {MIN_ROWS} are needed")
         return "none", none, {}, none, none, ()
     seen = _seen(members, others, scores, seed)
+    judged = ~seen.chooses
+    member = seen.member[judged]
     names = [*scores, *(["loss by label"] if seen.classes is not None else [])]
-    calls: dict[str, NDArray[np.bool_]] = {}
-    gains: dict[str, list[float]] = {}
-    for name in names:
-        called, gain = _called(seen, name)
-        calls[name], gains[name] = called, gain
-    picked = [max(names, key=lambda name: gains[name][half]) for half in (0, 1)]  # by the half that chooses
-    best = np.where(seen.half == 1, calls[picked[0]], calls[picked[1]])
-    attack = picked[0] if picked[0] == picked[1] else f"{picked[0]}, {picked[1]}"
-    strict, reason = _strict(seen, scores["loss"]), ""
+    calls = {name: _called(seen, name) for name in names}
+    attack = max(names, key=lambda name: _gain(calls[name][seen.chooses], seen.member[seen.chooses]))
+    strict, reason = _strict(seen, scores["loss"])[judged], ""
     if others.num_rows < MIN_ROWS_AT_1_PERCENT:
         reason = f"{others.num_rows:,} held-out rows are too few, {MIN_ROWS_AT_1_PERCENT:,} are needed"
-    wanted: dict[str, Score] = {name: _advantage(called, seen.member) for name, called in calls.items()}
-    wanted["best"] = _advantage(best, seen.member)
-    wanted["found"], wanted["alarms"] = _share(strict, seen.member), _share(strict, ~seen.member)
+    wanted: dict[str, Score] = {name: _advantage(called[judged], member) for name, called in calls.items()}
+    wanted |= {"found": _share(strict, member), "alarms": _share(strict, ~member)}
     work.check()
+    groups = None if seen.groups is None else np.unique(seen.groups[judged], return_inverse=True)[1]
     found = intervals(
-        wanted, len(best), groups=seen.groups, resamples=_RESAMPLES, seed=seed, work=work,
+        wanted, len(member), groups=groups, resamples=_RESAMPLES, seed=seed, work=work,
         undefined=dict.fromkeys(wanted, "one side has no rows"),
     )  # fmt: skip
     positives, alarms = (Estimate(None, reason=reason) if reason else found[name] for name in ("found", "alarms"))
-    return attack, found["best"], {name: found[name] for name in names}, positives, alarms, _curve(scores["loss"], seen)
+    return attack, found[attack], {n: found[n] for n in names}, positives, alarms, _curve(scores["loss"], seen)
 
 
 def _seen(members: Answers, others: Answers, scores: dict[str, Floats], seed: int) -> _Seen:
@@ -97,41 +97,35 @@ def _seen(members: Answers, others: Answers, scores: dict[str, Floats], seed: in
     if members.groups is not None and others.groups is not None:
         groups = np.concatenate([members.groups, others.groups + int(members.groups.max()) + 1])
     generator = np.random.default_rng([seed % 2**32, 1])
-    half = np.empty(len(member), dtype=np.int64)
-    if groups is not None:
-        half[:] = generator.integers(2, size=int(groups.max()) + 1)[groups]
-    for side in () if groups is not None else (member, ~member):
-        places = generator.permutation(np.flatnonzero(side))
-        half[places] = np.arange(len(places)) % 2
+    units = np.arange(len(member)) if groups is None else groups
+    chooses = np.zeros(len(member), dtype=bool)
+    for side in (member, ~member):
+        own = generator.permutation(np.unique(units[side]))
+        chooses |= np.isin(units, own[: len(own) // 2])
     known, strange = classes_of(members), classes_of(others)
     classes = None if known is None or strange is None else np.concatenate([known, strange])
-    return _Seen(scores, classes, member, half, groups)
+    return _Seen(scores, classes, member, chooses, groups)
 
 
-def _called(seen: _Seen, name: str) -> tuple[NDArray[np.bool_], list[float]]:
-    """Which rows an attack calls members, by the thresholds of the other half; and its gain on each half that chose."""
+def _called(seen: _Seen, name: str) -> NDArray[np.bool_]:
+    """Which rows an attack calls members, by the thresholds of the half that chooses."""
     by_label = name == "loss by label"
     scores = seen.scores["loss" if by_label else name]
-    called = np.zeros(len(scores), dtype=bool)
-    gains = []
-    for half in (0, 1):
-        own, judged = seen.half == half, seen.half != half
-        whole = _threshold(scores[own], seen.member[own])
-        limits = np.full(len(scores), whole)
-        if by_label and seen.classes is not None:
-            for label in np.unique(seen.classes).tolist():
-                of_label = seen.classes == label
-                known = own & of_label
-                if min((known & seen.member).sum(), (known & ~seen.member).sum()) >= _LEAST_OF_LABEL:
-                    limits[of_label] = _threshold(scores[known], seen.member[known])
-        above = scores >= limits
-        called[judged] = above[judged]
-        gains.append(_mean(above[own & seen.member]) - _mean(above[own & ~seen.member]))
-    return called, gains
+    limits = np.full(len(scores), _threshold(scores[seen.chooses], seen.member[seen.chooses]))
+    if by_label and seen.classes is not None:
+        for label in np.unique(seen.classes).tolist():
+            of_label = seen.classes == label
+            known = seen.chooses & of_label
+            if min((known & seen.member).sum(), (known & ~seen.member).sum()) >= _LEAST_OF_LABEL:
+                limits[of_label] = _threshold(scores[known], seen.member[known])
+    called: NDArray[np.bool_] = scores >= limits
+    return called
 
 
-def _mean(called: NDArray[np.bool_]) -> float:
-    return float(called.mean()) if len(called) else 0.0
+def _gain(called: NDArray[np.bool_], member: NDArray[np.bool_]) -> float:
+    if not member.any() or member.all():
+        return 0.0
+    return float(called[member].mean() - called[~member].mean())
 
 
 def _threshold(scores: Floats, member: NDArray[np.bool_]) -> float:
@@ -147,13 +141,10 @@ def _threshold(scores: Floats, member: NDArray[np.bool_]) -> float:
 
 
 def _strict(seen: _Seen, scores: Floats) -> NDArray[np.bool_]:
-    """Which rows are called members where the other half has 1 % of false alarms."""
-    called = np.zeros(len(scores), dtype=bool)
-    for half in (0, 1):
-        strangers = scores[(seen.half == half) & ~seen.member]
-        limit = np.quantile(strangers, 1 - _FALSE_ALARMS, method="higher") if len(strangers) else np.inf
-        judged = seen.half != half
-        called[judged] = scores[judged] > limit
+    """Which rows are called members where the half that chooses has 1 % of false alarms."""
+    strangers = scores[seen.chooses & ~seen.member]
+    limit = np.quantile(strangers, 1 - _FALSE_ALARMS, method="higher") if len(strangers) else np.inf
+    called: NDArray[np.bool_] = scores > limit
     return called
 
 

@@ -165,8 +165,8 @@ def membership(
 ) -> Membership:
     """How well training rows can be told from others that are like them.
 
-    Thresholds, and which attack does best, are chosen on one half of the rows and measured on the other, both ways;
-    intervals are of the measured halves.
+    Thresholds, and which attack does best, are chosen on one half of the rows and measured on the other, and
+    so are the intervals.
 
     Args:
         predictor: an opened model that predicts a target row by row.
