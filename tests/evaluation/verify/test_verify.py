@@ -163,6 +163,9 @@ def test_it_is_told_in_every_form(predictor: Predictor) -> None:
     html = found.page().html()
     assert "Verification of linear" in html
     assert "<b>fast" not in html
+    assert html.count("<svg") == 3
+    for title in ("Metrics, with 95 % intervals", "Accuracy by region", "Accuracy by sex"):
+        assert title in html
     assert found._repr_html_() == html
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from lepton.core import printable
+from lepton.evaluation.metrics import METRICS
 from lepton.evaluation.verify.base import Result, Verdict
-from lepton.report import Block, Facts, Page, Table, Text, plain_table, show_number
+from lepton.report import Block, Facts, Page, Table, Text, bars, plain_table, show_number
 
 __all__ = ["verification_page", "verification_text"]
 
 _WORDS = {Verdict.PASSED: "passed", Verdict.FAILED: "FAILED", Verdict.UNKNOWN: "unknown"}
 _EVIDENCE = 300
+_MAX_COLUMNS = 12
 _COLUMNS = ("verdict", "rule", "measured", "wanted")
 _NOTE = (
     "A rule is unknown where it cannot be judged: there is no truth, too few rows, or the file does not say. Unknown "
@@ -63,12 +67,38 @@ def verification_page(model: str, headline: str, results: Sequence[Result], repo
 
 
 def _measured(measured: Mapping[str, Any]) -> list[Block]:
+    """Metrics, and the parts of the rows that rules looked at, drawn with their intervals."""
     blocks: list[Block] = []
     metrics = measured.get("metrics")
     if isinstance(metrics, Mapping):
-        rows = [(name, _estimate(each)) for name, each in metrics.items()]
+        shares = [(METRICS[name].title, told) for name, told in metrics.items() if METRICS[name].bounded]
+        blocks += _bars("Metrics, with 95 % intervals", shares)
+        rows = [(METRICS[name].title, _estimate(each)) for name, each in metrics.items()]
         blocks.append(Table(("metric", "value and 95 % interval"), rows))
+    segments = measured.get("segments")
+    for column, parts in list(segments.items())[:_MAX_COLUMNS] if isinstance(segments, Mapping) else ():
+        name = next((name for part in parts for name in part["metrics"]), "")
+        drawn = [(part["value"], part["metrics"][name]) for part in parts if part["metrics"]]
+        blocks += _bars(f"{METRICS[name].title if name else ''} by {column}, with 95 % intervals", drawn)
+        lines = [(part["value"], f"{part['num_rows']:,}", _part(part, name)) for part in parts]
+        blocks.append(Table((column, "rows", name or "metric"), lines))
     return blocks
+
+
+def _part(part: Mapping[str, Any], name: str) -> str:
+    return _estimate(part["metrics"][name]) if part["metrics"] else str(part["note"])
+
+
+def _bars(title: str, told: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Block]:
+    known = [(name, each) for name, each in told if each["value"] is not None]
+    if not known:
+        return []
+    values = np.array([each["value"] for _, each in known], dtype=np.float64)
+    ends = [
+        np.array([each["value"] if each[end] is None else each[end] for _, each in known], dtype=np.float64)
+        for end in ("lower", "upper")
+    ]
+    return [bars([name for name, _ in known], values, title=title, lower=ends[0], upper=ends[1])]
 
 
 def _estimate(told: Mapping[str, Any]) -> str:
