@@ -270,6 +270,15 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, options: dict[str, Any])
         counterfactuals(linear_model(tmp_path, {"a": 1.0}), {"a": 0.0}, data=table(a=GRID), **options)
 
 
+def test_a_narrow_range_is_met_by_the_one_value_that_does(tmp_path: Path) -> None:
+    model = linear_model(tmp_path, {"a": 1.0, "b": 0.0})
+    data = table(a=np.arange(250.0), b=np.arange(250.0))
+    found = counterfactuals(model, {"a": 0.5, "b": 0.5}, wanted=(137, 137), data=data, immutable="b")
+    assert [(c.column, c.after) for c in found.found[0].changes] == [("a", 137)]
+    with pytest.raises(UsageError, match="nothing is known of the values"):
+        counterfactuals(model, {"a": 0.5, "b": 0.5}, wanted=(137, 137), data=table(c=[1, 2]))
+
+
 def test_unknown_columns_labels_and_rows_are_refused(tmp_path: Path) -> None:
     model = binary_model(tmp_path, 1.0)
     data = table(x=GRID)

@@ -99,6 +99,8 @@ def occurring(predictor: Predictor, inputs: TableInputs, data: Dataset | None, s
     if data is None:
         return found
     names = [name for name in inputs.names if name in data.schema]
+    if not names:
+        return found
     most = min(_MAX_ROWS, max(_MAX_CELLS // max(len(names), 1), 2))
     if data.num_rows > most:
         _, data = data.split(most / data.num_rows, method="random", seed=seed)

@@ -113,7 +113,9 @@ class Search:
             return Searched((), None, 0, 0)
         pool: set[Change] = set()
         complete, first = 0, 0
-        last = singles = self._ask(*self._singles())
+        everything = [np.arange(len(choice.values)) for choice in self._choices]
+        fits = sum(map(len, everything)) <= self._budget // 2
+        last = singles = self._ask(*_singles(everything if fits else self._coarse))
         complete += 1 if self._whole else 0
         for depth in range(1, self._most + 1):
             if depth > 1:
@@ -126,7 +128,7 @@ class Search:
                 complete += 1 if whole and complete == depth - 1 and self._whole else 0
             met = np.flatnonzero(last.judged.met)
             pool |= {_change(last.columns[row], last.picks[row]) for row in met.tolist()}
-            self._work.report(self._asked, self._budget, "rows", note=f"changing {depth} columns")
+            self._work.report(self._asked, self._budget, "rows", note="looking for changes")
             first = first or (depth if pool else 0)
             if len({self._kind(change) for change in pool}) >= self._count or (first and depth >= first + _DEEPER):
                 break
@@ -183,10 +185,6 @@ class Search:
             self._gap, self._nearest = float(allowed[best]), _change(columns[best], picks[best])
         return _Asked(columns, picks, judged)
 
-    def _singles(self) -> tuple[Positions, Positions]:
-        columns = np.concatenate([np.full(len(picks), place) for place, picks in enumerate(self._coarse)])
-        return columns[:, None], np.concatenate(self._coarse)[:, None]
-
     def _pairs(self, singles: _Asked) -> tuple[tuple[Positions, Positions] | None, bool]:
         """Every pair of changes, and that it is every one; where they are too many, what goes on from the best."""
         sizes = [len(picks) for picks in self._coarse]
@@ -215,7 +213,7 @@ class Search:
                 taken[change] = None
             if len(taken) == _BEAM:
                 break
-        singles, values = (array[:, 0] for array in self._singles())
+        singles, values = (array[:, 0] for array in _singles(self._coarse))
         room = max((self._budget - self._asked) // max(len(singles), 1), 1)
         columns, picks = [], []
         for change in list(taken)[:room]:
@@ -318,6 +316,12 @@ def _spread_out(choice: Choice, most: int) -> Positions:
     if most == 1:
         return np.array([int(np.argmax(choice.distances))])
     return np.unique(np.linspace(0, count - 1, most).round().astype(np.int64))
+
+
+def _singles(picks: Sequence[Positions]) -> tuple[Positions, Positions]:
+    """Each pick of each column, as arrays [N, 1]."""
+    columns = np.concatenate([np.full(len(own), place) for place, own in enumerate(picks)])
+    return columns[:, None], np.concatenate(picks)[:, None]
 
 
 def _change(columns: Positions, picks: Positions) -> Change:

@@ -188,8 +188,8 @@ class Counterfactuals:
         if self.nearest is not None:
             notes.append(f"The nearest try: {self.nearest}, where {self.of_value} is {self._told(self.nearest)}.")
         if self.asked:
-            complete = f"; all changes of up to {_so_many(self.complete)} were among them" if self.complete else ""
-            notes.append(f"{self.asked:,} changed rows were asked{complete}, with values that occur in the data.")
+            tried = f", all of up to {_so_many(self.complete)} that these values make" if self.complete else ""
+            notes.append(f"{self.asked:,} rows changed to values that occur were asked{tried}.")
         if self.fixed:
             shown = ", ".join(f"{printable(name, 60)} ({why})" for name, why in list(self.fixed.items())[:8])
             more = f" and {len(self.fixed) - 8:,} more" if len(self.fixed) > 8 else ""
@@ -244,16 +244,17 @@ def counterfactuals(
         position = int(label_positions(given["prediction"], predictor.manifest.labels or (), "the prediction")[0])
     wish = wish_of(predictor, wanted, position)
     known = occurring(predictor, inputs, data, seed)
-    choices = choices_of(inputs, tensors, known, tuple(immutable), dict(ranges or {}))
+    stay = (immutable,) if isinstance(immutable, str) else tuple(immutable)
+    choices = choices_of(inputs, tensors, known, stay, dict(ranges or {}))
     judged, answer = wish.judge(given), wish.answers(given)[0]
     done = Searched((), None, 0, 0)
     telling = _Telling(predictor, inputs, own, wish, choices)
     if not judged.met[0]:
-        if not known and not choices.columns and len(immutable) < len(inputs.names):
+        if not known and not choices.columns and len(stay) < len(inputs.names):
             raise UsageError(
                 ErrorCode.USAGE,
-                "the model file says nothing of the values that its columns have",
-                wanted="rows whose values are tried",
+                "nothing is known of the values that the columns have",
+                wanted="statistics in the model file, or rows with its columns",
                 fix="give data=",
             )
         most = min(max_changes or _MOST_CHANGES, len(choices.columns))
