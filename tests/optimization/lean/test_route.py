@@ -48,3 +48,9 @@ def test_no_more_than_six():
     told = numbers(drafts, replace(GOAL, max_loss=0.01))
     assert 1 < len(told) <= 6
     assert told == sorted(told)
+
+
+def test_with_time_for_few_looks_the_first_is_bolder():
+    drafts = [draft(1, 800, 0.0, 0.0002), draft(2, 300, 0.0, 0.0008), draft(3, 150, 0.0, 0.0012)]
+    ways = [[each.number for each in route(drafts, GOAL, most)] for most in (1, 2, 6)]
+    assert ways == [[3], [2, 3], [1, 2, 3]]

@@ -23,7 +23,7 @@ from lepton.optimization.lean.data import Material, parts_among
 from lepton.optimization.lean.goal import Candidate, Goal
 from lepton.optimization.lean.loop import Search
 from lepton.optimization.lean.proof import LEVEL, LOOKS, Loss, Part, loss_of, parts_lost
-from lepton.optimization.lean.route import route
+from lepton.optimization.lean.route import MOST, route
 from lepton.optimization.lean.workdir import DraftFolder
 
 __all__ = ["Proof", "Proven", "reserve_of"]
@@ -93,9 +93,13 @@ class _Seen:
 
 def reserve_of(p50: float, num_rows: int, work: Work) -> float:
     """Seconds that proof and timing take at the end: of a look, and of two more where they take little."""
-    look = 0.5 + 1.5 * p50 * num_rows / max(work.resources.cpus, 1)
+    look = _look_of(p50, num_rows, work)
     more = 2 * look if work.within is None else min(2 * look, _LOOKING * work.within)
     return 0.5 + 1.2 * _timing(p50, work) + look + more
+
+
+def _look_of(p50: float, num_rows: int, work: Work) -> float:
+    return 0.5 + 1.5 * p50 * num_rows / max(work.resources.cpus, 1)
 
 
 def _timing(p50: float, work: Work) -> float:
@@ -140,7 +144,7 @@ class Proof:
         """The boldest candidate that was proven to keep everything, else the one that misses least; and the looks."""
         ranked, looked = search.ranked(), []
         if self._goal.max_loss is not None and not self._goal.has_target:
-            held, failed = self._climbed(route(ranked, self._goal), folder)
+            held, failed = self._climbed(route(ranked, self._goal, self._affordable()), folder)
             for seen in reversed(held):
                 looked.append(self._timed(seen))
                 if looked[-1].kept:
@@ -174,6 +178,14 @@ class Proof:
                 return held, seen
             held.append(seen)
         return held, None
+
+    def _affordable(self) -> int:
+        """Looks that there is time for, before the first of them."""
+        remaining = self._work.remaining
+        if remaining is None:
+            return MOST
+        look = _look_of(self._p50, len(self._material.prove), self._work)
+        return max(1, min(MOST, int((remaining - _timing(self._p50, self._work)) / look)))
 
     def _left(self, ranked: Sequence[Candidate], proven: Proven, *, last: bool) -> list[Candidate]:
         """What is worth a look behind one that missed: milder ones where it lost too much; at last the mildest."""
