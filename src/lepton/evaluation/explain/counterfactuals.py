@@ -188,8 +188,9 @@ class Counterfactuals:
         if self.nearest is not None:
             notes.append(f"The nearest try: {self.nearest}, where {self.of_value} is {self._told(self.nearest)}.")
         if self.asked:
-            tried = f", all of up to {_so_many(self.complete)} that these values make" if self.complete else ""
-            notes.append(f"{self.asked:,} rows changed to values that occur were asked{tried}.")
+            notes.append(f"{self.asked:,} rows were asked, changed to values that occur.")
+        if self.complete:
+            notes.append(f"All combinations of the values looked at were tried, of up to {_so_many(self.complete)}.")
         if self.fixed:
             shown = ", ".join(f"{printable(name, 60)} ({why})" for name, why in list(self.fixed.items())[:8])
             more = f" and {len(self.fixed) - 8:,} more" if len(self.fixed) > 8 else ""
