@@ -72,7 +72,7 @@ def test_rules_of_python_and_of_data_stand_side_by_side() -> None:
         ([{"signed": {}}], "no key is given"),
         ([{"signed": {"keys": "me"}}], "not a public key"),
         ([{"licence": {"one_of": []}}], "no licence is allowed"),
-        ([{"weak_slices": {"max_conditions": 7}}], "1 to 3 conditions"),
+        ([{"weak_slices": {"most_loss": 0.1, "max_conditions": 7}}], "1 to 3 conditions"),
         ([{"robustness": {"test": "noise", "most_loss": 0.1, "strength": 9}}], "strength of 1 to 5"),
         ([{"metamorphic": {"answer": "same"}}], "changes nothing"),
         ([{"metamorphic": {"answer": "sane", "change": {"x": "+1"}}}], "did you mean"),

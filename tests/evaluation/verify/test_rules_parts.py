@@ -55,7 +55,7 @@ def test_a_weak_slice_is_found(predictor: Predictor) -> None:
     assert verdict(predictor, bought(12), rule) == "unknown"
     assert verdict(predictor, bought(40), rule) == "unknown"
     with pytest.raises(DataError, match="rule 1, weak_slices"):
-        judged(predictor, bought(), {"weak_slices": {"among": "regoin"}})
+        judged(predictor, bought(), {"weak_slices": {"most_loss": 0.1, "among": "regoin"}})
 
 
 def unfair(rows: int = 400) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,7 @@ from lepton.evaluation.bootstrap import Estimate
 from lepton.evaluation.verify import Verdict
 from lepton.evaluation.verify.base import keeps
 from tests.evaluation.models import linear_model
-from tests.evaluation.verify.models import bought, judged, model
+from tests.evaluation.verify.models import bought, judged, model, outcome
 
 
 @pytest.fixture(scope="module")
@@ -32,17 +33,19 @@ def test_a_metric_is_judged_by_the_unfavourable_end_of_its_interval(predictor: P
     assert found.lower is not None
     assert found.upper is not None
     between, above = (found.lower + found.value) / 2, (found.value + found.upper) / 2
-    for by, least, wanted in (
-        ("interval", found.lower, "passed"),
-        ("interval", between, "failed"),
-        ("value", between, "passed"),
-        ("value", above, "failed"),
-    ):
-        rule = {"metric": {"metric": "accuracy", "least": least, "by": by}}
-        assert verdict(predictor, bought(120), rule) == wanted
-    for by, wanted in (("interval", "failed"), ("value", "passed")):
-        rule = {"metric": {"metric": "accuracy", "most": above, "by": by}}
-        assert verdict(predictor, bought(120), rule) == wanted
+    bounds: list[tuple[dict[str, Any], str]] = [
+        ({"least": found.lower}, "passed"),
+        ({"least": between}, "failed"),
+        ({"least": between, "by": "value"}, "passed"),
+        ({"most": above}, "failed"),
+        ({"most": above, "by": "value"}, "passed"),
+    ]
+    rules = [{"metric": {"metric": "accuracy", **bound}} for bound, _ in bounds]
+    results = outcome(predictor, bought(120), *rules).results
+    assert [str(each.verdict) for each in results] == [wanted for _, wanted in bounds]
+    assert (
+        verdict(predictor, bought(120), {"metric": {"metric": "accuracy", "least": above, "by": "value"}}) == "failed"
+    )
 
 
 def test_few_rows_conclude_nothing(predictor: Predictor) -> None:

@@ -15,7 +15,7 @@ from lepton.evaluation.verify.rules_quality import enough
 from lepton.evaluation.weak.calibration import calibration_error
 from lepton.evaluation.weak.outliers import LIMIT, outlier_scores
 from lepton.evaluation.weak.slices import Slices, find_slices
-from lepton.report import show_number, show_share
+from lepton.report import plural, show_number, show_share
 
 __all__ = ["CalibrationRule", "FairnessRule", "GroupSizes", "Outliers", "WeakSlices"]
 
@@ -62,7 +62,7 @@ class WeakSlices(Rule):
 
     Attributes:
         most_loss: how much higher the mean loss of a row may be in a part than in the rest, where that is shown to be
-            no chance.
+            no chance. Of log loss some parts are always worse: those whose answer is hard to know.
         among: columns whose values make the parts; by default all inputs.
         metric: name of the metric; by default that of the task.
         max_conditions: conditions of a part.
@@ -71,7 +71,7 @@ class WeakSlices(Rule):
     """
 
     name: ClassVar[str] = "weak_slices"
-    most_loss: float = 0.0
+    most_loss: float
     among: tuple[str, ...] = ()
     metric: str | None = None
     max_conditions: int = 2
@@ -117,10 +117,8 @@ class WeakSlices(Rule):
             evidence = f"no part of {found.num_rows:,} rows by {found.num_columns} columns is shown to be worse by more"
             return Finding(True, 0, wanted, evidence)
         first = worse[0]
-        evidence = (
-            f"{len(worse)} parts; where {first.text} ({first.num_rows:,} rows): {found.metric} {first.value}, "
-            f"{found.loss} worse by {first.loss}"
-        )
+        where = f"{plural(len(worse), 'part')}; where {first.text} ({first.num_rows:,} rows)"
+        evidence = f"{where}: {found.metric} {first.value}, {found.loss} worse by {first.loss}"
         return Finding(len(worse) <= self.allowed, len(worse), wanted, evidence)
 
     def _slices(self, examined: Examined) -> Slices:
