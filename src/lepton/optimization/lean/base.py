@@ -155,7 +155,7 @@ class Step(ABC):
         name: as it is asked for and told.
         stage: when it has its turn.
         learns: whether it trains, which takes most of the time there is.
-        brief: whether it takes a moment whatever the model, so that it has its turn first.
+        brief: whether it takes little time for what it gives, so that it has its turn first.
         instead_of: steps that it does not follow, for it does what they do.
     """
 

@@ -58,6 +58,7 @@ class PruneTrees(Step):
 
     name: ClassVar[str] = "prune-trees"
     stage: ClassVar[Stage] = Stage.STRUCTURE
+    brief: ClassVar[bool] = True
     instead_of: ClassVar[frozenset[str]] = frozenset({"refit-trees"})
 
     def refuses(self, subject: Subject, draft: Draft) -> str | None:
