@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -34,6 +35,7 @@ ATTACKS: Mapping[str, str] = MappingProxyType(
 
 _FALSE_ALARMS = 0.01
 _RESAMPLES = 1_000
+_Z = 1.959963984540054
 _LEAST_OF_LABEL = 10
 _CURVE = 101
 
@@ -79,14 +81,18 @@ def attacked(members: Answers, others: Answers, scores: dict[str, Floats], seed:
     strict, reason = _strict(seen, scores["loss"])[judged], ""
     if others.num_rows < MIN_ROWS_AT_1_PERCENT:
         reason = f"{others.num_rows:,} held-out rows are too few, {MIN_ROWS_AT_1_PERCENT:,} are needed"
-    wanted: dict[str, Score] = {name: _advantage(called[judged], member) for name, called in calls.items()}
-    wanted |= {"found": _share(strict, member), "alarms": _share(strict, ~member)}
     work.check()
     groups = None if seen.groups is None else np.unique(seen.groups[judged], return_inverse=True)[1]
-    found = intervals(
-        wanted, len(member), groups=groups, resamples=_RESAMPLES, seed=seed, work=work,
-        undefined=dict.fromkeys(wanted, "one side has no rows"),
-    )  # fmt: skip
+    if groups is None:
+        found = {name: _difference(called[judged], member) for name, called in calls.items()}
+        found |= {"found": _proportion(strict[member]), "alarms": _proportion(strict[~member])}
+    else:
+        wanted: dict[str, Score] = {name: _advantage(called[judged], member) for name, called in calls.items()}
+        wanted |= {"found": _share(strict, member), "alarms": _share(strict, ~member)}
+        undefined = dict.fromkeys(wanted, "one side has no rows")
+        found = intervals(
+            wanted, len(member), undefined=undefined, groups=groups, resamples=_RESAMPLES, seed=seed, work=work
+        )
     positives, alarms = (Estimate(None, reason=reason) if reason else found[name] for name in ("found", "alarms"))
     return attack, found[attack], {n: found[n] for n in names}, positives, alarms, _curve(scores["loss"], seen)
 
@@ -146,6 +152,26 @@ def _strict(seen: _Seen, scores: Floats) -> NDArray[np.bool_]:
     limit = np.quantile(strangers, 1 - _FALSE_ALARMS, method="higher") if len(strangers) else np.inf
     called: NDArray[np.bool_] = scores > limit
     return called
+
+
+def _proportion(hits: NDArray[np.bool_]) -> Estimate:
+    """A share with Wilson's interval (1927)."""
+    number, share = len(hits), float(hits.mean())
+    middle = share + _Z**2 / (2 * number)
+    half = _Z * math.sqrt(share * (1 - share) / number + _Z**2 / (4 * number**2))
+    whole = 1 + _Z**2 / number
+    return Estimate(share, min((middle - half) / whole, share), max((middle + half) / whole, share))
+
+
+def _difference(called: NDArray[np.bool_], member: NDArray[np.bool_]) -> Estimate:
+    """The advantage with Newcombe's interval (1998, method 10), which holds where few rows are called too."""
+    found, alarms = _proportion(called[member]), _proportion(called[~member])
+    ends = [(each.value or 0.0, each.lower or 0.0, each.upper or 0.0) for each in (found, alarms)]
+    (first, low, high), (second, least, most) = ends
+    apart = first - second
+    return Estimate(
+        apart, apart - math.hypot(first - low, most - second), apart + math.hypot(high - first, second - least)
+    )
 
 
 def _share(called: NDArray[np.bool_], among: NDArray[np.bool_]) -> Score:
