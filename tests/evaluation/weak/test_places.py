@@ -13,6 +13,7 @@ from lepton.data import read
 from lepton.data.statistics import Baseline
 from lepton.evaluation.weak import WeakPlaces, weak_places
 from tests.evaluation.models import binary_model, linear_model
+from tests.evaluation.robustness.models import pictures
 
 
 def _rows(num_rows: int = 1_500, seed: int = 0) -> pl.DataFrame:
@@ -150,3 +151,21 @@ def test_the_same_seed_gives_the_same_and_work_is_told(model: Predictor, found: 
     again = weak_places(model, read(_rows()), work=Work(reporter=lambda each: notes.append(each.note)))
     assert again.to_dict() == found.to_dict()
     assert "looking for weak parts" in notes
+
+
+def test_columns_beside_pictures_tell_parts_apart(tmp_path: Path) -> None:
+    model, _ = pictures(tmp_path, 120)
+    hospital = ["north", "north", "south", "south"] * 30
+    label = [["dark", "light"][number % 2] for number in range(120)]
+    swapped = ["light" if each == "dark" else "dark" for each in label]
+    noted = [
+        s if h == "south" and n % 8 > 3 else t for n, (h, t, s) in enumerate(zip(hospital, label, swapped, strict=True))
+    ]
+    table = {"photo": [f"{n}.png" for n in range(120)], "hospital": hospital, "label": noted}
+    pl.DataFrame(table).write_csv(tmp_path / "beside.csv")
+    found = weak_places(model, read(tmp_path / "beside.csv", kinds={"photo": "image"}))
+    assert found.slices is not None
+    assert [each.text for each in found.slices.found] == ["hospital is south"]
+    assert found.confident is not None
+    assert found.confident.cases[0].values["photo"].endswith(".png")
+    assert "no statistics" in found.outliers.reason

@@ -18,6 +18,7 @@ __all__ = ["CodedColumn", "Condition", "coded_column"]
 
 FINE = 64
 COARSE = 16
+QUARTERS = 4
 MAX_VALUES = 60
 _LONG = 0.5
 """Share of different texts from which a column is taken for free text, whose length is what rows can share."""
@@ -142,6 +143,18 @@ class CodedColumn:
             pairs = np.concatenate([pairs, [[bins - 1, bins - 1]]])
         spans: NDArray[np.int64] = pairs.astype(np.int64)
         return spans
+
+    def plain(self) -> list[tuple[int, int]]:
+        """Spans of bins that are told without search: single values, runs of quarters of the numbers, missing."""
+        if not self.ordered:
+            spans = [(each, each) for each in range(len(self.values))]
+        else:
+            there = self.num_bins - int(self.has_missing)
+            edges = np.unique(np.round(np.linspace(0, there, QUARTERS + 1)).astype(int)).tolist()
+            whole = (0, there - 1)
+            runs = [(a, b - 1) for place, a in enumerate(edges[:-1]) for b in edges[place + 1 :]]
+            spans = [each for each in runs if each != whole or self.has_missing]
+        return [*spans, (self.num_bins - 1, self.num_bins - 1)] if self.has_missing else spans
 
     def fine(self, span: Sequence[int]) -> tuple[int, int]:
         """The bins of a span of wide ones."""

@@ -86,7 +86,7 @@ def _of_labels(answers: Answers, name: str) -> RowLosses:
         return RowLosses((answers.y != answers.predicted).astype(np.float64), "share of wrong answers", cut=False)
     if name == "brier":
         truth: Any = np.eye(len(answers.labels))[answers.y]
-        return RowLosses(((probabilities - truth) ** 2).sum(axis=1), "Brier score", cut=False)
+        return RowLosses(((probabilities - truth) ** 2).sum(axis=1) / 2, "Brier score", cut=False)
     of_truth = probabilities[np.arange(len(probabilities)), answers.y]
     return RowLosses(-np.log(np.clip(of_truth, _LEAST, 1.0)), "log loss", cut=True)
 

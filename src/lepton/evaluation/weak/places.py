@@ -34,6 +34,7 @@ MAX_ROWS = 200_000
 _MAX_CELLS = 60_000_000
 _SHOWN_COLUMNS = 6
 _SEGMENT_COLUMNS = 3
+_MOST_SEGMENTS = 20
 _TELLING = (Kind.NUMBER, Kind.BOOLEAN, Kind.DATETIME, Kind.CATEGORY, Kind.TEXT)
 _NOT_TELLING = (Role.TARGET, Role.WEIGHT, Role.GROUP, Role.IGNORED)
 UNLABELLED = (
@@ -140,7 +141,7 @@ def weak_places(
     """
     work = Work.of(work)
     labelled = _labelled(predictor, dataset, target)
-    if labelled:
+    if labelled and predictor.task.supervised and predictor.task.name != "forecast":
         metric_of(metric, predictor.task.name)
     truths = set(predictor.label_names) if predictor.task.several and target is None else {_truth(predictor, target)}
     telling = _telling(dataset, columns, truths)
@@ -158,26 +159,41 @@ def weak_places(
     found = outliers(predictor, answers.columns.select(inputs) if inputs else pl.DataFrame())
     if not labelled:
         return _places(predictor, found, answers, (*notes, UNLABELLED))
+    asked: dict[str, Any] = {"max_conditions": max_conditions, "min_rows": min_rows, "level": level}
+    slices = find_slices(answers, columns=telling, metric=metric, seed=seed, work=work, **asked)
+    looked = _looked_at(slices, telling, columns is not None)
+    return _judged(predictor, answers, slices, looked, (inputs, telling), found, metric, notes, seed, work)
+
+
+def _judged(
+    predictor: Predictor,
+    answers: Answers,
+    slices: Slices,
+    looked: Sequence[str],
+    shown: tuple[Sequence[str], Sequence[str]],
+    found: Outliers,
+    metric: str | Metric | None,
+    notes: list[str],
+    seed: int,
+    work: Work,
+) -> WeakPlaces:
+    """What can be said with truth."""
     if left := answers.num_missing + sum(answers.unseen.values()):
         notes.append(
             f"{left:,} rows were left out, because their truth is missing or unknown to the model; rows are numbered "
             "among those that were judged."
         )
-    limits: dict[str, Any] = {"max_conditions": max_conditions, "min_rows": min_rows, "level": level}
-    slices = find_slices(answers, columns=telling, metric=metric, seed=seed, work=work, **limits)
-    looked = _looked_at(slices, telling, columns is not None)
-    shown = list(dict.fromkeys((*_conditioned(slices), *inputs, *telling)))[:_SHOWN_COLUMNS]
+    columns = list(dict.fromkeys((*_conditioned(slices), *shown[0], *shown[1])))[:_SHOWN_COLUMNS]
     measured = metric_of(metric, answers.task)
-    segments = {name: part_metrics(answers, name, measured, seed=seed, work=work) for name in looked}
     return WeakPlaces(
         model=predictor.manifest.name,
         model_id=predictor.model_id,
         num_rows=answers.num_rows,
         slices=slices,
-        segments=segments,
+        segments={name: part_metrics(answers, name, measured, seed=seed, work=work) for name in looked},
         calibration=calibrations(predictor, answers, slices.found, looked, seed=seed, work=work),
-        confident=confident_mistakes(answers, columns=shown, seed=seed),
-        confused=confusions(answers, columns=shown),
+        confident=confident_mistakes(answers, columns=columns, seed=seed),
+        confused=confusions(answers, columns=columns),
         outliers=found,
         confidence=confidence_of(answers),
         notes=tuple(notes),
@@ -235,6 +251,6 @@ def _conditioned(slices: Slices) -> list[str]:
 
 
 def _looked_at(slices: Slices, telling: Sequence[str], asked: bool) -> list[str]:
-    """Columns whose parts are told one by one: those of slices first; all that were asked for."""
+    """Columns whose parts are told one by one: those of slices first; up to twenty that were asked for."""
     first = dict.fromkeys((*_conditioned(slices), *telling))
-    return list(first) if asked else list(first)[:_SEGMENT_COLUMNS]
+    return list(first)[: _MOST_SEGMENTS if asked else _SEGMENT_COLUMNS]

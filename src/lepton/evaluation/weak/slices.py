@@ -1,8 +1,9 @@
 """Parts of the rows in which a model is worse than in the rest, found by themselves and proven on rows set apart.
 
 The rows are halved, whole groups together. Parts are looked for in one half and tested on the other, then the other way
-round: the search may look at millions of parts, for none of its looks touches the rows that decide. The tests of a
-direction are corrected by Holm's method at half the level, so the chance that anything is told where nothing is weak
+round: the search may look at millions of parts, for none of its looks touches the rows that decide. Plain parts, one
+value or a run of quarters of one column, are so few that each is tested on all rows. Each of these three families of
+tests is corrected by Holm's method at a third of the level, so the chance that anything is told where nothing is weak
 stays below the level. `docs/decisions/0251-slices-are-proven-on-rows-set-apart.md` has what other ways found.
 """
 
@@ -35,6 +36,9 @@ SEARCHED = 30_000
 MIN_GROUPS = 10
 _CELLS = 40_000_000
 _RESAMPLES = 200
+_FAMILIES = 3
+_LOOK = 2.0
+"""Standard errors below which a plain part is not tested, and counts as one that was with a p-value of 1."""
 _SAME = 0.5
 _INSIDE = 0.8
 _NEW = 0.2
@@ -53,8 +57,8 @@ class Slice:
         share: of all rows.
         value: the metric on all its rows, with its 95 % interval.
         rest: the metric on all other rows; None where it is undefined.
-        loss: how much higher the mean loss of a row is in it than outside, with its 95 % interval, on rows that the
-            search has not seen.
+        loss: how much higher the mean loss of a row is in it than outside, with its 95 % interval: on rows that the
+            search has not seen, or for a plain part (one value or a run of quarters) on all.
         p_value: chance of so much or more where there is nothing, corrected for all parts that were tested.
         rows: which rows, a mask [N]; not in the JSON form.
     """
@@ -295,7 +299,36 @@ class _Finding:
         for turn, searched in enumerate((self.first, ~self.first)):
             found += [each for each in self.one_way(searched, work) if each.p_value <= level]
             work.report(turn + 1, 2, "halves", note="looking for weak parts")
-        return sorted(found, key=lambda each: (each.p_value, -each.excess.z))
+        found.sort(key=lambda each: (each.p_value, -each.excess.z))
+        plain = [each for each in self.plain() if each.p_value <= level]
+        # What was searched fits better, so a plain part is told where it says more.
+        return [*found, *sorted(plain, key=lambda each: (each.p_value, -each.excess.z))]
+
+    def plain(self) -> list[_Proven]:
+        """Single values and runs of quarters, tested on all rows."""
+        spans = [(number, span) for number, column in enumerate(self.coded) for span in column.plain()]
+        everything = np.ones(self.answers.num_rows, dtype=bool)
+        weight = self.answers.weight
+        weights = np.ones(len(self.losses)) if weight is None else weight / weight.mean()
+        gaps = weights * (self.losses - np.average(self.losses, weights=weights))
+        spread = float(gaps.std())
+        tests = []
+        for number, column in enumerate(self.coded):
+            counts = np.bincount(column.codes, minlength=column.num_bins)
+            sums = np.bincount(column.codes, weights=gaps, minlength=column.num_bins)
+            for first, last in column.plain():
+                count, total = int(counts[first : last + 1].sum()), float(sums[first : last + 1].sum())
+                if count < self.min_rows or total <= _LOOK * spread * np.sqrt(count):
+                    continue
+                inside = (column.codes >= first) & (column.codes <= last)
+                if self.enough(inside, MIN_GROUPS):
+                    tests.append(({number: (first, last)}, inside, self.test(inside, ~inside)))
+        self.num_tested += len(spans)
+        corrected = holm([*(test.p_value for _, _, test in tests), *[1.0] * (len(spans) - len(tests))], looks=_FAMILIES)
+        return [
+            _Proven(spans, inside, test, p, everything)
+            for (spans, inside, test), p in zip(tests, corrected, strict=False)
+        ]
 
     def one_way(self, searched: NDArray[np.bool_], work: Work) -> list[_Proven]:
         """Search one half, test on the other."""
@@ -319,17 +352,17 @@ class _Finding:
                 continue
             tests.append((box.spans, inside, self.test(inside & apart, apart & ~inside)))
         self.num_tested += len(tests)
-        corrected = holm([test.p_value for _, _, test in tests], looks=2)
+        corrected = holm([test.p_value for _, _, test in tests], looks=_FAMILIES)
         return [
             _Proven(spans, inside, test, p, apart) for (spans, inside, test), p in zip(tests, corrected, strict=True)
         ]
 
-    def enough(self, rows: NDArray[np.bool_]) -> bool:
-        """Whether rows set apart suffice to test a part."""
+    def enough(self, rows: NDArray[np.bool_], least: int = MIN_GROUPS // 2) -> bool:
+        """Whether rows, and the groups they belong to, suffice to test a part."""
         if rows.sum() < 5:
             return False
         groups = self.answers.groups
-        return groups is None or len(np.unique(groups[rows])) >= MIN_GROUPS // 2
+        return groups is None or len(np.unique(groups[rows])) >= least
 
     def test(self, part: NDArray[np.bool_], rest: NDArray[np.bool_]) -> Excess:
         return excess(self.losses, part, rest, weight=self.answers.weight, groups=self.answers.groups)
@@ -433,11 +466,13 @@ def _notes(
         said.append("No column tells rows apart: nothing can be concluded about parts.")
     elif answers.num_rows < 2 * finding.min_rows:
         said.append(
-            f"There are {answers.num_rows:,} rows, and a part needs {finding.min_rows}: nothing can be concluded."
+            f"There are {answers.num_rows:,} rows; a part needs {finding.min_rows}, and so does the rest: "
+            "nothing can be concluded."
         )
     elif groups is not None and int(groups.max()) + 1 < 2 * MIN_GROUPS:
         number = int(groups.max()) + 1
-        said.append(f"The rows belong to {number} groups, and a part needs {MIN_GROUPS}: nothing can be concluded.")
+        words = f"a part needs {MIN_GROUPS}, and so does the rest: nothing can be concluded."
+        said.append(f"The rows belong to {number} groups; {words}")
     elif np.ptp(losses) == 0:
         said.append("Every row has the same loss: no part can be worse than another.")
     small = _too_small(answers.columns.select(names), finding.min_rows) if names else []
