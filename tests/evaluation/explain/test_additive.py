@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,36 @@ def test_missing_values_go_their_way(tmp_path: Path) -> None:
     exact = enumerations(model, rows=rows, others=others)
     assert found is not None
     assert found.values == pytest.approx(exact, abs=1e-9)
+
+
+def test_leaves_that_are_looked_up(tmp_path: Path) -> None:
+    """As classes of a forest are: leaves give numbers, a table says what each class gets."""
+    made = forest(8, 4, depth=3, num_targets=6)
+    count = len(made.leaf_values)
+    table = np.random.default_rng(0).dirichlet(np.ones(3), count) / made.num_trees
+
+    def emit(builder: GraphBuilder, numbers: str) -> str:
+        named = replace(made, leaf_values=np.arange(count, dtype=np.float64))
+        places = builder.node("Cast", [named.emit(builder, numbers)], to=7)
+        shares = builder.node("Gather", [builder.constant(table), places])
+        total = builder.node("ReduceSum", [shares, builder.constant(np.array([1]))], keepdims=0)
+        return str(builder.node("Log", [builder.node("Add", [total, builder.constant(1e-3)])]))
+
+    model = model_file(tmp_path, list("abcd"), emit, labels=("red", "green", "blue"))
+    found = explained(model)
+    assert found is not None
+    assert found.method == "trees"
+    assert found.values == pytest.approx(enumerations(model), abs=1e-9)
+
+
+def test_a_hidden_layer_as_wide_as_the_labels_is_no_score(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+
+    def emit(builder: GraphBuilder, numbers: str) -> str:
+        hidden = builder.node("MatMul", [numbers, builder.constant(random.normal(size=(4, 3)))])
+        return str(builder.node("Tanh", [hidden]))
+
+    model = model_file(tmp_path, list("abcd"), emit, labels=("red", "green", "blue"))
+    scores = replace(question_of(model), places=())
+    given = [question_of(model), scores], {"numbers": ROWS}, {"numbers": OTHERS}
+    assert additive_contributions(model, *given, Work()) is None

@@ -26,6 +26,7 @@ __all__ = ["Additive", "additive_contributions", "linear_with_products"]
 _CELLS = 2**24  # features that are looked at together
 _TOLERANCE = 1e-5
 _LARGEST_ODDS = 15.0  # log-odds that a probability in double precision still tells
+_LEAST_SHARE = 1e-9  # below which a probability does not tell its score
 _LEAST_VALUES = 4  # that a line is laid through
 _CHECKS = 2
 _SAME, _SEVERAL = -1, -2
@@ -207,13 +208,24 @@ def _link(questions: Sequence[Question], rows: Rows, scores: Floats) -> _Link | 
     both = rows.both()
     for question in questions:
         if _is_score(question):
-            if scores.shape[1] == len(question.labels):
+            if _become_probabilities(scores, question.ask(both)):
                 return _Link(question, np.eye(scores.shape[1]), np.zeros(scores.shape[1]))
             continue
         answers = question.ask(both)
         if (found := _line(question, scores, answers)) is not None:
             return found
     return None
+
+
+def _become_probabilities(scores: Floats, probabilities: Floats) -> bool:
+    """Whether the softmax of the scores, but for a temperature, is the probabilities."""
+    if scores.shape != probabilities.shape:
+        return False
+    kept = np.asarray((probabilities > _LEAST_SHARE).all(axis=1))
+    logs = np.log(np.where(kept[:, None], probabilities, 1.0))
+    apart, told = (each[kept] - each[kept].mean(axis=1, keepdims=True) for each in (scores, logs))
+    line = _through(apart.ravel(), told.ravel(), False) if kept.any() else None
+    return line is not None and line[0] > 0
 
 
 def _line(question: Question, scores: Floats, answers: Floats) -> _Link | None:

@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from lepton.evaluation.classification import Floats
 from lepton.evaluation.explain.nodes import Node
 
-__all__ = ["TREES", "Trees", "trees_of"]
+__all__ = ["LEAF_TABLE", "TREES", "Trees", "trees_of"]
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 TREES = ("ai.onnx.ml.TreeEnsemble", "ai.onnx.ml.TreeEnsembleRegressor")
 """Operators whose trees can be read."""
+
+LEAF_TABLE = "leaf table"
+"""Attribute beside those of ONNX: what the leaves add, by the number that they give [M, K]."""
 
 _LESS_OR_EQUAL, _LESS, _GREATER_OR_EQUAL, _GREATER, _EQUAL, _UNEQUAL, _MEMBER = range(7)
 _MODES = {
@@ -108,8 +111,14 @@ def _of_ensemble(source: str, given: Mapping[str, Any]) -> Trees | None:
     if sets is None:
         return None
     weights = given["leaf_weights"].astype(np.float64)
-    values = np.zeros((len(weights), int(given.get("n_targets", 1))))
-    values[np.arange(len(weights)), given["leaf_targetids"]] = weights
+    table = given.get(LEAF_TABLE)
+    if table is not None:
+        if not ((weights >= 0) & (weights < len(table)) & (weights == np.floor(weights))).all():
+            return None
+        values = np.asarray(table[weights.astype(np.int64)], dtype=np.float64)
+    else:
+        values = np.zeros((len(weights), int(given.get("n_targets", 1))))
+        values[np.arange(len(weights)), given["leaf_targetids"]] = weights
     tracks = given.get("nodes_missing_value_tracks_true")
     return Trees(
         source,

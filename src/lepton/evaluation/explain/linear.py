@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.evaluation.classification import Floats
-from lepton.evaluation.explain.forest import TREES
+from lepton.evaluation.explain.forest import LEAF_TABLE, TREES
 from lepton.evaluation.explain.nodes import Node, Nodes
 
 __all__ = ["Sum", "sums_behind"]
@@ -101,6 +101,8 @@ class _Reader:
             return self._added(node, depth)
         if node.operator in ("Mul", "Div"):
             return self._scaled(node, depth)
+        if node.operator == "ReduceSum":
+            return self._looked_up(node)
         if node.operator == "Concat" and node.attributes.get("axis") in (1, -1):
             return self._beside(node, depth)
         read = self.read(node.inputs[0], depth) if node.inputs else None
@@ -151,6 +153,22 @@ class _Reader:
                 return None
             return read.times(lambda own: own / factors)
         return read.times(lambda own: own * factors)
+
+    def _looked_up(self, node: Node) -> Sum | None:
+        """Trees whose leaves are rows of a table that are added up, as classes of a forest are."""
+        made, axes = self._nodes.made, self._constant(node.inputs[1]) if len(node.inputs) > 1 else None
+        gather = made.get(node.inputs[0])
+        if gather is None or gather.operator != "Gather" or gather.attributes.get("axis", 0) != 0:
+            return None
+        table, cast = self._constant(gather.inputs[0]), made.get(gather.inputs[1])
+        if table is None or table.ndim != 2 or cast is None or cast.operator != "Cast":
+            return None
+        tree = made.get(cast.inputs[0])
+        plain = axes is not None and axes.tolist() == [1] and node.attributes.get("keepdims", 1) == 0
+        if tree is None or tree.operator != TREES[0] or not plain:
+            return None
+        named = Node(tree.operator, tree.inputs, tree.outputs, {**tree.attributes, LEAF_TABLE: table})
+        return Sum(trees=((named, np.eye(table.shape[1])),))
 
     def _beside(self, node: Node, depth: int) -> Sum | None:
         parts = [self.read(name, depth) for name in node.inputs]
