@@ -296,7 +296,8 @@ def _tail(
         centres = np.concatenate([[0.5], (np.arange(len(steps)) + 0.5) * 2 * half, [count - 0.5]])
         end, beyond = sketch.minimum, values < sketch.minimum
     between = np.interp(values, places, np.clip(centres, 0.5, count))
-    share = np.maximum(at_least, between) + 1.0
+    # How many rows lie at the very end is not kept: as many as the last point of the summary may stand for.
+    share = np.maximum(np.maximum(at_least, between), np.where(values == end, half, 0.0)) + 1.0
     middle = float(sketch.quantile(0.5)[0])
     reach = abs(end - middle) or abs(end) or 1.0
     distance = np.where(np.isfinite(values), np.abs(values - middle), np.inf)
