@@ -16,7 +16,6 @@ from lepton.optimization.lean.base import Draft, Step, Subject
 from lepton.optimization.lean.data import Arrays, Material, Wish, material_of
 from lepton.optimization.lean.goal import Candidate, Goal
 from lepton.optimization.lean.loop import Search
-from lepton.optimization.lean.proof import Part
 from lepton.optimization.lean.proving import Proof, Proven, reserve_of
 from lepton.optimization.lean.registry import steps as all_steps
 from lepton.optimization.lean.report import REPORT, Compression
@@ -197,7 +196,7 @@ def _told(
         "segments": list(request.wish.segments),
         "labelled": material.prove.labelled,
         "loss": proven.loss.to_dict(),
-        "parts": [_part_dict(each) for each in proven.parts],
+        "parts": proven.parts_told(),
         "verdicts": [
             {"name": each.name, "limit": each.limit, "measured": each.measured, "kept": each.kept}
             for each in proven.verdicts
@@ -213,18 +212,6 @@ def _told(
         "seed": work.seed,
         "seconds": round(work.elapsed, 1),
         "notes": list(material.notes),
-    }
-
-
-def _part_dict(part: Part) -> dict[str, Any]:
-    told = part.loss.to_dict()
-    return {
-        "column": part.column,
-        "part": part.value,
-        "rows": part.loss.num_rows,
-        "value_lost": told["value"],
-        "upper": told["upper"],
-        "interval": told["interval"],
     }
 
 

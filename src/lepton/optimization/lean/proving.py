@@ -74,6 +74,21 @@ class Proven:
         ]
         return sum(shares) + (0.0 if self.gains else 1.0)
 
+    def parts_told(self) -> list[dict[str, Any]]:
+        """The losses of parts as reports tell them."""
+        told = [(part, part.loss.to_dict()) for part in self.parts]
+        return [
+            {
+                "column": part.column,
+                "part": part.value,
+                "rows": part.loss.num_rows,
+                "value_lost": loss["value"],
+                "upper": loss["upper"],
+                "interval": loss["interval"],
+            }
+            for part, loss in told
+        ]
+
 
 @dataclass
 class _Seen:
