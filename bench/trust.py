@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PARTS = ("shapley", "trees", "sanity", "slices", "verify")
+PARTS = ("shapley", "trees", "sanity", "slices", "stress", "verify")
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field as own_field, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -159,6 +159,10 @@ class Schema:
     """The ordered columns of a data set."""
 
     columns: tuple[ColumnRecord, ...]
+    _by_name: dict[str, ColumnRecord] = own_field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {column.name: column for column in reversed(self.columns)})
 
     def __iter__(self) -> Iterator[ColumnRecord]:
         return iter(self.columns)
@@ -167,12 +171,11 @@ class Schema:
         return len(self.columns)
 
     def __contains__(self, name: object) -> bool:
-        return any(c.name == name for c in self.columns)
+        return isinstance(name, str) and name in self._by_name
 
     def __getitem__(self, name: str) -> ColumnRecord:
-        for column in self.columns:
-            if column.name == name:
-                return column
+        if name in self:
+            return self._by_name[name]
         alike = [other for other in self.names if other.casefold() == str(name).casefold()]
         close = alike or difflib.get_close_matches(str(name), self.names, n=1)
         hint = f"did you mean {close[0]!r}?" if close else "columns are " + ", ".join(map(repr, self.names[:20]))

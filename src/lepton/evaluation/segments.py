@@ -93,10 +93,9 @@ def _ranges(values: Floats, missing: NDArray[np.bool_], show: Any) -> list[tuple
 
 def _values(column: pl.Series) -> list[tuple[str, NDArray[np.bool_]]]:
     """The most frequent values, then the rest together; numbers in their order, the rest by falling count."""
-    counts = (
-        column.drop_nulls().value_counts(sort=True, name="rows").sort(["rows", column.name], descending=[True, False])
-    )
-    shown = counts[column.name].head(MAX_VALUES)
+    values = column.drop_nulls().alias("value")  # the column may be called as its counts are
+    counts = values.value_counts(name="rows").sort(["rows", "value"], descending=[True, False])
+    shown = counts["value"].head(MAX_VALUES)
     if column.dtype.is_numeric():
         shown = shown.sort()
     parts = [(_text(value), (column == value).fill_null(False).to_numpy()) for value in shown.to_list()]

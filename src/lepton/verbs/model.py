@@ -235,12 +235,13 @@ class Model:
         """
         return trusting.segments(self, source, **options)
 
-    def fairness(self, source: tables.Source, protected: str | Sequence[str], **options: Any) -> trusting.Fairness:
+    def fairness(self, source: tables.Source, protected: str | Sequence[str] = (), **options: Any) -> trusting.Fairness:
         """How the model treats groups of people, by the usual measures, with intervals and numbers of rows.
 
         Args:
             source: rows with the target that the model was not trained on.
-            protected: columns that say who belongs to which group, inputs of the model or not.
+            protected: columns that say who belongs to which group, inputs of the model or not; by default those
+                whose role is protected.
             options: `favourable` (a label), `target`, `seed` and `work`.
         """
         return trusting.fairness(self, source, protected, **options)
@@ -253,6 +254,30 @@ class Model:
             options: `tests`, `strengths`, `metric`, `target`, `max_rows`, `gradients`, `seed` and `work`.
         """
         return trusting.robustness(self, source, **options)
+
+    def metamorphic(self, source: tables.Source, rules: Sequence[Any], **options: Any) -> trusting.Metamorphic:
+        """Whether answers move as they must when rows change: on these rows, and where counterexamples are searched.
+
+        Args:
+            source: rows, with a target or without.
+            rules: such as `{"change": {"income": "+10%"}, "answer": "not_decreasing"}`.
+            options: `max_rows`, `search`, `seed` and `work`.
+        """
+        return trusting.metamorphic(self, source, rules, **options)
+
+    def membership(self, trained_on: tables.Source, held_out: tables.Source, **options: Any) -> trusting.Membership:
+        """How well an attacker can tell, by the answers alone, which rows the model was trained on.
+
+        Args:
+            trained_on: rows of the training.
+            held_out: rows like them that were not in it.
+            options: `target`, `reference`, `max_rows`, `seed` and `work`.
+        """
+        return trusting.membership(self, trained_on, held_out, **options)
+
+    def similar(self, rows: Any, source: tables.Source, *, k: int = 5, work: Work | None = None) -> trusting.Cases:
+        """The `k` rows of `source` that are most alike to each of `rows`, as the model sees them."""
+        return trusting.similar(self, rows, source, k=k, work=work)
 
     def verify(self, source: tables.Source | None, rules: Any, **options: Any) -> trusting.Verification:
         """Whether the model may go live by these rules; options as of `lepton.verify`."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         card as cards,
         explain as explaining,
         fairness as fair,
+        privacy,
         robustness as robust,
         verify as verifying,
         weak,
@@ -31,13 +32,15 @@ if TYPE_CHECKING:
     Counterfactuals: TypeAlias = explaining.Counterfactuals
     Effect: TypeAlias = explaining.Effect
     Fairness: TypeAlias = fair.Fairness
+    Membership: TypeAlias = privacy.Membership
+    Metamorphic: TypeAlias = robust.Metamorphic
     Overview: TypeAlias = explaining.Overview
     Robustness: TypeAlias = robust.Robustness
     Verification: TypeAlias = verifying.Verification
     WeakPlaces: TypeAlias = weak.WeakPlaces
     Explained: TypeAlias = explaining.Explanation | explaining.FileExplanation
 else:
-    loads = LazyModule("lepton.serving.load")
+    loads, privacy = LazyModule("lepton.serving.load"), LazyModule("lepton.evaluation.privacy")
     explaining, fair = LazyModule("lepton.evaluation.explain"), LazyModule("lepton.evaluation.fairness")
     robust, weak = LazyModule("lepton.evaluation.robustness"), LazyModule("lepton.evaluation.weak")
     verifying, cards = LazyModule("lepton.evaluation.verify"), LazyModule("lepton.evaluation.card")
@@ -126,7 +129,7 @@ def segments(model: Model, source: Source, **options: Any) -> WeakPlaces:
 def fairness(
     model: Model,
     source: Source,
-    protected: str | Sequence[str],
+    protected: str | Sequence[str] = (),
     *,
     target: str | None = None,
     seed: int = 0,
@@ -142,6 +145,19 @@ def fairness(
 def robustness(model: Model, source: Source, **options: Any) -> Robustness:
     """`Model.robustness`."""
     return robust.robustness(model.predictor, rows_for(model, source), **options)
+
+
+def metamorphic(model: Model, source: Source, rules: Sequence[Any], **options: Any) -> Metamorphic:
+    """`Model.metamorphic`."""
+    return robust.metamorphic(model.predictor, rows_for(model, source), rules, **options)
+
+
+def membership(model: Model, trained_on: Source, held_out: Source, **options: Any) -> Membership:
+    """`Model.membership`; a `reference` may be a model too."""
+    if (reference := options.get("reference")) is not None:
+        options["reference"] = opened(reference).predictor
+    rows = (rows_for(model, each) for each in (trained_on, held_out))
+    return privacy.membership(model.predictor, *rows, **options)
 
 
 def verify(

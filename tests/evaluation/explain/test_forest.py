@@ -12,6 +12,7 @@ from onnx import helper
 
 from lepton.bundle.build import ML_DOMAIN
 from lepton.evaluation.explain.forest import Trees, trees_of
+from lepton.evaluation.explain.linear import sums_behind
 from lepton.evaluation.explain.nodes import Node, Nodes
 from tests.evaluation.explain.table_models import forest, forest_model
 from tests.evaluation.explain.test_trees import sums
@@ -60,6 +61,37 @@ def test_the_older_operator() -> None:
     assert trees is not None
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     assert sums(trees, x) == pytest.approx(session.run(None, {"x": x})[0])
+
+
+def test_trees_of_a_classifier() -> None:
+    given = {
+        "classlabels_int64s": [0, 1, 2],
+        "nodes_treeids": [0, 0, 0],
+        "nodes_nodeids": [0, 1, 2],
+        "nodes_featureids": [1, 0, 0],
+        "nodes_values": [0.25, 0.0, 0.0],
+        "nodes_modes": ["BRANCH_LEQ", "LEAF", "LEAF"],
+        "nodes_truenodeids": [1, 0, 0],
+        "nodes_falsenodeids": [2, 0, 0],
+        "class_treeids": [0] * 6,
+        "class_nodeids": [1, 1, 1, 2, 2, 2],
+        "class_ids": [0, 1, 2, 0, 1, 2],
+        "class_weights": [0.5, 0.25, 0.25, 0.0, 0.125, 0.875],
+        "post_transform": "NONE",
+    }
+    node = helper.make_node("TreeEnsembleClassifier", ["x"], ["label", "y"], domain=ML_DOMAIN, **given)
+    single = onnx.TensorProto.FLOAT
+    ends = [helper.make_tensor_value_info(name, single, ["N", size]) for name, size in (("x", 2), ("y", 3))]
+    graph = helper.make_graph([node], "older", ends[:1], ends[1:])
+    domains = [helper.make_opsetid("", 15), helper.make_opsetid(ML_DOMAIN, 3)]
+    data = helper.make_model(graph, opset_imports=domains, ir_version=8).SerializeToString()
+    x = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+    trees, nodes = read(data), Nodes.of(data)
+    assert trees is not None
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    assert sums(trees, x) == pytest.approx(session.run(["y"], {"x": x})[0])
+    assert [name for name, _ in sums_behind(nodes, "y")] == ["y"]
+    assert sums_behind(nodes, "label") == []
 
 
 def test_trees_that_are_not_added_up(tmp_path: Path) -> None:

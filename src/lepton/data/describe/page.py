@@ -246,7 +246,7 @@ def _means(groups: pl.Series, values: pl.Series, title: str) -> Figure:
 
 def _densities(values: pl.Series, groups: pl.Series, edges: npt.NDArray[np.float64], title: str) -> Figure:
     """How the values of each of the most frequent classes are distributed between `edges`."""
-    classes = groups.value_counts(name="rows").sort("rows", groups.name, descending=[True, False])
+    classes = groups.alias("class").value_counts(name="rows").sort("rows", "class", descending=[True, False])
     centres = (edges[:-1] + edges[1:]) / 2
     series = {}
     for name, rows in classes.head(_CLASSES).iter_rows():

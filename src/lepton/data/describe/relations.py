@@ -88,7 +88,7 @@ def codes_of(series: pl.Series, kind: Kind) -> Codes:
             places = series.to_physical().rank("average").fill_null(0).to_numpy()
             return np.where(places > 0, 1 + np.floor(places / (places.max() + 1) * bins), 0).astype(np.int64)
         return ranks
-    names = series.cast(pl.String)
+    names = series.cast(pl.String).alias("value")  # a column may be called as its counts are
     frequent = names.drop_nulls().value_counts(name="rows").sort("rows", names.name, descending=[True, False])
     order = {name: place for place, name in enumerate(frequent[names.name].head(_MAX_CODES).to_list(), 1)}
     # Categories beyond the most frequent share one code.

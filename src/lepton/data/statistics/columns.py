@@ -191,7 +191,8 @@ class ColumnStatistics:
         if self.frequent is None:
             self.distinct.update(hash_texts(texts))
             return
-        counted = texts.value_counts(name="rows").sort("rows", texts.name, descending=[True, False])
+        texts = texts.alias("text")
+        counted = texts.value_counts(name="rows").sort("rows", "text", descending=[True, False])
         self.distinct.update(hash_texts(counted[texts.name]))
         error = 0
         if len(counted) > _CATEGORIES:

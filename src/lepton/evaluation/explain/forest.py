@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from lepton.evaluation.classification import Floats
 from lepton.evaluation.explain.nodes import Node
 
-__all__ = ["LEAF_TABLE", "TREES", "Trees", "trees_of"]
+__all__ = ["LEAF_TABLE", "TREES", "Trees", "num_sums", "trees_of"]
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-TREES = ("ai.onnx.ml.TreeEnsemble", "ai.onnx.ml.TreeEnsembleRegressor")
+TREES = ("ai.onnx.ml.TreeEnsemble", "ai.onnx.ml.TreeEnsembleRegressor", "ai.onnx.ml.TreeEnsembleClassifier")
 """Operators whose trees can be read."""
 
 LEAF_TABLE = "leaf table"
@@ -93,6 +93,12 @@ _TESTS = {
 }
 
 
+def num_sums(node: Node) -> int:
+    """How many sums the trees of a node give: K."""
+    labels = node.attributes.get("classlabels_int64s", node.attributes.get("classlabels_strings"))
+    return int(node.attributes.get("n_targets", 1)) if labels is None else len(labels)
+
+
 def trees_of(node: Node) -> Trees | None:
     """The trees of a node; None where its leaves are not simply added up."""
     given = node.attributes
@@ -100,7 +106,7 @@ def trees_of(node: Node) -> Trees | None:
         plain = given.get("aggregate_function", 1) == 1 and given.get("post_transform", 0) == 0
         return _of_ensemble(node.inputs[0], given) if plain else None
     plain = given.get("aggregate_function", b"SUM") == b"SUM" and given.get("post_transform", b"NONE") == b"NONE"
-    return _of_regressor(node.inputs[0], given) if plain else None
+    return _of_older(node, given, "class" if node.operator == TREES[2] else "target") if plain else None
 
 
 def _of_ensemble(source: str, given: Mapping[str, Any]) -> Trees | None:
@@ -154,12 +160,12 @@ def _sets(values: NDArray[Any] | None, is_set: Flags) -> tuple[Flags | None, Int
     return sets, set_of
 
 
-def _of_regressor(source: str, given: Mapping[str, Any]) -> Trees | None:
-    """The older form: all nodes, leaves among them, are named by their tree and their number in it."""
+def _of_older(node: Node, given: Mapping[str, Any], kind: str) -> Trees | None:
+    """The older forms: all nodes, leaves among them, are named by their tree and their number in it."""
     names = given["nodes_modes"]
     is_leaf = np.array([name == _LEAF for name in names])
     modes = np.array([_MODES.get(name, _MEMBER) for name in names], dtype=np.int64)
-    if (modes[~is_leaf] == _MEMBER).any() or "nodes_values" not in given or "target_weights" not in given:
+    if (modes[~is_leaf] == _MEMBER).any() or "nodes_values" not in given or f"{kind}_weights" not in given:
         return None
     place = {key: row for row, key in enumerate(_keys(given, "nodes_treeids", "nodes_nodeids"))}
     number = np.where(is_leaf, ~(np.cumsum(is_leaf) - 1), np.cumsum(~is_leaf) - 1)
@@ -170,16 +176,18 @@ def _of_regressor(source: str, given: Mapping[str, Any]) -> Trees | None:
         inner = np.flatnonzero(~is_leaf).tolist()
         return np.array([number[place[trees[row], ids[row]]] for row in inner], dtype=np.int64)
 
-    width = int(given.get("n_targets", 1))
-    values = np.zeros((int(is_leaf.sum()), width))
-    leaves = [~number[place[key]] for key in _keys(given, "target_treeids", "target_nodeids")]
-    np.add.at(values, (leaves, given["target_ids"]), given["target_weights"].astype(np.float64))
+    values = np.zeros((int(is_leaf.sum()), num_sums(node)))
+    leaves = [~number[place[key]] for key in _keys(given, f"{kind}_treeids", f"{kind}_nodeids")]
+    np.add.at(values, (leaves, given[f"{kind}_ids"]), given[f"{kind}_weights"].astype(np.float64))
+    if kind == "class" and values.shape[1] == 2 and len(np.unique(given["class_ids"])) == 1:
+        second = values.sum(axis=1)  # of two classes only the second is summed, and the first gets the rest
+        values = np.stack([-second, second], axis=1)
     tracks = given.get("nodes_missing_value_tracks_true", np.zeros(len(names), dtype=np.int64))
     yes, no = behind("nodes_truenodeids"), behind("nodes_falsenodeids")
     children = set(yes.tolist()) | set(no.tolist())
     roots = [number[row] for row in range(len(names)) if number[row] not in children]
     return Trees(
-        source,
+        node.inputs[0],
         np.array(roots, dtype=np.int64),
         given["nodes_featureids"][~is_leaf],
         modes[~is_leaf],

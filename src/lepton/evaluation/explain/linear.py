@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.evaluation.classification import Floats
-from lepton.evaluation.explain.forest import LEAF_TABLE, TREES
+from lepton.evaluation.explain.forest import LEAF_TABLE, TREES, num_sums
 from lepton.evaluation.explain.nodes import Node, Nodes
 
 __all__ = ["Sum", "sums_behind"]
@@ -92,9 +92,8 @@ class _Reader:
         node = self._nodes.made.get(name)
         if node is None:
             return None
-        if node.operator in TREES:
-            width = int(node.attributes.get("n_targets", 1))
-            return Sum(trees=((node, np.eye(width)),))
+        if node.operator in TREES:  # of a classifier the first output is the label
+            return Sum(trees=((node, np.eye(num_sums(node))),)) if name == node.outputs[-1] else None
         if node.operator in ("Gemm", "MatMul"):
             return self._product(node, depth)
         if node.operator in ("Add", "Sub", "Sum"):

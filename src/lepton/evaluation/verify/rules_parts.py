@@ -217,7 +217,7 @@ class GroupSizes(Rule):
         """The smallest group."""
         column = examined.dataset.schema[self.column].name
         values = examined.rows.columns[column]
-        counts = values.drop_nulls().value_counts(sort=True, name="rows")
+        counts = values.drop_nulls().alias("value").value_counts(sort=True, name="rows")
         if counts.is_empty():
             raise Unknown(f"every row of {column!r} is missing")
         smallest = counts.row(counts.height - 1)

@@ -233,8 +233,9 @@ def _ordered(name: str, numbers: Floats, kind: Literal["range", "length"], *, mo
 
 
 def _unordered(column: pl.Series, min_rows: int) -> CodedColumn | None:
-    counts = column.drop_nulls().value_counts(name="rows").sort(["rows", column.name], descending=[True, False])
-    kept = counts.filter(pl.col("rows") >= min_rows).head(MAX_VALUES)[column.name]
+    values = column.drop_nulls().alias("value")
+    counts = values.value_counts(name="rows").sort(["rows", "value"], descending=[True, False])
+    kept = counts.filter(pl.col("rows") >= min_rows).head(MAX_VALUES)["value"]
     missing = column.is_null().to_numpy()
     others = counts.height > len(kept)
     rest = len(kept)

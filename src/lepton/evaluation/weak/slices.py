@@ -492,7 +492,7 @@ def _too_small(frame: pl.DataFrame, min_rows: int) -> list[tuple[str, int]]:
     for column in frame.iter_columns():
         if column.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Boolean):
             continue
-        counts = column.drop_nulls().value_counts(name="rows")["rows"]
+        counts = column.drop_nulls().alias("value").value_counts(name="rows")["rows"]
         if number := int((counts < min_rows).sum()):
             found.append((column.name, number))
     return found

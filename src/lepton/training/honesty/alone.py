@@ -45,7 +45,7 @@ def bins_of(
     """
     if column.kind in (Kind.NUMBER, Kind.DATETIME):
         return _ranges(values, most, tails, classes)
-    texts = values.cast(pl.String)
+    texts = values.cast(pl.String).alias("text")
     counts = texts.drop_nulls().value_counts(sort=True).head(most)[texts.name].to_list()
     place = {text: position + 1 for position, text in enumerate(sorted(counts))}
     codes = texts.replace_strict(place, default=len(place) + 1, return_dtype=pl.Int64)
