@@ -111,3 +111,24 @@ def test_sets_of_what_is_no_small_whole_number_are_left_alone(tmp_path: Path) ->
         changed = np.where(np.isnan(values), np.nan, wrong)
         given = {**node.attributes, "membership_values": changed}
         assert trees_of(Node(node.operator, node.inputs, node.outputs, given)) is None
+
+
+def test_a_classifier_that_sums_one_of_two_classes() -> None:
+    """The first class then gets what is left of one."""
+    given = {
+        "classlabels_int64s": np.array([0, 1]),
+        "nodes_treeids": np.zeros(3, dtype=np.int64),
+        "nodes_nodeids": np.arange(3),
+        "nodes_featureids": np.zeros(3, dtype=np.int64),
+        "nodes_values": np.zeros(3, dtype=np.float32),
+        "nodes_modes": (b"BRANCH_LEQ", b"LEAF", b"LEAF"),
+        "nodes_truenodeids": np.array([1, 0, 0]),
+        "nodes_falsenodeids": np.array([2, 0, 0]),
+        "class_treeids": np.zeros(2, dtype=np.int64),
+        "class_nodeids": np.array([1, 2]),
+        "class_ids": np.zeros(2, dtype=np.int64),
+        "class_weights": np.array([0.25, 0.75], dtype=np.float32),
+    }
+    trees = trees_of(Node("ai.onnx.ml.TreeEnsembleClassifier", ("x",), ("label", "y"), given))
+    assert trees is not None
+    assert trees.leaf_values.tolist() == [[-0.25, 0.25], [-0.75, 0.75]]
