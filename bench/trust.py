@@ -1,7 +1,7 @@
 """How well and how quickly models are explained and verified: each part is a bench of its own, with its protocol.
 
-    python bench/trust.py --quick
-    python bench/trust.py --quick --only shapley
+python bench/trust.py --quick
+python bench/trust.py --quick --only shapley
 """
 
 import argparse

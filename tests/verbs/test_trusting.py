@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,7 +22,7 @@ COLUMNS = ("age", "income", "noise")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of two labels that leans on income, against age, and on nothing else."""
     folder = tmp_path_factory.mktemp("trust")
-    weights = {"age": (0.0, -0.5), "income": (0.0, 2.0), "noise": (0.0, 0.0)}
+    weights: dict[str, float | Sequence[float]] = {"age": (0.0, -0.5), "income": (0.0, 2.0), "noise": (0.0, 0.0)}
     linear_model(folder, weights, labels=("no", "yes"), target="paid", name="credit")
     return folder / "credit.lepton"
 
@@ -35,7 +37,7 @@ def rows() -> pl.DataFrame:
 
 
 def test_one_answer(path: Path, rows: pl.DataFrame) -> None:
-    found = lepton.explain(path, [{"age": 0.0, "income": 3.0, "noise": 1.0}], data=rows)
+    found: Any = lepton.explain(path, [{"age": 0.0, "income": 3.0, "noise": 1.0}], data=rows)
     assert found.names[int(np.abs(found.values[0, :, 0]).argmax())] == "income"
     total = found.base.ravel()[0] + found.values[0].sum()
     assert total == pytest.approx(found.answers.ravel()[0])

@@ -16,7 +16,7 @@ def grown(request):
     (found,) = forests_in(parse(subject.original.graph))
     forest, rows = own_leaves(found.forest), subject.learn.tensors["numbers"]
     reached = leaves_of(forest, rows)
-    weights = np.bincount(reached.ravel(), minlength=len(forest.leaf_values)) + 0.5
+    weights = np.bincount(reached.ravel(), minlength=len(forest.leaf_values)).astype(np.float64) + 0.5
     return forest, rows, reached, splits_of(forest, weights)
 
 
@@ -31,7 +31,7 @@ def test_a_split_costs_as_much_as_each_below_it(grown):
 
 def test_the_cost_is_the_squared_change_of_the_sum(grown):
     forest, _, reached, _ = grown
-    weights = np.bincount(reached.ravel(), minlength=len(forest.leaf_values)) + 1e-9
+    weights = np.bincount(reached.ravel(), minlength=len(forest.leaf_values)).astype(np.float64) + 1e-9
     splits = splits_of(forest, weights)
     last = np.flatnonzero((forest.left < 0) & (forest.right < 0))[0]
     gone = np.arange(len(forest.features)) == last
@@ -69,8 +69,8 @@ def test_leaves_fitted_at_once_come_nearer(grown):
     off = [float(((sums_of(each, places) - wanted) ** 2).mean()) for each in (thin, better)]
     assert off[1] < 0.7 * off[0]
     # Rows that do not count are not come near to.
-    ignored = fitted(thin, places, np.where(np.arange(len(rows))[:, None] % 2, 100.0, wanted),
-                     1.0 - np.arange(len(rows)) % 2, WORK)  # fmt: skip
+    counts = (np.arange(len(rows)) % 2 == 0).astype(np.float64)
+    ignored = fitted(thin, places, np.where(counts[:, None] == 0, 100.0, wanted), counts, WORK)
     assert float(((sums_of(ignored, places) - wanted)[::2] ** 2).mean()) < off[0]
 
 

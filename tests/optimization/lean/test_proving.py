@@ -1,6 +1,7 @@
 """Looks at the rows of the proof: they go on from what holds, end with what does not, and claim wrongly once in 100."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,8 @@ def made_proof(monkeypatch, holding, *, slow=()):
     monkeypatch.setattr(Proof, "_left", lambda self, ranked, proven, last: [
         each for each in ranked[1:] if each.loss.upper < proven.candidate.loss.upper
     ])  # fmt: skip
-    return Proof(None, None, GOAL, (), Path(), Work(), 1e-5), asked
+    nothing: Any = None
+    return Proof(nothing, nothing, GOAL, (), Path(), Work(), 1e-5), asked
 
 
 class Searched:
@@ -100,7 +102,7 @@ def test_all_looks_together_claim_wrongly_once_in_a_hundred_at_most():
         for (loss, _), drawn in zip(lost, counts, strict=True):
             key = tuple(drawn[run][:2])
             if key not in limits:
-                limits[key] = score_bound(*map(int, key), rows, FIRST) <= limit
+                limits[key] = score_bound(int(key[0]), int(key[1]), rows, FIRST) <= limit
             if not limits[key]:
                 break
             if loss > limit:
