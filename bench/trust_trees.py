@@ -1,7 +1,7 @@
 """Exact Shapley values of trees from the graph's own attributes, against shap.TreeExplainer on the source model.
 
-    python bench/trust_trees.py --quick    # about 2 minutes
-    python bench/trust_trees.py --full     # more rows
+    python bench/trust_trees.py --quick    # 150 and 500 rows, about 3 minutes
+    python bench/trust_trees.py --full     # 1,000 rows, larger forests
 
 LightGBM, XGBoost and a forest of scikit-learn learn a table of 30 columns and are imported. Lepton explains rows of the
 model file against a background of 100 rows; shap explains the same rows with the model as its library made it
@@ -67,37 +67,42 @@ def main():
     python, why = interpreter("shap", PACKAGES)
     if python is None:
         sys.exit(f"no peer: {why}")
-    num_rows, repeats = (1_000, 5) if given.full else (150, 3)
+    sizes, repeats, few = ((1_000,), 5, 100) if given.full else ((150, 500), 3, 40)
     x, y = table(8_000, 0)
-    rows, background = table(num_rows, 1)[0], table(NUM_BACKGROUND, 2)[0]
-    print(
-        f"{num_rows} rows x {NUM_COLUMNS} columns, background {NUM_BACKGROUND}; seconds, median of {repeats} (spread)"
-    )
+    background = table(NUM_BACKGROUND, 2)[0]
+    print(f"rows x {NUM_COLUMNS} columns, background {NUM_BACKGROUND}; seconds, median of {repeats} (spread)")
     with tempfile.TemporaryDirectory() as folder:
-        for name, model in models(x, y, given.models, 100 if given.full else 40):
+        for name, model in models(x, y, given.models, few):
             path = Path(folder) / "model.lepton"
             path.unlink(missing_ok=True)
             lepton.import_model(model, output=path)
-            predictor = open_model(path, resources=Resources(cpus=1))
-            columns = [column.name for column in predictor.manifest.inputs]
-            frame = pl.DataFrame(rows, schema=columns)
-            data = lepton.read(pl.DataFrame(background, schema=columns))
-            own = []
-            for _ in range(repeats):
-                start = time.perf_counter()
-                found = explain_table(predictor, frame, data=data, method="graph")
-                own.append(time.perf_counter() - start)
-            job, out = Path(folder) / "job.pkl", Path(folder) / "out.npz"
-            job.write_bytes(pickle.dumps({"model": model, "rows": rows, "background": background, "repeats": repeats}))
-            subprocess.run([str(python), str(PEER), "trees", str(job), str(out)], check=True, stderr=subprocess.DEVNULL)
-            peer = np.load(out)
-            values = peer["values"].reshape(num_rows, NUM_COLUMNS)
-            apart = np.abs(found.values[:, :, 0] - values).max() / np.abs(values).max()
-            mine, theirs = np.median(own), np.median(peer["times"])
-            print(
-                f"{name:12} lepton {mine:7.2f} ({min(own):.2f}-{max(own):.2f})  shap {theirs:7.2f} "
-                f"({peer['times'].min():.2f}-{peer['times'].max():.2f})  ratio {mine / theirs:5.2f}  apart {apart:.1e}"
-            )
+            for num_rows in sizes:
+                compare(name, model, path, table(num_rows, 1)[0], background, repeats, python)
+
+
+def compare(name, model, path, rows, background, repeats, python):
+    """One line: the model file explained by Lepton, the model of its library by shap, the same rows."""
+    predictor = open_model(path, resources=Resources(cpus=1))
+    columns = [column.name for column in predictor.manifest.inputs]
+    frame = pl.DataFrame(rows, schema=columns)
+    data = lepton.read(pl.DataFrame(background, schema=columns))
+    own = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        found = explain_table(predictor, frame, data=data, method="graph")
+        own.append(time.perf_counter() - start)
+    job, out = path.with_name("job.pkl"), path.with_name("out.npz")
+    job.write_bytes(pickle.dumps({"model": model, "rows": rows, "background": background, "repeats": repeats}))
+    subprocess.run([str(python), str(PEER), "trees", str(job), str(out)], check=True, stderr=subprocess.DEVNULL)
+    peer = np.load(out)
+    values = peer["values"].reshape(len(rows), NUM_COLUMNS)
+    apart = np.abs(found.values[:, :, 0] - values).max() / np.abs(values).max()
+    mine, theirs = np.median(own), np.median(peer["times"])
+    print(
+        f"{name:12} {len(rows):5,} rows  lepton {mine:7.2f} ({min(own):.2f}-{max(own):.2f})  shap {theirs:7.2f} "
+        f"({peer['times'].min():.2f}-{peer['times'].max():.2f})  ratio {mine / theirs:5.2f}  apart {apart:.1e}",
+        flush=True,
+    )
 
 
 main()

@@ -100,11 +100,11 @@ def table(rows: int, seed: int) -> pl.DataFrame:
 def main() -> None:
     """Train once, verify several times."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="10,000 rows, once")
+    parser.add_argument("--quick", action="store_true", help="once")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--model", type=Path, help="file to keep the model in, or to take it from")
     options = parser.parse_args()
-    rows, repeats = (10_000, 1) if options.quick else (100_000, options.repeats)
+    rows, repeats = 100_000, 1 if options.quick else options.repeats
     training, test = table(30_000, 1), table(rows, 2)
     with tempfile.TemporaryDirectory() as folder:
         path = options.model or Path(folder) / "bought.lepton"
