@@ -169,13 +169,13 @@ def _add(total: Floats, trees: Trees, leaves: _Front, num_background: int) -> No
         for target in range(values.shape[1]):
             chosen = np.flatnonzero(own & (values[:, target] != 0))
             if size > _DENSE:
-                for leaf in chosen.tolist():
-                    _add_observed(total[:, :, target], leaves, leaf, size, values[leaf, target] / num_background)
-                continue
-            step = max(1, _CELLS // (size * max(1 << size, total.shape[0])))
+                add, cells = _add_observed, total.shape[0] * (num_background + size)
+            else:
+                add, cells = _add_dense, size * max(1 << size, total.shape[0])
+            step = max(1, _CELLS // cells)
             for start in range(0, len(chosen), step):
                 part = chosen[start : start + step]
-                _add_dense(total[:, :, target], leaves, part, size, values[part, target] / num_background)
+                add(total[:, :, target], leaves, part, size, values[part, target] / num_background)
 
 
 def _add_dense(total: Floats, leaves: _Front, chosen: Integers, size: int, values: Floats) -> None:
@@ -185,34 +185,56 @@ def _add_dense(total: Floats, leaves: _Front, chosen: Integers, size: int, value
     places = (np.arange(count)[:, None] * width + leaves.others[chosen]).ravel()
     histogram = np.bincount(places, minlength=count * width).reshape(count, width)
     table = ((histogram * values[:, None]) @ _weights(size)).reshape(count * size, width)
-    players = leaves.players[chosen, :size].ravel()
+    _add_by_column(total, leaves.players[chosen, :size], table, leaves.rows[chosen])
+
+
+def _add_observed(total: Floats, leaves: _Front, chosen: Integers, size: int, values: Floats) -> None:
+    """Leaves with many columns on their way: the patterns that there are, each pair of them."""
+    full = (1 << size) - 1
+    rows, row_of = _distinct(leaves.rows[chosen])
+    others, other_of = _distinct(leaves.others[chosen])
+    count, width = others.shape
+    counts = np.bincount((np.arange(count)[:, None] * width + other_of).ravel(), minlength=others.size)
+    bits = np.arange(size)
+    row_bits = (rows[:, :, None] >> bits & 1).astype(np.float64)
+    other_bits = (others[:, :, None] >> bits & 1).astype(np.float64)
+    lacking = (size - row_bits.sum(axis=2)).astype(np.int64).ravel()
+    needed = (size - other_bits.sum(axis=2)).astype(np.int64).ravel()
+    met = np.flatnonzero((rows[:, :, None] | others[:, None, :]) == full)
+    row, other = met // width, met % width
+    other += row // rows.shape[1] * width
+    often = counts[other]
+    shares = needed[other] * (size + 1) + lacking[row]
+    gains, costs = _shares(size)
+    pairs = np.zeros((count, rows.shape[1], width))
+    pairs.ravel()[met] = gains.ravel()[shares] * often
+    gain = pairs @ (1.0 - other_bits)
+    cost = np.bincount(row, costs.ravel()[shares] * often, minlength=rows.size).reshape(*rows.shape, 1)
+    table = values[:, None, None] * (row_bits * gain - (1.0 - row_bits) * cost)
+    by_player = table.transpose(0, 2, 1).reshape(count * size, rows.shape[1])
+    _add_by_column(total, leaves.players[chosen, :size], by_player, row_of)
+
+
+def _add_by_column(total: Floats, players: Integers, table: Floats, places: Integers) -> None:
+    """Add a table [J * D, W] for the players [J, D] of leaves, each row reading the places [J, N] of its patterns."""
+    size, width = players.shape[1], table.shape[1]
+    players = players.ravel()
     order = np.argsort(players, kind="stable")
     starts = np.flatnonzero(np.diff(players[order], prepend=-1))
-    picked = (order * width)[:, None] + leaves.rows[chosen][order // size]
+    picked = (order * width)[:, None] + places[order // size]
     total[:, players[order][starts]] += np.add.reduceat(table.ravel().take(picked), starts, axis=0).T
 
 
-def _add_observed(total: Floats, leaves: _Front, leaf: int, size: int, value: float) -> None:
-    """A leaf with many columns on its way: the patterns that there are, each pair of them."""
-    full = (1 << size) - 1
-    others, counts = np.unique(leaves.others[leaf], return_counts=True)
-    rows, row_of = np.unique(leaves.rows[leaf], return_inverse=True)
-    meets = (rows[:, None] | others) == full
-    kept_rows, kept = meets.any(axis=1), meets.any(axis=0)
-    if not kept.any():
-        return
-    bits = np.arange(size)
-    row_bits = (rows[kept_rows][:, None] >> bits & 1).astype(np.float64)
-    other_bits = (others[kept][:, None] >> bits & 1).astype(np.float64)
-    needed = (size - other_bits.sum(axis=1)).astype(np.int64)
-    lacking = (size - row_bits.sum(axis=1)).astype(np.int64)
-    gains, costs = _shares(size)
-    met = meets[kept_rows][:, kept] * counts[kept]
-    gain = (met * gains[needed, lacking[:, None]]) @ (1.0 - other_bits)
-    cost = (met * costs[needed, lacking[:, None]]).sum(axis=1, keepdims=True)
-    table = np.zeros((len(rows), size))
-    table[kept_rows] = value * (row_bits * gain - (1.0 - row_bits) * cost)
-    total[:, leaves.players[leaf, :size]] += table[row_of]
+def _distinct(patterns: Integers) -> tuple[Integers, Integers]:
+    """The different patterns of each leaf [J, W], zeros behind them where there are fewer, and where each is [J, N]."""
+    order = np.argsort(patterns, axis=1)
+    found = np.take_along_axis(patterns, order, axis=1)
+    rank = np.cumsum(np.diff(found, axis=1, prepend=found[:, :1]) != 0, axis=1)
+    places = np.empty_like(rank)
+    np.put_along_axis(places, order, rank, axis=1)
+    distinct = np.zeros((len(patterns), int(rank.max(initial=0)) + 1), dtype=np.int64)
+    np.put_along_axis(distinct, rank, found, axis=1)
+    return distinct, places
 
 
 @cache
