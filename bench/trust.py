@@ -20,11 +20,11 @@ def main() -> int:
     size.add_argument("--quick", action="store_true", help="at most 15 minutes on two cores")
     size.add_argument("--full", action="store_true")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
-    asked = parser.parse_args()
+    asked, further = parser.parse_known_args()  # what only a part knows
     codes = []
     for part in asked.only:
         print(f"## {part}", flush=True)
-        command = [sys.executable, str(HERE / f"trust_{part}.py"), "--quick" if asked.quick else "--full"]
+        command = [sys.executable, str(HERE / f"trust_{part}.py"), "--quick" if asked.quick else "--full", *further]
         codes.append(subprocess.run(command, check=False).returncode)
     return max(codes)
 

@@ -1,6 +1,7 @@
 """Drawn Shapley values: whether their intervals hold, and what they cost beside shap's model-agnostic explainers.
 
     python bench/trust_shapley.py --quick    # about 3 minutes
+    python bench/trust_shapley.py --quick --part cost --rows 1000    # about 8 minutes
     python bench/trust_shapley.py --full     # 1,000 rows of 30 columns; about an hour
 
 Intervals: models of 6, 9 and 12 columns (boosted trees and a network, as probabilities) are explained by all coalitions
@@ -179,19 +180,21 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--full", action="store_true")
-    parser.add_argument("--only", choices=["coverage", "cost"])
+    parser.add_argument("--part", choices=["coverage", "cost"])
+    parser.add_argument("--rows", type=int, help="that are explained, for the cost")
     given = parser.parse_args()
     python, why = interpreter("shap", PACKAGES)
     if python is None:
         sys.exit(f"no peer: {why}")
     with tempfile.TemporaryDirectory() as folder:
-        if given.only != "cost":
+        if given.part != "cost":
             coverage(Path(folder), 25 if given.full else 4)
-        if given.only != "coverage":
+        if given.part != "coverage":
             budgets = [("permutation", 61), ("kernel", 64), ("kernel", 256), ("partition", 64)]
             if given.full:
                 budgets += [("permutation", 244), ("kernel", 1024), ("partition", 500)]
-            rows, reference = (1_000, 1_000) if given.full else (20, 2_000)
+            rows, reference = (1_000, 1_000) if given.full or given.rows else (20, 2_000)
+            rows = given.rows or rows
             cost(python, Path(folder), rows, ("network", "trees"), reference, budgets)
 
 
