@@ -217,7 +217,7 @@ def share_of(num_broken: int, num_rows: int) -> Estimate:
     """A share with Wilson's interval, which is no point where the share is 0.
 
     >>> print(share_of(0, 100))
-    0 (0 to 0.037)
+    0 (0 to 0.03699)
     """
     if not num_rows:
         return Estimate(None, reason="no row fits the rule")

@@ -98,6 +98,7 @@ class Child:
         except queue.Empty:
             raise _dead(f"it gave no answer for {seconds:g} s") from None
         if not line:
+            self._lines.put(line)  # who asks again is told at once too
             raise _dead(self._last_words())
         try:
             told = json.loads(line)
