@@ -12,6 +12,7 @@ from lepton.data import read
 from lepton.training import train
 from lepton.training.automl import run_search
 from lepton.training.limits import Limits
+from lepton.training.options import Options
 
 
 def candidate(size, micros):
@@ -45,7 +46,16 @@ def trained(tmp_path, limits, effort="fast", within=60):
     x = rng.normal(size=(400, 2))
     frame = pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": np.sign(x[:, 0]) * x[:, 1] + 0.1 * rng.normal(size=400)})
     work = Work(within, resources=Resources(cpus=2))
-    return train(read(frame), target="y", effort=effort, limits=limits, work=work, output=tmp_path / "m.lepton")
+    options = Options(learners=("linear", "lightgbm")) if effort == "fast" else None
+    return train(
+        read(frame),
+        target="y",
+        options=options,
+        effort=effort,
+        limits=limits,
+        work=work,
+        output=tmp_path / "m.lepton",
+    )
 
 
 def chosen_of(result):
