@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from lepton.cli.main import run
+from tests.evaluation.explain.file_models import counting_model
 
 Call = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -79,6 +80,30 @@ def test_files_that_hold_no_row_are_refused(in_folder: Path, call: Call, tmp_pat
     code, envelope = call("explain", "houses.lepton", "--row", str(path))
     assert code == 3
     assert envelope["error"]["message"]
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> Path:
+    """A model of texts that counts each "f" as 1."""
+    counting_model(tmp_path, {"f": 1.0})
+    return tmp_path / "counting.lepton"
+
+
+def test_a_text_is_explained_by_its_words(reviews: Path, call: Call, tmp_path: Path) -> None:
+    (tmp_path / "review.txt").write_text("the room fine")
+    for words in (["--text", "the room fine"], ["--row", str(tmp_path / "review.txt")]):
+        code, envelope = call("explain", str(reviews), *words)
+        assert code == 0
+        assert "fine" in json.dumps(envelope["result"]["explanation"])
+
+
+def test_what_is_no_text_is_refused(reviews: Path, call: Call, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG\r\n\xff\xfe")
+    assert call("explain", str(reviews), "--row", str(tmp_path / "photo.png"))[0] == 3
+    assert call("explain", str(reviews), "--row", str(tmp_path / "nothing.txt"))[0] == 3
+    code, envelope = call("explain", str(reviews), "--text", "fine", "--counterfactuals", "2")
+    assert code == 2
+    assert "model of files or texts" in envelope["error"]["message"]
 
 
 def test_a_whole_table_is_not_explained_row_by_row(in_folder: Path, call: Call) -> None:

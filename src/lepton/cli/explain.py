@@ -13,8 +13,9 @@ from cyclopts import Parameter
 from lepton import verbs
 from lepton.cli.options import Injected, ReadOptions, Seed, Workers
 from lepton.cli.output import Result
-from lepton.core import DataError, ErrorCode, UsageError, Work
+from lepton.core import DataError, ErrorCode, Kind, UsageError, Work, printable
 from lepton.core.lazy import LazyModule
+from lepton.store.files import open_read
 
 if TYPE_CHECKING:
     from lepton.store import documents
@@ -28,6 +29,7 @@ __all__ = ["explain"]
 _DOCUMENTS = (".json", ".yaml", ".yml")
 _TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".arrow", ".xlsx")
 _MOST_ROWS = 20
+_MOST_TEXT = 100_000
 _DEFAULT_CHANGES = 3
 _ENDS = re.compile(r"[-+.\deE]*:[-+.\deE]*")
 
@@ -105,7 +107,7 @@ def explain(
         options = reading or ReadOptions()
         table = None if data is None else options.read(data, work)
         if is_row:
-            cells = [text] if text is not None else _cells(str(row), options, work)
+            cells = [text] if text is not None else _cells(opened, Path(str(row)), options, work)
             told = _of_rows(opened, cells, table, label, changes, similar, work)
         else:
             told = _of_the_whole(opened, table, effect, protected, label, work)
@@ -154,6 +156,9 @@ def _of_rows(
     if count is None:  # of a number nobody knows which other one is wanted
         is_clear = hasattr(found, "counterfactuals") and model.labels is not None and len(found.values) == 1
         count = _DEFAULT_CHANGES if is_clear or changes.is_asked else 0
+    if count and not hasattr(found, "counterfactuals"):
+        came = "got options about changes, and a model of files or texts"
+        raise UsageError(ErrorCode.USAGE, came, wanted="a model of a table, whose columns can become others")
     if count:
         options = {**changes.arguments(), "seed": work.seed, "work": work}
         told["counterfactuals"] = trusting.counterfactuals(model, cells, data=table, k=count, **options)
@@ -178,13 +183,16 @@ def _of_the_whole(
     return told
 
 
-def _cells(row: str, options: ReadOptions, work: Work) -> Any:
-    """The rows of a JSON or YAML file or of a table; else the path of a file, which the model knows how to read."""
-    path = Path(row)
-    if path.suffix.lower() in _TABLES:
-        return _few(options.read(row, work))
-    if path.suffix.lower() not in _DOCUMENTS:
-        return [row]
+def _cells(model: verbs.Model, path: Path, options: ReadOptions, work: Work) -> Any:
+    """The rows of a JSON or YAML file or of a table; of a model of files the path, or the text that stands there."""
+    suffix = path.suffix.lower()
+    if suffix in _TABLES:
+        return _few(options.read(str(path), work))
+    if suffix not in _DOCUMENTS:
+        if [column.kind for column in model.inputs] == [Kind.TEXT]:
+            return [_text(path)]
+        with open_read(path):  # a file that is not there is told as such
+            return [str(path)]
     found = documents.read_yaml(path)
     rows = found if isinstance(found, list) else [found]
     if not rows or not all(isinstance(each, dict) for each in rows):
@@ -194,6 +202,16 @@ def _cells(row: str, options: ReadOptions, work: Work) -> Any:
             wanted='a row such as {"age": 41, "income": 38000}, or a list of them',
         )
     return rows
+
+
+def _text(path: Path) -> str:
+    with open_read(path) as file:
+        data = file.read(_MOST_TEXT)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        came = f"'{printable(path.name)}' is no text in UTF-8"
+        raise DataError(ErrorCode.UNREADABLE, came, wanted="a text, which the model answers") from None
 
 
 def _few(table: Any) -> Any:
