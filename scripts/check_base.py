@@ -1,7 +1,7 @@
 """Checks an environment that holds the base install alone: `python scripts/check_base.py PYTHON_OF_THAT_ENVIRONMENT`.
 
-A model is trained here, with everything; it is loaded, asked, evaluated and served there. Prints what was measured;
-exits with 1 if something does not hold.
+A model is trained here, with everything; it is loaded, asked, evaluated, explained, verified and served there. Prints
+what was measured; exits with 1 if something does not hold.
 """
 
 from __future__ import annotations
@@ -30,13 +30,17 @@ answers = lepton.predict(model, test).to_list()
 evaluation = model.evaluate(test)
 with lepton.serve(model, port=0) as server, lepton.Client(server.url) as client:
     served = client.predict("model", test.select([c.name for c in model.inputs]).head(5).to_dicts())
+explained = model.explain(test.head(1), data=test)
+whole = [float(each.ravel()[0]) for each in (explained.base, explained.values[0].sum(axis=0), explained.answers[0])]
+trusted = [model.segments(test).num_rows, model.overview(test, seed=0).text() != "", model.card().markdown() != ""]
+verified = model.verify(test, [{"metric": {"metric": "rmse", "most": 1e9}}]).passed
 try:
     lepton.train(test, target=model.target, within="2s")
     refusal = ""
 except lepton.LeptonError as error:
     refusal = str(error)
 loaded = [name for name in sys.argv[3:] if name in sys.modules]
-print(json.dumps([present, loaded, size, answers, served, evaluation.num_rows, refusal]))
+print(json.dumps([present, loaded, size, answers, served, evaluation.num_rows, refusal, whole, trusted, verified]))
 """
 
 
@@ -57,7 +61,7 @@ def main() -> int:
         if done.returncode:
             print(done.stderr)
             return 1
-        present, loaded, size, answers, served, rows, refusal = json.loads(done.stdout)
+        present, loaded, size, answers, served, rows, refusal, whole, trusted, verified = json.loads(done.stdout)
         expected = model.predict(test.frame()).to_list()
     checks = {
         f"{size / 1e6:.0f} MB by the wheels' records, at most {MAX_BYTES / 1e6:.0f}": size <= MAX_BYTES,
@@ -65,6 +69,8 @@ def main() -> int:
         f"{len(answers)} answers equal those of the full install": answers == expected,
         "served answers equal them": served == expected[:5],
         f"evaluated on {rows} rows": rows > 0,
+        "contributions add up to the answer": abs(whole[0] + whole[1] - whole[2]) <= 1e-6 * abs(whole[2]),
+        "weak places, the whole and a card are told, rules judged": all(trusted) and verified,
         "training names the extra that it needs": "lepton-ai[train]" in refusal,
     }
     for text, holds in checks.items():
