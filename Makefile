@@ -30,7 +30,7 @@ check: setup
 	$(BIN)/python scripts/docs.py --check
 
 test: setup
-	$(BIN)/pytest -q -n 2 --dist worksteal -m "not slow"
+	$(BIN)/pytest -q -n 2 -m "not slow"
 
 # The base install, in an environment of its own: it predicts, evaluates and serves, and stays small.
 test-base: setup
