@@ -345,9 +345,9 @@ REPORTS = st.sampled_from(["training", "verification", "compression", "settings"
 def test_reports_of_any_form_make_a_card(any_model, reports):
     own = {name: {**report, "model_id": any_model.model_id} for name, report in reports.items()}
     card = card_of(any_model, reports=own)
-    json.loads(card.json())
-    card.markdown()
-    card.text()
+    assert any_model.model_id in json.dumps(json.loads(card.json()))
+    assert any_model.model_id in card.markdown()
+    assert any_model.model_id in card.text()
 
 
 @pytest.fixture(scope="module")
